@@ -1,0 +1,38 @@
+/* slab.h - fixed-size slots with generations, for connections, requests and timers.
+ * A handle is slot and generation: a stale handle finds nothing, never another's slot.
+ * All memory is taken and touched at init. Thread: one owner. */
+#ifndef PARLEY_BASE_SLAB_H
+#define PARLEY_BASE_SLAB_H
+
+#include "base/compiler.h"
+#include "base/err.h"
+
+struct slab {
+    uint8_t *slots;
+    uint32_t *gens; /* odd: in use */
+    uint32_t *free; /* stack of free indices */
+    uint32_t free_len, cap;
+    size_t slot_bytes;
+};
+
+#define SLAB_NONE UINT64_MAX
+
+MUST_USE enum err slab_init(struct slab *s, uint32_t cap, size_t slot_bytes);
+void slab_deinit(struct slab *s);
+
+/* A cleared slot, or NULL when all are in use. *handle = gen << 32 | index. */
+void *slab_take(struct slab *s, uint64_t *handle);
+void slab_give(struct slab *s, uint64_t handle);      /* asserts that the handle is live */
+void *slab_find(const struct slab *s, uint64_t handle); /* NULL when stale */
+static inline uint32_t slab_used(const struct slab *s)
+{
+    return s->cap - s->free_len;
+}
+static inline uint32_t slab_index(uint64_t handle)
+{
+    return (uint32_t)handle;
+}
+/* For sweeps: the slot at index when it is in use, with its handle; else NULL. */
+void *slab_at(const struct slab *s, uint32_t index, uint64_t *handle);
+
+#endif
