@@ -1,0 +1,42 @@
+/* chan/chan.h - persistence actor: the only decider about the channels of its virtual shards.
+ * Holds heads, members and recent keys in memory, gives ts and seq, encodes each event once, groups rows into batches for
+ * log, and lets answers and events go only after the batch is durable.
+ * Pure: cells, time and read results come in; cells, batches and frames go out. Thread: its loop.
+ * Source: Slack chat.postMessage, conversations.join/leave/invite. */
+#ifndef PARLEY_CHAN_CHAN_H
+#define PARLEY_CHAN_CHAN_H
+
+#include "base/conf.h"
+#include "ring/frame.h"
+#include "ring/loop.h"
+#include "store/view.h"
+
+struct log;
+
+struct chan_conf {
+    actor_id self, log, hist; /* hist loads cold channels for this chan */
+    uint16_t index, count;    /* among the chans; ts is congruent to index mod the next power of two >= count */
+    const actor_id *fanouts;  /* borrowed for life */
+    uint16_t fanouts_len;
+    uint32_t channels_max, members_max, parked_max, frames_max;
+    uint64_t batch_bytes_max; /* of one batch */
+    uint32_t sub_reserve;     /* event cells kept free per fanout for FAN_SUB_OK: the fanout's credits */
+    uint64_t ts_high_us;      /* floor read back at start */
+    uint64_t epoch;           /* read back at start + 1 */
+    struct view view;         /* multi_get only */
+    bool (*disk_full)(const struct log *l); /* NULL: never */
+    const struct log *disk;
+};
+
+struct chan_shard;
+MUST_USE enum err chan_shard_new(struct chan_shard **out, const struct chan_conf *c);
+void chan_shard_free(struct chan_shard *s);
+extern const struct actor_ops chan_actor_ops; /* self: struct chan_shard * */
+
+/* Which of `count` chans decides about cid. */
+static inline uint16_t chan_of(uint64_t cid, uint16_t count)
+{
+    return (uint16_t)(vshard_of(cid) % count);
+}
+
+#endif

@@ -1,0 +1,67 @@
+/* dir/dir_msg.h - requests to the dir actor. u.p is a struct below in the requester's arena, lent until the answer;
+ * dir fills its out members. Each answers after its rows are durable and published. */
+#ifndef PARLEY_DIR_MSG_H
+#define PARLEY_DIR_MSG_H
+
+#include "ring/cell.h"
+#include "store/row.h"
+
+enum dir_msg {
+    DIR_TEAM_ADD = 1,
+    DIR_USER_ADD,
+    DIR_USER_DISABLE,
+    DIR_TOKEN_ISSUE,
+    DIR_TOKEN_REVOKE,
+    DIR_CHANNEL_CREATE,
+    /* control, dir -> acceptors and fanouts: u.u[0] token tag (0: every token of u.u[1] uid). The receiver drops what
+     * hangs on it (tickets, sockets, cached principals), then answers with DIR_REVOKED on its own control edge; dir
+     * answers the caller after all have. */
+    DIR_REVOKE,
+    DIR_REVOKED
+};
+
+/* Errors: ERR_EXISTS (domain taken), ERR_INVALID_NAME. */
+struct dir_team_add {
+    struct str_view domain, name;
+    uint64_t team; /* out */
+};
+
+/* Errors: ERR_TEAM_NOT_FOUND, ERR_EXISTS (email or name taken), ERR_INVALID_NAME. */
+struct dir_user_add {
+    uint64_t team;
+    struct str_view name, real_name, email;
+    uint32_t flags; /* enum user_flags; USER_BOT makes bot_id and app_id too */
+    uint64_t uid, bot_id, app_id; /* out */
+};
+
+struct dir_user_disable { /* all tokens of the user stop working; ERR_USER_NOT_FOUND */
+    uint64_t team, uid;
+};
+
+enum { token_text_max = 128 };
+
+/* xoxp- / xoxb- / xapp-digits-digits-digits-hex; at least 128 random bits. Errors: ERR_USER_NOT_FOUND, ERR_FULL. */
+struct dir_token_issue {
+    uint64_t team, uid;
+    enum token_kind kind;
+    uint64_t scopes;
+    char token[token_text_max]; /* out, NUL behind it: the only time it is seen */
+};
+
+struct dir_token_revoke { /* ERR_INVALID_AUTH when unknown; revoked already: ok */
+    struct str_view token;
+};
+
+/* Reserves the name, writes name, info, head, the creator as member and its membership in one batch. The cid's chan
+ * finds it in the store at first use. Emits channel_created (team, public only) and channel_joined (creator).
+ * A retried create by the same creator within the dedup window of the caller's own unfinished one gets the same answer.
+ * Errors: ERR_NAME_TAKEN, ERR_INVALID_NAME*, ERR_USER_NOT_FOUND, ERR_FULL. */
+struct dir_channel_create {
+    uint64_t team, creator;
+    struct str_view name;
+    bool is_private, is_general;
+    struct row_chan_info info; /* out; strings in the arena */
+    struct arena *arena;       /* in: where to put them */
+};
+
+#endif

@@ -1,0 +1,95 @@
+/* hist/hist_msg.h - requests to hist, the blocking reader. u.p is a struct below in the requester's arena, lent until
+ * the answer; JSON goes into out, a buf on that arena (raise its bytes_max for unlimited lists).
+ * Rights are checked here, by rows: an unseen private conversation is ERR_CHANNEL_NOT_FOUND like an absent one. */
+#ifndef PARLEY_HIST_MSG_H
+#define PARLEY_HIST_MSG_H
+
+#include "ring/cell.h"
+#include "store/row.h"
+
+enum hist_msg {
+    HIST_HISTORY = 1, /* struct hist_history */
+    HIST_MESSAGE,     /* struct hist_message */
+    HIST_INFO,        /* struct hist_info */
+    HIST_MEMBERS,     /* struct hist_members */
+    HIST_LIST,        /* struct hist_list: channels of a team, or of a user */
+    HIST_MEMBERSHIPS, /* struct hist_memberships: for fanout */
+    HIST_LOAD         /* struct hist_load: a cold channel for chan */
+};
+
+struct hist_viewer { /* who reads */
+    uint64_t team, uid;
+    bool is_bot;   /* bots read only where they are members: ERR_NOT_IN_CHANNEL */
+    bool is_admin; /* the operator's tool: sees all */
+};
+
+struct hist_history {
+    struct hist_viewer viewer;
+    uint64_t cid;
+    uint64_t oldest_us, latest_us; /* 0: open end; exclusive unless inclusive */
+    bool inclusive;
+    uint32_t limit;
+    struct buf out;      /* messages, comma separated, newest first: {...},{...} */
+    uint32_t messages;   /* out */
+    bool has_more;       /* out */
+    uint64_t next_us;    /* out: continue with latest < next_us */
+};
+
+struct hist_message {
+    struct hist_viewer viewer;
+    uint64_t cid, ts_us;
+    struct buf out; /* {...}; empty: ERR_MESSAGE_NOT_FOUND */
+};
+
+struct hist_info {
+    struct hist_viewer viewer;
+    uint64_t cid;
+    bool num_members;
+    struct buf out; /* the conversation object */
+};
+
+struct hist_members {
+    struct hist_viewer viewer;
+    uint64_t cid, after_uid;
+    uint32_t limit;
+    uint64_t *uids; /* out, in the arena */
+    uint32_t len;
+    uint64_t next_uid; /* out: 0 at the end */
+    struct arena *arena;
+};
+
+enum { hist_types_public = 1, hist_types_private = 2, hist_types_im = 4, hist_types_mpim = 8 };
+
+struct hist_list {
+    struct hist_viewer viewer;
+    bool members_only;  /* users.conversations, rtm.start */
+    bool with_unread;   /* unread_count, unread_count_display, last_read, latest ts: rtm.start */
+    bool exclude_archived;
+    uint32_t types, limit; /* limit UINT32_MAX: all */
+    struct str_view after; /* name to continue behind (list), empty at first */
+    struct buf out;        /* conversation objects, comma separated */
+    uint32_t len;          /* out */
+    struct str_view next;  /* out: name to continue behind, empty at the end; in the arena */
+    struct arena *arena;
+};
+
+struct hist_memberships {
+    uint64_t uid;
+    uint64_t *cids; /* out, in the arena */
+    uint32_t len, max; /* max: in */
+    bool more;         /* out: there were more than max */
+    struct arena *arena;
+};
+
+struct hist_load { /* lent by chan; arena is chan's */
+    uint64_t cid;
+    uint32_t members_max;
+    bool found;                /* out */
+    struct row_chan_info info; /* out; strings in the arena */
+    struct row_chan_head head;
+    uint64_t *members;         /* out, ascending */
+    uint32_t members_len;
+    struct arena *arena;
+};
+
+#endif

@@ -1,0 +1,92 @@
+/* ring/loop.h - a thread: clock, timer wheel, actors, and a driver that sleeps, wakes and handles completions.
+ * One turn: control cells, then at most 256 cells of every inbound ring in rotating order, completions, timers,
+ * end_turn of each actor, outboxes published, bells rung. No new work is begun after 1 ms.
+ * There is one kind of loop for every actor; log and hist merely block inside their turn. */
+#ifndef PARLEY_RING_LOOP_H
+#define PARLEY_RING_LOOP_H
+
+#include <pthread.h>
+#include "base/clock.h"
+#include "base/metric.h"
+#include "base/rand.h"
+#include "base/wheel.h"
+#include "ring/outbox.h"
+
+enum { loop_actors_max = 64, turn_cells_max = 256, turn_budget_us = 1000 };
+
+/* What a step may know of the world. Made by the loop (or the simulator) for one actor and one turn. */
+struct turn {
+    uint64_t mono_us; /* steady clock at the start of the turn */
+    uint64_t wall_us; /* slewed wall clock, us since 1970 */
+    struct outbox *out;
+    struct rand_src *rand;
+    struct wheel *wheel; /* timers of the loop; fire() gets the turn as ctx */
+    struct metrics *metrics;
+};
+
+struct actor_ops {
+    /* A run of cells from one ring, in order. The cells are borrowed for the call. Answers: the credit has been put
+     * back already. */
+    void (*on_cells)(void *self, actor_id from, enum ring_class class, const struct cell *cells, uint32_t n,
+                     struct turn *t);
+    void (*end_turn)(void *self, struct turn *t); /* may be NULL; flush what the turn gathered */
+    bool (*busy)(const void *self);               /* may be NULL; true: has work left, do not sleep */
+    /* Drain: finish what was taken; true once nothing is left. Called each turn from the drain on. May be NULL. */
+    bool (*drain)(void *self, struct turn *t);
+};
+
+struct loop;
+
+struct actor {
+    const struct actor_ops *ops;
+    void *self;
+    actor_id id;
+    enum actor_kind kind;
+    uint16_t index; /* among its kind */
+    char name[16];  /* "chan0" */
+    struct loop *loop;
+    struct outbox outbox;
+    struct edge **in; /* inbound edges, grouped by class, control first */
+    uint32_t in_len, in_next;
+};
+
+/* The part that touches the kernel; net/uring.c in the daemon. */
+struct loop_driver_ops {
+    /* Submits what is queued; sleeps until a completion, a bell or timeout_us (0: no sleep, UINT64_MAX: for ever). */
+    void (*wait)(void *driver, uint64_t timeout_us);
+    /* Handles completions; calls net owners. turn_of() gives the turn of the actor that owns a connection. */
+    void (*dispatch)(void *driver);
+    /* Queues a bell to another loop's driver; leaves at the next submit. Called on the ringing loop's thread. */
+    void (*ring)(void *driver, void *other_driver);
+};
+
+struct loop {
+    char name[16];
+    uint32_t index;
+    const struct loop_driver_ops *driver_ops;
+    void *driver;
+    struct actor *actors[loop_actors_max];
+    uint32_t actors_len;
+    struct loop **peers; /* loop of each actor id */
+    struct wheel wheel;
+    struct wall_clock wall;
+    struct rand_src rand;
+    struct metrics metrics;
+    struct turn turn; /* mono_us and wall_us of the present turn; out is set per actor */
+    uint64_t turn_started_us;
+    uint32_t stop;  /* atomic */
+    uint32_t sleeping __attribute__((aligned(CACHE_LINE))); /* atomic; pairs with loop_flush's fence */
+};
+
+MUST_USE enum err loop_init(struct loop *l, uint32_t index, const char *name);
+void loop_deinit(struct loop *l);
+void loop_add(struct loop *l, struct actor *a);
+/* One turn; true when something was done. The simulator and tests call it too. */
+bool loop_turn(struct loop *l);
+/* Turns until loop_stop; the thread's main. */
+void loop_run(struct loop *l);
+void loop_stop(struct loop *l); /* any thread; the loop must be woken by the caller's driver */
+/* The turn as seen by one actor, for the driver's callbacks. */
+struct turn *loop_turn_of(struct loop *l, struct actor *a);
+
+#endif

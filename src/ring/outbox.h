@@ -1,0 +1,27 @@
+/* ring/outbox.h - where an actor's step puts what it says to others. Purely memory: the loop publishes it at the end
+ * of the turn and rings the bell of each loop that got something.
+ * Thread: the actor's. */
+#ifndef PARLEY_RING_OUTBOX_H
+#define PARLEY_RING_OUTBOX_H
+
+#include "ring/mailbox.h"
+
+struct outbox {
+    actor_id self;
+    struct edge *edges[CLASS_COUNT][actors_max]; /* by destination; NULL: no such edge */
+    uint32_t credits[actors_max];                /* requests that may still be sent to each actor */
+};
+
+/* A request and its credit: NULL when no credit is left (park or refuse; nothing was taken). The cell's req must be set
+ * so that the answer finds its way. */
+struct cell *outbox_request(struct outbox *o, actor_id dst);
+/* Called by the loop for every answer that arrives from src; an actor never calls it. */
+void outbox_credit_back(struct outbox *o, actor_id src);
+/* Copies type, req and cid from the request; asserts room. Fill err, flags and u. */
+struct cell *outbox_answer(struct outbox *o, actor_id dst, const struct cell *request);
+/* NULL: full; the caller records the gap. reserve: cells that must stay free behind it (0 normally). */
+struct cell *outbox_event(struct outbox *o, actor_id dst, uint32_t reserve);
+/* NULL: full; the caller keeps it and tries next turn. */
+struct cell *outbox_control(struct outbox *o, actor_id dst);
+
+#endif
