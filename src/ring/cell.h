@@ -1,5 +1,5 @@
-/* ring/cell.h - what travels between actors: one cache line by value; larger content by a pointer whose owner is
- * written beside each message type (see the *_msg.h of the receiving room). */
+/* ring/cell.h - what travels between actors: one cache line by value; larger content by a pointer
+ * whose owner is written beside each message type (see the *_msg.h of the receiving room). */
 #ifndef PARLEY_RING_CELL_H
 #define PARLEY_RING_CELL_H
 
@@ -21,7 +21,8 @@ typedef uint16_t actor_id; /* index in the topology; dense from 0 */
 #define ACTOR_NONE UINT16_MAX
 enum { actors_max = 256 };
 
-/* Ring classes; docs/architecture.md, Rings. A request needs a credit; its answer brings the credit back. */
+/* Ring classes; docs/architecture.md, Rings. A request needs a credit; its answer brings the credit
+ * back. */
 enum ring_class {
     CLASS_CONTROL, /* revoke, drain; full: stays with the sender */
     CLASS_REQUEST, /* cannot be full: no credit, no send */
@@ -30,8 +31,13 @@ enum ring_class {
     CLASS_COUNT
 };
 
+/* In cell.flags: this cell of an EVENT ring answers a request, so it brings a credit home (CHAN_SUB
+ * only). */
+enum { CELL_F_ANSWER = 0x8000 };
+
 struct cell {
-    uint16_t type;  /* one enum per receiving room: CHAN_POST, HIST_HISTORY, ...; an answer repeats its request's type */
+    uint16_t type;  /* one enum per receiving room: CHAN_POST, HIST_HISTORY, ...; an answer repeats
+                       its request's type */
     uint16_t flags; /* per type */
     uint32_t err;   /* answers: enum err */
     uint64_t req;   /* requester's handle, returned untouched in the answer */

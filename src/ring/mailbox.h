@@ -1,7 +1,8 @@
-/* ring/mailbox.h - one single-producer single-consumer ring of cells per (producer actor, consumer actor, class).
- * Built on ck_ring's published layout with batch publishing: the producer stages cells in place and publishes the tail
- * once per turn. ck's MPSC ring is never used: a preempted producer makes the others spin.
- * ThreadSanitizer cannot see into ck's assembly; each hand-over is marked (tests/tsan.supp lists the ring itself). */
+/* ring/mailbox.h - one single-producer single-consumer ring of cells per (producer actor, consumer
+ * actor, class). Built on ck_ring's published layout with batch publishing: the producer stages
+ * cells in place and publishes the tail once per turn. ck's MPSC ring is never used: a preempted
+ * producer makes the others spin. ThreadSanitizer cannot see into ck's assembly; each hand-over is
+ * marked (tests/tsan.supp lists the ring itself). */
 #ifndef PARLEY_RING_MAILBOX_H
 #define PARLEY_RING_MAILBOX_H
 
@@ -22,12 +23,14 @@ struct edge {
 };
 
 /* size: a power of two; cap is size - 1 (ck_ring keeps one slot). */
-MUST_USE enum err edge_init(struct edge *e, actor_id src, actor_id dst, enum ring_class class, uint32_t size);
+MUST_USE enum err edge_init(struct edge *e, actor_id src, actor_id dst, enum ring_class class,
+                            uint32_t size);
 void edge_deinit(struct edge *e);
 
 /* Producer: room for more cells now. */
 uint32_t edge_room(const struct edge *e);
-/* Producer: the next cell to fill, cleared; NULL when full. Unseen by the consumer until edge_publish. */
+/* Producer: the next cell to fill, cleared; NULL when full. Unseen by the consumer until
+ * edge_publish. */
 struct cell *edge_stage(struct edge *e);
 /* Producer: true when something was staged and is now visible. */
 bool edge_publish(struct edge *e);
