@@ -1,0 +1,452 @@
+/* admin_commands.c - what the control socket can do, one row and one function each. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "chan/chan.h"
+#include "server/admin_call.h"
+
+/* ---- arguments ---- */
+
+static struct str_view arg_str(const struct admin_call *c, const char *name)
+{
+    struct json_value *v = json_find(c->args, c->args_len, sv_from(name));
+    return v != NULL && v->type == JSON_STRING ? v->s : SV_NONE;
+}
+
+static bool arg_bool(const struct admin_call *c, const char *name)
+{
+    struct json_value *v = json_find(c->args, c->args_len, sv_from(name));
+    return v != NULL && v->type == JSON_BOOL && v->b;
+}
+
+static bool missing(struct admin_call *c, const char *detail)
+{
+    admin_fail(c, ERR_MISSING_ARGUMENT, detail);
+    return false;
+}
+
+/* By domain or id; without one, the only workspace there is. */
+static bool resolve_team(struct admin_call *c)
+{
+    struct dir_reader *r = admin_conf_of(c->admin)->dir_reader;
+    struct str_view name = arg_str(c, "workspace");
+    uint64_t ids[2];
+    if (name.p == NULL) {
+        uint32_t n = dir_teams(r, 0, ids, 2);
+        if (n != 1)
+            return missing(
+                c, n == 0 ? "there is no workspace yet: workspace add --domain NAME"
+                          : "there are several workspaces: say which with --workspace DOMAIN");
+        c->team = ids[0];
+        return true;
+    }
+    const struct row_team *team = dir_team_by_domain(r, name);
+    if (team != NULL) {
+        c->team = team->team;
+        return true;
+    }
+    if (id_parse(name, ID_TEAM, &c->team) && dir_team(r, c->team) != NULL)
+        return true;
+    admin_fail(c, ERR_TEAM_NOT_FOUND, NULL);
+    return false;
+}
+
+static bool find_user(struct admin_call *c, struct str_view name, uint64_t *uid)
+{
+    struct dir_reader *r = admin_conf_of(c->admin)->dir_reader;
+    if (id_parse(name, ID_USER, uid) && dir_user(r, c->team, *uid) != NULL)
+        return true;
+    uint64_t after = 0, ids[256];
+    for (uint32_t n; (n = dir_users(r, c->team, after, ids, ARRAY_LEN(ids))) > 0;
+         after = ids[n - 1]) {
+        for (uint32_t i = 0; i < n; i++) {
+            const struct row_user *u = dir_user(r, c->team, ids[i]);
+            if (u != NULL && (sv_eq(u->name, name) || (name.len > 0 && sv_eq(u->email, name)))) {
+                *uid = ids[i];
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool resolve_user(struct admin_call *c, const char *arg)
+{
+    struct str_view name = arg_str(c, arg);
+    if (name.p == NULL)
+        return missing(c, "user: an id, a name or an e-mail address");
+    if (find_user(c, name, &c->uid))
+        return true;
+    admin_fail(c, ERR_USER_NOT_FOUND, NULL);
+    return false;
+}
+
+/* ---- workspaces ---- */
+
+static void team_members(struct json_out *j, const struct row_team *team)
+{
+    json_kv_id(j, "id", ID_TEAM, team->team);
+    json_kv_str(j, "domain", team->domain);
+    json_kv_str(j, "name", team->name);
+}
+
+static void workspace_add(struct admin_call *c, const struct cell *answer, struct turn *t)
+{
+    struct dir_team_add *m = &c->u.team_add;
+    if (answer == NULL) {
+        m->domain = arg_str(c, "domain");
+        m->name = arg_str(c, "name");
+        if (m->domain.p == NULL) {
+            missing(c, "domain: lower case letters, digits and -");
+            return;
+        }
+        if (m->name.p == NULL)
+            m->name = m->domain;
+        admin_request(c, admin_conf_of(c->admin)->dir, DIR_TEAM_ADD, m, t);
+        return;
+    }
+    if (answer->err != ERR_OK) {
+        admin_fail(c, (enum err)answer->err, NULL);
+        return;
+    }
+    admin_ok(c);
+    json_key(&c->j, "workspace");
+    json_obj(&c->j);
+    team_members(&c->j, &(struct row_team){.team = m->team, .domain = m->domain, .name = m->name});
+    json_obj_end(&c->j);
+    admin_done(c);
+}
+
+static void workspace_list(struct admin_call *c, const struct cell *answer, struct turn *t)
+{
+    (void)answer, (void)t;
+    struct dir_reader *r = admin_conf_of(c->admin)->dir_reader;
+    uint64_t after = 0, ids[256];
+    admin_ok(c);
+    json_key(&c->j, "workspaces");
+    json_arr(&c->j);
+    for (uint32_t n; (n = dir_teams(r, after, ids, ARRAY_LEN(ids))) > 0; after = ids[n - 1]) {
+        for (uint32_t i = 0; i < n; i++) {
+            json_obj(&c->j);
+            team_members(&c->j, dir_team(r, ids[i]));
+            json_kv_u64(&c->j, "users", dir_users_len(r, ids[i]));
+            json_obj_end(&c->j);
+        }
+    }
+    json_arr_end(&c->j);
+    admin_done(c);
+}
+
+/* ---- users ---- */
+
+static void user_members(struct json_out *j, const struct row_user *u)
+{
+    json_kv_id(j, "id", ID_USER, u->uid);
+    json_kv_str(j, "name", u->name);
+    json_kv_str(j, "real_name", u->real_name);
+    json_kv_str(j, "email", u->email);
+    json_kv_bool(j, "is_bot", (u->flags & USER_BOT) != 0);
+    json_kv_bool(j, "is_admin", (u->flags & USER_ADMIN) != 0);
+    json_kv_bool(j, "deleted", (u->flags & USER_DELETED) != 0);
+    if (u->bot_id != ID_NONE) {
+        json_kv_id(j, "bot_id", ID_BOT, u->bot_id);
+        json_kv_id(j, "app_id", ID_APP, u->app_id);
+    }
+}
+
+static void answer_user(struct admin_call *c)
+{
+    admin_ok(c);
+    json_key(&c->j, "user");
+    json_obj(&c->j);
+    user_members(&c->j, dir_user(admin_conf_of(c->admin)->dir_reader, c->team, c->uid));
+    json_obj_end(&c->j);
+    admin_done(c);
+}
+
+static actor_id chan_actor(const struct admin_call *c, uint64_t cid)
+{
+    const struct admin_conf *conf = admin_conf_of(c->admin);
+    return conf->chans[chan_of(cid, conf->chans_len)];
+}
+
+/* Everybody is in #general: the first user of a workspace founds it, each later one is brought in.
+ */
+static void join_general(struct admin_call *c, struct turn *t)
+{
+    const struct admin_conf *conf = admin_conf_of(c->admin);
+    uint64_t cid;
+    enum channel_kind kind;
+    if (dir_channel_by_name(conf->dir_reader, c->team, SV("general"), &cid, &kind)) {
+        c->change = (struct chan_member_change){.team = c->team,
+                                                .uid = c->uid,
+                                                .users = &c->uid,
+                                                .users_len = 1,
+                                                .by_admin = true,
+                                                .arena = c->arena};
+        struct cell *cell = admin_request(c, chan_actor(c, cid), CHAN_INVITE, &c->change, t);
+        if (cell != NULL)
+            cell->cid = cid;
+        return;
+    }
+    c->u.channel_create = (struct dir_channel_create){.team = c->team,
+                                                      .creator = c->uid,
+                                                      .name = SV("general"),
+                                                      .is_general = true,
+                                                      .arena = c->arena};
+    admin_request(c, conf->dir, DIR_CHANNEL_CREATE, &c->u.channel_create, t);
+}
+
+static void user_add(struct admin_call *c, const struct cell *answer, struct turn *t)
+{
+    struct dir_user_add *m = &c->u.user_add;
+    if (answer == NULL) {
+        if (!resolve_team(c))
+            return;
+        *m = (struct dir_user_add){.team = c->team,
+                                   .name = arg_str(c, "name"),
+                                   .real_name = arg_str(c, "real_name"),
+                                   .email = arg_str(c, "email")};
+        m->flags = (arg_bool(c, "bot") ? USER_BOT : 0u) | (arg_bool(c, "admin") ? USER_ADMIN : 0u);
+        if (m->name.p == NULL) {
+            missing(c, "name: how the user is called, e.g. ada");
+            return;
+        }
+        admin_request(c, admin_conf_of(c->admin)->dir, DIR_USER_ADD, m, t);
+    } else if (c->step == 0 && answer->err == ERR_OK) {
+        c->uid = m->uid;
+        c->step = 1;
+        join_general(c, t);
+    } else if (c->step == 1 && (answer->err == ERR_OK || answer->err == ERR_ALREADY_IN_CHANNEL)) {
+        answer_user(c);
+    } else if (c->step == 1 && answer->err == ERR_NAME_TAKEN) {
+        join_general(c, t); /* another first user founded it meanwhile */
+    } else {
+        admin_fail(c, (enum err)answer->err, NULL);
+    }
+}
+
+static void user_list(struct admin_call *c, const struct cell *answer, struct turn *t)
+{
+    (void)answer, (void)t;
+    struct dir_reader *r = admin_conf_of(c->admin)->dir_reader;
+    uint64_t after = 0, ids[256];
+    if (!resolve_team(c))
+        return;
+    admin_ok(c);
+    json_key(&c->j, "users");
+    json_arr(&c->j);
+    for (uint32_t n; (n = dir_users(r, c->team, after, ids, ARRAY_LEN(ids))) > 0;
+         after = ids[n - 1]) {
+        for (uint32_t i = 0; i < n; i++) {
+            json_obj(&c->j);
+            user_members(&c->j, dir_user(r, c->team, ids[i]));
+            json_obj_end(&c->j);
+        }
+    }
+    json_arr_end(&c->j);
+    admin_done(c);
+}
+
+static void answer_plain(struct admin_call *c, const struct cell *answer)
+{
+    if (answer->err != ERR_OK) {
+        admin_fail(c, (enum err)answer->err, NULL);
+        return;
+    }
+    admin_ok(c);
+    admin_done(c);
+}
+
+static void user_disable(struct admin_call *c, const struct cell *answer, struct turn *t)
+{
+    if (answer != NULL) {
+        answer_plain(c, answer);
+    } else if (resolve_team(c) && resolve_user(c, "user")) {
+        c->u.user_disable = (struct dir_user_disable){.team = c->team, .uid = c->uid};
+        admin_request(c, admin_conf_of(c->admin)->dir, DIR_USER_DISABLE, &c->u.user_disable, t);
+    }
+}
+
+/* ---- tokens ---- */
+
+static void token_issue(struct admin_call *c, const struct cell *answer, struct turn *t)
+{
+    struct dir_token_issue *m = &c->u.token_issue;
+    if (answer == NULL) {
+        if (!resolve_team(c) || !resolve_user(c, "user"))
+            return;
+        const struct row_user *u = dir_user(admin_conf_of(c->admin)->dir_reader, c->team, c->uid);
+        *m = (struct dir_token_issue){.team = c->team, .uid = c->uid, .scopes = UINT64_MAX};
+        m->kind = (u->flags & USER_BOT) != 0 ? TOKEN_BOT : TOKEN_USER;
+        admin_request(c, admin_conf_of(c->admin)->dir, DIR_TOKEN_ISSUE, m, t);
+    } else if (answer->err != ERR_OK) {
+        admin_fail(c, (enum err)answer->err, NULL);
+    } else {
+        admin_ok(c);
+        json_kv_str(&c->j, "token", sv_from(m->token));
+        json_kv_id(&c->j, "user_id", ID_USER, c->uid);
+        admin_done(c);
+    }
+}
+
+static void token_revoke(struct admin_call *c, const struct cell *answer, struct turn *t)
+{
+    if (answer != NULL) {
+        answer_plain(c, answer);
+        return;
+    }
+    c->u.token_revoke = (struct dir_token_revoke){.token = arg_str(c, "token")};
+    if (c->u.token_revoke.token.p == NULL)
+        missing(c, "token: the whole text, xox...");
+    else
+        admin_request(c, admin_conf_of(c->admin)->dir, DIR_TOKEN_REVOKE, &c->u.token_revoke, t);
+}
+
+/* ---- channels ---- */
+
+static void channel_add(struct admin_call *c, const struct cell *answer, struct turn *t)
+{
+    struct dir_channel_create *m = &c->u.channel_create;
+    if (answer == NULL) {
+        if (!resolve_team(c) || !resolve_user(c, "creator"))
+            return;
+        *m = (struct dir_channel_create){.team = c->team,
+                                         .creator = c->uid,
+                                         .name = arg_str(c, "name"),
+                                         .is_private = arg_bool(c, "private"),
+                                         .arena = c->arena};
+        if (m->name.p == NULL)
+            missing(c, "name: the channel's name without #");
+        else
+            admin_request(c, admin_conf_of(c->admin)->dir, DIR_CHANNEL_CREATE, m, t);
+    } else if (answer->err != ERR_OK) {
+        admin_fail(c, (enum err)answer->err, NULL);
+    } else {
+        admin_ok(c);
+        json_key(&c->j, "channel");
+        json_obj(&c->j);
+        json_kv_id(&c->j, "id", ID_CHANNEL, m->info.cid);
+        json_kv_str(&c->j, "name", m->info.name);
+        json_kv_bool(&c->j, "is_private", m->info.kind == CHANNEL_PRIVATE);
+        json_obj_end(&c->j);
+        admin_done(c);
+    }
+}
+
+static void channel_list(struct admin_call *c, const struct cell *answer, struct turn *t)
+{
+    struct hist_list *m = &c->u.list;
+    if (answer == NULL) {
+        if (!resolve_team(c))
+            return;
+        *m = (struct hist_list){.viewer = {.team = c->team, .is_admin = true},
+                                .types = hist_types_public | hist_types_private,
+                                .limit = UINT32_MAX,
+                                .arena = c->arena};
+        buf_init(&m->out, c->arena, 4096);
+        admin_request(c, admin_conf_of(c->admin)->hist, HIST_LIST, m, t);
+    } else if (answer->err != ERR_OK) {
+        admin_fail(c, (enum err)answer->err, NULL);
+    } else {
+        admin_ok(c);
+        json_key(&c->j, "channels");
+        json_arr(&c->j);
+        json_raw(&c->j, buf_view(&m->out));
+        json_arr_end(&c->j);
+        admin_done(c);
+    }
+}
+
+static bool gather_users(struct admin_call *c)
+{
+    struct dir_reader *r = admin_conf_of(c->admin)->dir_reader;
+    if (!arg_bool(c, "all")) {
+        if (!resolve_user(c, "user"))
+            return false;
+        c->users = &c->uid;
+        c->users_len = 1;
+        return true;
+    }
+    uint32_t n = dir_users_len(r, c->team);
+    c->users = arena_alloc(c->arena, (n + 1u) * sizeof *c->users);
+    if (c->users == NULL) {
+        admin_fail(c, ERR_NOMEM, NULL);
+        return false;
+    }
+    c->users_len = dir_users(r, c->team, 0, c->users, n);
+    c->uid = c->users[0];
+    return true;
+}
+
+/* channel.join brings users in, invite_users_max at a time, as the operator. */
+static void channel_join(struct admin_call *c, const struct cell *answer, struct turn *t)
+{
+    uint64_t cid = c->u.channel_create.info.cid;
+    if (answer == NULL) {
+        if (!resolve_team(c))
+            return;
+        struct str_view name = arg_str(c, "channel");
+        enum channel_kind kind;
+        if (!id_parse_channel(name, &cid) &&
+            !dir_channel_by_name(admin_conf_of(c->admin)->dir_reader, c->team, name, &cid, &kind)) {
+            admin_fail(c, ERR_CHANNEL_NOT_FOUND, NULL);
+            return;
+        }
+        c->u.channel_create.info.cid = cid;
+        if (!gather_users(c))
+            return;
+    } else if (answer->err != ERR_OK && answer->err != ERR_ALREADY_IN_CHANNEL) {
+        admin_fail(c, (enum err)answer->err, NULL);
+        return;
+    }
+    if (c->users_done == c->users_len) {
+        admin_ok(c);
+        json_kv_u64(&c->j, "users", c->users_len);
+        admin_done(c);
+        return;
+    }
+    uint32_t n = MIN(c->users_len - c->users_done, (uint32_t)invite_users_max);
+    c->change = (struct chan_member_change){.team = c->team,
+                                            .uid = c->uid,
+                                            .users = &c->users[c->users_done],
+                                            .users_len = n,
+                                            .by_admin = true,
+                                            .silent = arg_bool(c, "silent"),
+                                            .arena = c->arena};
+    c->users_done += n;
+    struct cell *cell = admin_request(c, chan_actor(c, cid), CHAN_INVITE, &c->change, t);
+    if (cell != NULL)
+        cell->cid = cid;
+}
+
+static void status(struct admin_call *c, const struct cell *answer, struct turn *t)
+{
+    (void)answer, (void)t;
+    admin_ok(c);
+    admin_status_members(c);
+    admin_done(c);
+}
+
+static const struct admin_command commands[] = {
+    {"workspace.add", workspace_add, "domain [name]"},
+    {"workspace.list", workspace_list, ""},
+    {"user.add", user_add, "name [workspace email real_name bot admin]"},
+    {"user.list", user_list, "[workspace]"},
+    {"user.disable", user_disable, "user [workspace]"},
+    {"token.issue", token_issue, "user [workspace]"},
+    {"token.revoke", token_revoke, "token"},
+    {"channel.add", channel_add, "name creator [workspace private]"},
+    {"channel.list", channel_list, "[workspace]"},
+    {"channel.join", channel_join, "channel user|all [workspace silent]"},
+    {"status", status, ""},
+};
+
+const struct admin_command *admin_command_find(struct str_view name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        if (sv_eq(name, sv_from(commands[i].name)))
+            return &commands[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,367 @@
+#include "server/server.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "server/drain.h"
+#include "server/notify.h"
+#include "server/secret.h"
+
+static enum err refuse(const char *event, const char *problem)
+{
+    log_error(event, "\"problem\":%s", log_str(sv_from(problem)));
+    return ERR_BAD_CONF;
+}
+
+/* ---- listening sockets ---- */
+
+static enum err open_listener(const char *addr, int *fd, uint16_t *port)
+{
+    char msg[256];
+    *fd = -1;
+    if (addr[0] == '\0')
+        return ERR_OK;
+    if (net_listen_socket(addr, fd, port, msg, sizeof msg) != ERR_OK)
+        return refuse("listen_failed", msg);
+    return ERR_OK;
+}
+
+/* The control socket: only the owner may talk to it. A stale one from a killed process is replaced;
+ * the store's lock (taken before) says that no other process lives on this directory. */
+static enum err open_control(const struct conf *c, int *fd)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    int len = snprintf(addr.sun_path, sizeof addr.sun_path, "%s/control.sock", c->server_data);
+    if (len < 0 || (size_t)len >= sizeof addr.sun_path)
+        return refuse("control_socket",
+                      "the path of the data directory is too long for a Unix socket (100 bytes)");
+    unlink(addr.sun_path);
+    *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    mode_t old = umask(0177);
+    bool ok =
+        *fd >= 0 && bind(*fd, (struct sockaddr *)&addr, sizeof addr) == 0 && listen(*fd, 64) == 0;
+    umask(old);
+    return ok ? ERR_OK : refuse("control_socket", strerror(errno));
+}
+
+static enum err write_admin_port(const struct server *s)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/admin.port", s->conf->server_data);
+    FILE *f = fopen(path, "we");
+    if (f == NULL)
+        return refuse("admin_port_file", strerror(errno));
+    fprintf(f, "%u\n", (unsigned)s->admin_port);
+    return fclose(f) == 0 ? ERR_OK : refuse("admin_port_file", strerror(errno));
+}
+
+static enum err open_sockets(struct server *s)
+{
+    TRY(open_listener(s->conf->server_listen, &s->plain_fd, &s->plain_port));
+    TRY(open_listener(s->conf->server_tls_listen, &s->tls_fd, &s->tls_port));
+    TRY(open_listener(s->conf->server_admin_listen, &s->admin_fd, &s->admin_port));
+    TRY(open_control(s->conf, &s->control_fd));
+    return s->admin_fd >= 0 ? write_admin_port(s) : ERR_OK;
+}
+
+static enum err open_tls(struct server *s)
+{
+    char msg[256];
+    if (s->conf->server_cert[0] == '\0')
+        return ERR_OK;
+    if (net_tls_new(&s->tls, s->conf->server_cert, s->conf->server_key, msg, sizeof msg) != ERR_OK)
+        return refuse("tls", msg);
+    return ERR_OK;
+}
+
+/* ---- actors ---- */
+
+static void place(struct server *s, enum actor_kind kind, uint16_t index,
+                  const struct actor_ops *ops, void *self)
+{
+    struct actor *a = topology_actor(&s->topology, kind, index);
+    a->ops = ops;
+    a->self = self;
+}
+
+static struct net_port port_of(struct server *s, enum actor_kind kind, uint16_t index)
+{
+    return net_port_of(s->topology.net_of[topology_actor(&s->topology, kind, index)->id]);
+}
+
+static struct dir_reader *reader_of(struct server *s, enum actor_kind kind, uint16_t index)
+{
+    return s->readers[topology_actor(&s->topology, kind, index)->loop->index];
+}
+
+static enum err make_dir(struct server *s)
+{
+    struct topology *t = &s->topology;
+    struct dir_conf dc = {.self = t->first[ACTOR_DIR],
+                          .log = t->first[ACTOR_LOG],
+                          .acceptors = topology_ids(t, ACTOR_ACCEPTOR),
+                          .acceptors_len = t->len[ACTOR_ACCEPTOR],
+                          .fanouts = topology_ids(t, ACTOR_FANOUT),
+                          .fanouts_len = t->len[ACTOR_FANOUT],
+                          .frames_max = (uint32_t)s->conf->ring_frames,
+                          .tokens_max = (uint32_t)s->conf->dir_tokens_max};
+    struct view v;
+    TRY(secret_load(s->conf->server_data, dc.secret));
+    TRY(dir_new(&s->dir, &dc));
+    TRY(store_view(s->store, &v));
+    TRY(dir_load(s->dir, &v));
+    place(s, ACTOR_DIR, 0, &dir_actor_ops, s->dir);
+    for (uint32_t i = 0; i < t->loops_len; i++)
+        TRY(dir_reader_new(&s->readers[i], s->dir));
+    return ERR_OK;
+}
+
+/* The highest ts that any chan ever gave: every chan starts above it, whatever the clock says now.
+ */
+static enum err read_ts_high(struct server *s, const struct view *v, uint64_t *ts_high_us)
+{
+    (void)s;
+    struct arena_pool pool;
+    struct arena a;
+    arena_pool_init(&pool, 16384, 1, UINT64_MAX);
+    TRY(arena_init(&a, &pool, UINT64_MAX));
+    *ts_high_us = 0;
+    enum err err = ERR_OK;
+    for (uint32_t i = 0; i < server_loops_max && err == ERR_OK; i++) {
+        struct key k;
+        struct str_view value;
+        uint64_t ts_us = 0;
+        key_meta(&k, SV("ts_high"), i);
+        err = view_get1(v, CF_META, &k, &a, &value);
+        if (err == ERR_OK && value.p != NULL)
+            err = row_u64_decode(&ts_us, key_view(&k), value);
+        *ts_high_us = MAX(*ts_high_us, ts_us);
+    }
+    arena_deinit(&a);
+    arena_pool_deinit(&pool);
+    return err;
+}
+
+static enum err make_chans(struct server *s)
+{
+    struct topology *t = &s->topology;
+    for (uint16_t i = 0; i < t->len[ACTOR_CHAN]; i++) {
+        struct chan_conf cc = {.self = topology_actor(t, ACTOR_CHAN, i)->id,
+                               .log = t->first[ACTOR_LOG],
+                               .hist = topology_actor(t, ACTOR_HIST, i % t->len[ACTOR_HIST])->id,
+                               .index = i,
+                               .count = t->len[ACTOR_CHAN],
+                               .fanouts = topology_ids(t, ACTOR_FANOUT),
+                               .fanouts_len = t->len[ACTOR_FANOUT],
+                               .channels_max = (uint32_t)s->conf->chan_channels_max,
+                               .members_max = (uint32_t)s->conf->chan_members_max,
+                               .parked_max = (uint32_t)s->conf->chan_parked_max,
+                               .frames_max = (uint32_t)s->conf->ring_frames,
+                               .batch_bytes_max = s->conf->store_batch_bytes_max,
+                               .sub_reserve = topology_credits(s->conf),
+                               .epoch = 1,
+                               .disk_full = log_disk_full,
+                               .disk = s->log};
+        TRY(store_view(s->store, &cc.view));
+        TRY(read_ts_high(s, &cc.view, &cc.ts_high_us));
+        TRY(chan_shard_new(&s->chans[i], &cc));
+        place(s, ACTOR_CHAN, i, &chan_actor_ops, s->chans[i]);
+    }
+    return ERR_OK;
+}
+
+static enum err make_hists(struct server *s)
+{
+    for (uint16_t i = 0; i < s->topology.len[ACTOR_HIST]; i++) {
+        struct view v;
+        TRY(store_view(s->store, &v));
+        TRY(hist_new(&s->hists[i], &v));
+        place(s, ACTOR_HIST, i, &hist_actor_ops, s->hists[i]);
+    }
+    return ERR_OK;
+}
+
+static enum err make_fanouts(struct server *s)
+{
+    struct topology *t = &s->topology;
+    for (uint16_t i = 0; i < t->len[ACTOR_FANOUT]; i++) {
+        struct actor *a = topology_actor(t, ACTOR_FANOUT, i);
+        struct fanout_conf fc = {.self = a->id,
+                                 .index = i,
+                                 .chans = topology_ids(t, ACTOR_CHAN),
+                                 .chans_len = t->len[ACTOR_CHAN],
+                                 .hist = topology_actor(t, ACTOR_HIST, i % t->len[ACTOR_HIST])->id,
+                                 .net = port_of(s, ACTOR_FANOUT, i),
+                                 .dir = reader_of(s, ACTOR_FANOUT, i),
+                                 .conf = s->conf};
+        TRY(fanout_new(&s->fanouts[i], &fc));
+        place(s, ACTOR_FANOUT, i, &fanout_actor_ops, s->fanouts[i]);
+        static struct net_owner owners[server_loops_max]; /* live as long as the process */
+        owners[i] = (struct net_owner){&fanout_net_ops, s->fanouts[i]};
+        net_adopts_to(t->net_of[a->id], a, &owners[i]);
+    }
+    return ERR_OK;
+}
+
+static enum err make_acceptors(struct server *s)
+{
+    struct topology *t = &s->topology;
+    for (uint16_t i = 0; i < t->len[ACTOR_ACCEPTOR]; i++) {
+        struct actor *a = topology_actor(t, ACTOR_ACCEPTOR, i);
+        struct acceptor_conf ac = {.self = a->id,
+                                   .index = i,
+                                   .chans = topology_ids(t, ACTOR_CHAN),
+                                   .hists = topology_ids(t, ACTOR_HIST),
+                                   .fanouts = topology_ids(t, ACTOR_FANOUT),
+                                   .chans_len = t->len[ACTOR_CHAN],
+                                   .hists_len = t->len[ACTOR_HIST],
+                                   .fanouts_len = t->len[ACTOR_FANOUT],
+                                   .dir = t->first[ACTOR_DIR],
+                                   .net = port_of(s, ACTOR_ACCEPTOR, i),
+                                   .dir_reader = reader_of(s, ACTOR_ACCEPTOR, i),
+                                   .conf = s->conf};
+        TRY(acceptor_new(&s->acceptors[i], &ac));
+        place(s, ACTOR_ACCEPTOR, i, &acceptor_actor_ops, s->acceptors[i]);
+        static struct net_owner owners[server_loops_max];
+        owners[i] = (struct net_owner){&acceptor_net_ops, s->acceptors[i]};
+        if (s->plain_fd >= 0)
+            TRY(net_listen(t->net_of[a->id], s->plain_fd, false, a, &owners[i]));
+        if (s->tls_fd >= 0)
+            TRY(net_listen(t->net_of[a->id], s->tls_fd, true, a, &owners[i]));
+    }
+    return ERR_OK;
+}
+
+static enum err make_admin(struct server *s)
+{
+    struct topology *t = &s->topology;
+    struct actor *a = topology_actor(t, ACTOR_ADMIN, 0);
+    struct admin_conf ac = {.self = a->id,
+                            .dir = t->first[ACTOR_DIR],
+                            .hist = t->first[ACTOR_HIST],
+                            .chans = topology_ids(t, ACTOR_CHAN),
+                            .chans_len = t->len[ACTOR_CHAN],
+                            .net = port_of(s, ACTOR_ADMIN, 0),
+                            .dir_reader = reader_of(s, ACTOR_ADMIN, 0),
+                            .conf = s->conf,
+                            .topology = t,
+                            .log = s->log,
+                            .plain_port = s->plain_port,
+                            .tls_port = s->tls_port};
+    TRY(admin_new(&s->admin, &ac));
+    place(s, ACTOR_ADMIN, 0, &admin_actor_ops, s->admin);
+    static struct net_owner owner;
+    owner = (struct net_owner){&admin_net_ops, s->admin};
+    TRY(net_listen(t->net_of[a->id], s->control_fd, false, a,
+                   &owner)); /* listener 0: may command */
+    if (s->admin_fd >= 0)
+        TRY(net_listen(t->net_of[a->id], s->admin_fd, false, a, &owner)); /* listener 1: may look */
+    return ERR_OK;
+}
+
+static enum err start(struct server *s)
+{
+    char msg[512];
+    if (net_probe(msg, sizeof msg) != ERR_OK)
+        return refuse("kernel_lacks", msg);
+    if (mkdir(s->conf->server_data, 0700) != 0 && errno != EEXIST)
+        return refuse("data_directory", strerror(errno));
+    TRY(store_open(&s->store, s->conf));
+    TRY(open_tls(s));
+    TRY(open_sockets(s));
+    TRY(topology_init(&s->topology, s->conf, s->tls));
+    TRY(log_new(&s->log, s->store, s->conf));
+    place(s, ACTOR_LOG, 0, &log_actor_ops, s->log);
+    TRY(make_dir(s));
+    TRY(make_chans(s));
+    TRY(make_hists(s));
+    TRY(make_fanouts(s));
+    TRY(make_acceptors(s));
+    TRY(make_admin(s));
+    topology_log_map(&s->topology, s->conf);
+    return topology_start(&s->topology);
+}
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+/* Also after a start that failed half-way: what was not made is NULL. */
+static void release(struct server *s)
+{
+    struct topology *t = &s->topology;
+    admin_free(s->admin);
+    for (uint16_t i = 0; i < t->len[ACTOR_ACCEPTOR]; i++)
+        acceptor_free(s->acceptors[i]);
+    for (uint16_t i = 0; i < t->len[ACTOR_FANOUT]; i++)
+        fanout_free(s->fanouts[i]);
+    for (uint16_t i = 0; i < t->len[ACTOR_HIST]; i++)
+        hist_free(s->hists[i]);
+    for (uint16_t i = 0; i < t->len[ACTOR_CHAN]; i++)
+        chan_shard_free(s->chans[i]);
+    for (uint32_t i = 0; i < t->loops_len; i++)
+        dir_reader_free(s->readers[i]);
+    dir_free(s->dir);
+    log_free(s->log);
+    topology_deinit(t);
+    if (s->store != NULL)
+        store_close(s->store);
+    if (s->tls != NULL)
+        net_tls_free(s->tls);
+    close_fd(&s->plain_fd);
+    close_fd(&s->tls_fd);
+    close_fd(&s->admin_fd);
+    close_fd(&s->control_fd);
+}
+
+enum err server_start(struct server *s, const struct conf *c)
+{
+    memset(s, 0, sizeof *s);
+    s->conf = c;
+    s->plain_fd = s->tls_fd = s->admin_fd = s->control_fd = -1;
+    enum err err = start(s);
+    if (err != ERR_OK) {
+        topology_stop(&s->topology);
+        release(s);
+        return err;
+    }
+    log_info("ready",
+             "\"http_port\":%u,\"https_port\":%u,\"admin_port\":%u,\"version\":\"" PARLEY_VERSION
+             "\"",
+             (unsigned)s->plain_port, (unsigned)s->tls_port, (unsigned)s->admin_port);
+    admin_set_ready(s->admin, true);
+    notify_manager("READY=1");
+    return ERR_OK;
+}
+
+bool server_stop(struct server *s)
+{
+    notify_manager("STOPPING=1");
+    admin_set_ready(s->admin, false);
+    bool whole = drain_all(&s->topology, s->conf->server_drain_ms);
+    topology_stop(&s->topology);
+    release(s);
+    return whole;
+}
+
+void server_reload(struct server *s)
+{
+    char msg[256];
+    if (s->tls == NULL) {
+        log_info("reload", "\"certificates\":\"none configured\"");
+    } else if (net_tls_reload(s->tls, msg, sizeof msg) != ERR_OK) {
+        log_warn("reload_failed", "\"problem\":%s,\"kept\":\"the old certificate\"",
+                 log_str(sv_from(msg)));
+    } else {
+        log_info("reload", "\"certificates\":\"read again\"");
+    }
+}
