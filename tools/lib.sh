@@ -1,0 +1,42 @@
+# Shared by tools/run and tools/test: packages, builds, progress. Sourced, not run.
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$top" || exit 1
+
+build_packages="cmake ninja-build gcc g++ pkg-config liburing-dev libck-dev librocksdb-dev android-libboringssl-dev
+  libsimdjson-dev node-llhttp libmimalloc-dev libxxhash-dev zlib1g-dev libinih-dev libcmocka-dev"
+run_packages="curl"
+test_packages="clang libclang-rt-14-dev nodejs openssl strace curl jq fuse3 libfuse3-dev"
+
+say() { printf '\033[1m== %s\033[0m\n' "$*"; }
+die() { printf '%s\n' "$*" >&2; exit 1; }
+
+# Installs what is missing of "$@", by Debian package name. Needs root only when something is missing.
+install_packages() {
+    local missing=() p
+    for p in "$@"; do
+        if [ "$p" = nodejs ] && command -v npm >/dev/null; then continue; fi
+        dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing+=("$p")
+    done
+    [ ${#missing[@]} -eq 0 ] && return
+    say "installing ${missing[*]}"
+    local sudo=""
+    [ "$(id -u)" = 0 ] || sudo=sudo
+    command -v apt-get >/dev/null || die "This installs packages with apt-get (Debian 12). Install by hand: ${missing[*]}"
+    $sudo apt-get update -qq || die "apt-get update failed"
+    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq "${missing[@]}" >/dev/null ||
+        die "apt-get could not install: ${missing[*]}"
+}
+
+# build PRESET [TARGET...]: configures when needed, builds with all cores.
+build() {
+    local preset=$1
+    shift
+    mkdir -p build
+    if [ ! -f "build/$preset/build.ninja" ]; then
+        cmake --preset "$preset" >"build/configure-$preset.log" 2>&1 ||
+            { cat "build/configure-$preset.log"; die "cmake failed for $preset"; }
+    fi
+    local targets=()
+    [ $# -gt 0 ] && targets=(--target "$@")
+    cmake --build "build/$preset" "${targets[@]}"
+}
