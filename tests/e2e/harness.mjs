@@ -1,0 +1,183 @@
+// harness.mjs - a real parleyd on a scratch directory, its demo workspace, and raw sockets for what no SDK sends.
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import net from 'node:net';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export const bin = process.env.PARLEY_BIN ?? join(import.meta.dirname ?? '.', '../../build/release');
+export const level = process.env.PARLEY_LEVEL ?? 'normal';
+export const slow = /asan|tsan|debug/.test(bin) ? 5 : 1; // sanitizers: waits are that much longer
+export { sleep };
+
+export function freePort() {
+  return new Promise((resolve) => {
+    const s = net.createServer().listen(0, '127.0.0.1', () => {
+      const { port } = s.address();
+      s.close(() => resolve(port));
+    });
+  });
+}
+
+export class Parley {
+  // settings: {"section.key": value}; options: extra command-line words
+  constructor({ settings = {}, options = [], data, env = {}, wrap = [] } = {}) {
+    this.settings = settings;
+    this.options = options;
+    this.env = env;
+    this.wrap = wrap; // a command the daemon runs under, e.g. strace
+    this.ownData = data === undefined;
+    this.data = data ?? mkdtempSync(join(tmpdir(), 'parley-'));
+    this.log = '';
+  }
+
+  static async start(o) {
+    const p = new Parley(o);
+    await p.up();
+    return p;
+  }
+
+  async up() {
+    this.port ??= await freePort();
+    this.adminPort ??= await freePort();
+    const args = ['--data', this.data, '--listen', `127.0.0.1:${this.port}`,
+      '--admin-listen', `127.0.0.1:${this.adminPort}`, ...this.options];
+    for (const [k, v] of Object.entries(this.settings)) args.push('--set', `${k}=${v}`);
+    const words = [...this.wrap, join(bin, 'parleyd'), ...args];
+    this.child = spawn(words[0], words.slice(1), {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, TSAN_OPTIONS: `suppressions=${join(import.meta.dirname, '../tsan.supp')} exitcode=66 second_deadlock_stack=1`, ...this.env },
+    });
+    this.exited = once(this.child, 'exit').then(([code, signal]) => {
+      this.exit = { code, signal };
+      return this.exit;
+    });
+    this.child.stderr.setEncoding('utf8').on('data', (s) => { this.log += s; });
+    const deadline = Date.now() + 30000;
+    const from = this.log.length;
+    while (!this.log.slice(from).includes('"event":"ready"')) {
+      if (this.exit) throw new Error(`parleyd ended: ${JSON.stringify(this.exit)}\n${this.log}`);
+      if (Date.now() > deadline) throw new Error(`parleyd is not ready after 30 s\n${this.log}`);
+      await sleep(10);
+    }
+    return this;
+  }
+
+  get url() { return `http://127.0.0.1:${this.port}`; }
+  get api() { return `${this.url}/api/`; }
+
+  ctl(...words) {
+    const r = spawnSync(join(bin, 'parleyctl'), ['--data', this.data, ...words], { encoding: 'utf8' });
+    if (r.status !== 0) throw new Error(`parleyctl ${words.join(' ')}: ${r.status}\n${r.stdout}${r.stderr}`);
+    return r.stdout;
+  }
+
+  ctlJson(...words) { return JSON.parse(this.ctl('--json', ...words)); }
+
+  demo(...words) {
+    const file = join(this.data, 'demo-test.json');
+    this.ctl('demo', ...words, '--json', file);
+    return JSON.parse(readFileSync(file, 'utf8'));
+  }
+
+  async call(method, token, args = {}, headers = {}) {
+    const r = await fetch(this.api + method, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json; charset=utf-8', ...(token ? { Authorization: `Bearer ${token}` } : {}), ...headers },
+      body: JSON.stringify(args),
+    });
+    const body = await r.json();
+    return Object.assign(body, { status: r.status, headers: r.headers });
+  }
+
+  async metrics() {
+    const text = await (await fetch(`http://127.0.0.1:${this.adminPort}/metrics`)).text();
+    const out = {};
+    for (const line of text.split('\n')) {
+      const m = /^(\S+) (\S+)$/.exec(line);
+      if (m) out[m[1]] = Number(m[2]);
+    }
+    return out;
+  }
+
+  async kill() {
+    this.child.kill('SIGKILL');
+    await this.exited;
+    this.exit = undefined;
+  }
+
+  // SIGTERM; the exit status
+  async term() {
+    this.child.kill('SIGTERM');
+    const r = await this.exited;
+    this.exit = undefined;
+    return r;
+  }
+
+  async restart() {
+    await this.kill();
+    return this.up();
+  }
+
+  // Ends it politely and checks that it ended well: exit 0, no sanitizer report.
+  async stop() {
+    const r = this.exit ?? (await this.term());
+    if (this.ownData && existsSync(this.data)) rmSync(this.data, { recursive: true });
+    if (/ERROR: (Address|Thread|Leak)Sanitizer|runtime error:|WARNING: ThreadSanitizer/.test(this.log)) {
+      throw new Error(`sanitizer report\n${this.log.slice(-8000)}`);
+    }
+    if (r.code !== 0) throw new Error(`parleyd ended with ${JSON.stringify(r)}\n${this.log.slice(-4000)}`);
+  }
+}
+
+// Sends bytes, collects the answer until the peer closes or `until` matches or ms pass.
+export function raw(port, bytes, { ms = 3000 * slow, until, host = '127.0.0.1', keep = false } = {}) {
+  return new Promise((resolve, reject) => {
+    const s = net.connect(port, host);
+    const chunks = [];
+    let timer;
+    const done = (closed) => {
+      clearTimeout(timer);
+      if (!keep) s.destroy();
+      resolve({ text: Buffer.concat(chunks).toString('latin1'), closed, socket: s });
+    };
+    timer = setTimeout(() => done(false), ms);
+    s.on('data', (d) => {
+      chunks.push(d);
+      if (until && until.test(Buffer.concat(chunks).toString('latin1'))) done(false);
+    });
+    s.on('end', () => done(true));
+    s.on('error', (e) => (e.code === 'ECONNRESET' || e.code === 'EPIPE' ? done(true) : reject(e)));
+    s.on('connect', async () => {
+      for (const part of Array.isArray(bytes) ? bytes : [bytes]) {
+        if (typeof part === 'number') await sleep(part);
+        else if (!s.destroyed) s.write(part);
+      }
+    });
+  });
+}
+
+export async function eventually(check, what, ms = 10000 * slow) {
+  const deadline = Date.now() + ms;
+  for (;;) {
+    const v = await check();
+    if (v) return v;
+    if (Date.now() > deadline) throw new Error(`never happened: ${what}`);
+    await sleep(20);
+  }
+}
+
+// Every message of a channel, newest first, through all pages.
+export async function history(parley, token, channel, args = {}) {
+  const out = [];
+  let cursor;
+  do {
+    const r = await parley.call('conversations.history', token, { channel, limit: 200, ...args, ...(cursor ? { cursor } : {}) });
+    if (!r.ok) throw new Error(r.error);
+    out.push(...r.messages);
+    cursor = r.response_metadata?.next_cursor;
+  } while (cursor);
+  return out;
+}
