@@ -5,6 +5,7 @@
 #define PARLEY_BASE_ARENA_H
 
 #include "base/compiler.h"
+#include "base/err.h"
 #include "base/str_view.h"
 
 /* Recycles first blocks and bounds the sum of all blocks. Owned by one actor; only its thread takes and returns. */
@@ -18,8 +19,8 @@ struct arena_pool {
 };
 
 struct arena {
-    struct arena_pool *pool; /* not touched by a borrower: blocks past the first come from malloc and are
-                              * charged to the pool when the owner resets the arena */
+    struct arena_pool *pool; /* not touched by a borrower: blocks past the first come from malloc and are counted by
+                              * the owner in arena_charge */
     struct arena_block *first, *last;
     uint64_t bytes;     /* of all blocks */
     uint64_t bytes_max; /* of this arena; over it arena_alloc returns NULL */
@@ -33,6 +34,10 @@ void arena_pool_deinit(struct arena_pool *p);
 MUST_USE enum err arena_init(struct arena *a, struct arena_pool *p, uint64_t bytes_max);
 void arena_deinit(struct arena *a); /* owner's thread; all memory of the arena is gone */
 void arena_reset(struct arena *a);  /* keeps the first block, counts and frees the others; owner's thread */
+
+/* Owner's thread: counts with the pool what the arena has grown by since (a body, a borrower's answer). False: the
+ * pool is over its bound now; refuse what would grow further. */
+bool arena_charge(struct arena *a);
 
 /* 16-byte aligned, not cleared. NULL when bytes_max would be passed or the heap is empty. Holder's thread. */
 void *arena_alloc(struct arena *a, size_t n);

@@ -1,6 +1,6 @@
 /* slab.h - fixed-size slots with generations, for connections, requests and timers.
  * A handle is slot and generation: a stale handle finds nothing, never another's slot.
- * All memory is taken and touched at init. Thread: one owner. */
+ * All memory is taken at init; the kernel gives a page when its first slot is used. Thread: one owner. */
 #ifndef PARLEY_BASE_SLAB_H
 #define PARLEY_BASE_SLAB_H
 
