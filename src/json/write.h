@@ -1,5 +1,6 @@
-/* json/write.h - JSON out, straight into a buf. Commas are kept by the writer; a missing room sticks in buf.failed.
- * Strings must be valid UTF-8; control characters, quote and backslash are escaped, '/' is not. */
+/* json/write.h - JSON out, straight into a buf. Commas are kept by the writer; a missing room
+ * sticks in buf.failed. Strings must be valid UTF-8; control characters, quote and backslash are
+ * escaped, '/' is not. */
 #ifndef PARLEY_JSON_WRITE_H
 #define PARLEY_JSON_WRITE_H
 
@@ -19,7 +20,8 @@ void json_obj(struct json_out *j);     /* { as an element or a value */
 void json_obj_end(struct json_out *j); /* } */
 void json_arr(struct json_out *j);
 void json_arr_end(struct json_out *j);
-void json_key(struct json_out *j, const char *name); /* name needs no escaping; the next call is its value */
+void json_key(struct json_out *j,
+              const char *name); /* name needs no escaping; the next call is its value */
 void json_str(struct json_out *j, struct str_view s);
 void json_u64(struct json_out *j, uint64_t v);
 void json_i64(struct json_out *j, int64_t v);
@@ -27,7 +29,8 @@ void json_bool(struct json_out *j, bool v);
 void json_null(struct json_out *j);
 void json_id(struct json_out *j, enum id_kind kind, uint64_t id); /* quoted */
 void json_ts(struct json_out *j, uint64_t ts_us);                 /* quoted */
-/* Text that is JSON already: a value, or whole members "a":1,"b":2 inside an object. Empty: nothing. */
+/* Text that is JSON already: a value, or whole members "a":1,"b":2 inside an object. Empty:
+ * nothing. */
 void json_raw(struct json_out *j, struct str_view text);
 
 /* key and value in one call, for the many plain members. */
