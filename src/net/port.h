@@ -1,11 +1,12 @@
-/* net/port.h - what an actor sees of the network: events in, operations out. net/ implements it over io_uring and
- * BoringSSL; the simulator over memory. TLS is invisible here except in struct net_peer.
- * Thread: all calls and all events on the loop that owns the connection.
+/* net/port.h - what an actor sees of the network: events in, operations out. net/ implements it
+ * over io_uring and BoringSSL; the simulator over memory. TLS is invisible here except in struct
+ * net_peer. Thread: all calls and all events on the loop that owns the connection.
  *
- * Rules: one send per connection at a time (net_send while one is under way asserts); the bytes sent are borrowed
- * until on_sent. on_data lends its bytes for the call; the actor takes all of them. After net_pause no on_data
- * comes until net_resume (net keeps what had arrived). After net_close comes on_close, once, and the id is dead; no
- * other event of that connection comes after net_close returned. */
+ * Rules: one send per connection at a time (net_send while one is under way asserts); the bytes
+ * sent are borrowed until on_sent. on_data lends its bytes for the call; the actor takes all of
+ * them. After net_pause no on_data comes until net_resume (net keeps what had arrived). After
+ * net_close comes on_close, once, later, and then the id is dead; no on_data or on_sent comes after
+ * net_close returned, and what a send under way borrowed is free at on_close. */
 #ifndef PARLEY_NET_PORT_H
 #define PARLEY_NET_PORT_H
 
@@ -28,14 +29,19 @@ struct net_peer {
     uint16_t listener; /* index in the configuration of net */
 };
 
-/* A connection on its way from an acceptor to a fanout. Heap; made by the sender, freed by the adopter.
- * `leftover` are bytes that arrived behind the upgrade request, already decrypted. */
+/* A connection on its way from an acceptor to a fanout. Heap; made by the sender, freed by the
+ * adopter. `leftover` are bytes that arrived behind the upgrade request, already decrypted. */
 struct net_adopt {
     struct net_peer peer;
-    void *tls;              /* net's own */
-    uint8_t *leftover;      /* malloc, freed by net_adopt_free */
+    void *tls;     /* net's own */
+    uint8_t *late; /* net's own: bytes (ciphertext) that came after the hand-over began; follow
+                      through on_data */
+    uint32_t late_len;
+    actor_id to;       /* net's own: the adopter */
+    uint8_t *leftover; /* malloc, freed by net_adopt_free */
     uint32_t leftover_len;
-    void *owner_data;       /* the sender's word to the adopter, e.g. the ticket and the request's key; malloc */
+    void *owner_data; /* the sender's word to the adopter, e.g. the ticket and the request's key;
+                         malloc */
     void (*free_owner_data)(void *);
 };
 void net_adopt_free(struct net_adopt *a);
@@ -45,12 +51,14 @@ struct net_owner_ops {
     void (*on_open)(void *self, conn_id c, const struct net_peer *peer, struct turn *t);
     /* p is writable (a WebSocket unmasks in place) and has 64 readable bytes behind n. */
     void (*on_data)(void *self, conn_id c, uint8_t *p, size_t n, struct turn *t);
-    /* The whole send is with the kernel; its memory is the actor's again. err: it failed, on_close follows. */
+    /* The whole send is with the kernel; its memory is the actor's again. err: it failed, on_close
+     * follows. */
     void (*on_sent)(void *self, conn_id c, enum err err, struct turn *t);
-    /* A handed-over connection is here. The actor owns *a and frees it; leftover is NOT replayed through on_data. */
+    /* A handed-over connection is here. The actor owns *a and frees it; leftover is NOT replayed
+     * through on_data. */
     void (*on_adopt)(void *self, conn_id c, struct net_adopt *a, struct turn *t);
-    /* The connection is gone: peer closed (ERR_CLOSED), failed (ERR_IO), or net_close was called (ERR_OK). A send under
-     * way has had its on_sent before. The id is dead after this call. */
+    /* The connection is gone: peer closed (ERR_CLOSED), failed (ERR_IO), or net_close was called
+     * (ERR_OK). A send under way has had its on_sent before. The id is dead after this call. */
     void (*on_close)(void *self, conn_id c, enum err why, struct turn *t);
 };
 
@@ -65,14 +73,16 @@ enum net_close_how {
 };
 
 struct net_port_ops {
-    /* Sends all n pieces in order (n <= net_iov_max; the array itself is copied). Queued now, submitted at turn end. */
+    /* Sends all n pieces in order (n <= net_iov_max; the array itself is copied). Queued now,
+     * submitted at turn end. */
     void (*send)(void *net, conn_id c, const struct iovec *v, unsigned n);
     void (*pause)(void *net, conn_id c);
     void (*resume)(void *net, conn_id c);
     void (*close)(void *net, conn_id c, enum net_close_how how);
-    /* Moves the connection to the loop of actor `to`, where on_adopt is called. The id is dead here when the call
-     * returns, without on_close. No send may be under way. *a is net's until on_adopt. If it cannot be moved
-     * (destination's table full, peer gone), the connection is closed and *a freed. */
+    /* Moves the connection to the loop of actor `to`, where on_adopt is called. The id is dead here
+     * when the call returns, without on_close. No send may be under way. *a is net's until
+     * on_adopt. If it cannot be moved (destination's table full, peer gone), the connection is
+     * closed and *a freed. */
     void (*handover)(void *net, conn_id c, actor_id to, struct net_adopt *a);
     /* Stop and restart taking new connections (drain, or a limit of the actor). */
     void (*accept_pause)(void *net);
@@ -100,7 +110,8 @@ static inline void net_close(const struct net_port *p, conn_id c, enum net_close
 {
     p->ops->close(p->net, c, how);
 }
-static inline void net_handover(const struct net_port *p, conn_id c, actor_id to, struct net_adopt *a)
+static inline void net_handover(const struct net_port *p, conn_id c, actor_id to,
+                                struct net_adopt *a)
 {
     p->ops->handover(p->net, c, to, a);
 }

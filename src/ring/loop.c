@@ -12,11 +12,10 @@ enum err loop_init(struct loop *l, uint32_t index, const char *name)
     l->index = index;
     snprintf(l->name, sizeof l->name, "%s", name);
     uint64_t mono = clock_mono_us();
-    wheel_init(&l->wheel, mono);
     wall_clock_init(&l->wall, mono, clock_wall_us());
     rand_init_system(&l->rand);
     l->turn = (struct turn){
-        .mono_us = mono, .rand = &l->rand, .wheel = &l->wheel, .metrics = &l->metrics};
+        .mono_us = mono,   .rand = &l->rand, .metrics = &l->metrics};
     l->turn.wall_us = wall_clock_read(&l->wall, mono, clock_wall_us());
     return ERR_OK;
 }
@@ -31,12 +30,14 @@ void loop_add(struct loop *l, struct actor *a)
     ASSERT(l->actors_len < loop_actors_max);
     a->loop = l;
     a->outbox.self = a->id;
+    wheel_init(&a->wheel, l->turn.mono_us);
     l->actors[l->actors_len++] = a;
 }
 
 struct turn *loop_turn_of(struct loop *l, struct actor *a)
 {
     l->turn.out = &a->outbox;
+    l->turn.wheel = &a->wheel;
     return &l->turn;
 }
 
@@ -177,7 +178,10 @@ bool loop_turn(struct loop *l)
     for (uint32_t i = 0; i < l->actors_len; i++)
         did |= deliver_actor(l, l->actors[i]);
     l->driver_ops->dispatch(l->driver);
-    did |= wheel_advance(&l->wheel, l->turn.mono_us, l) > 0;
+    for (uint32_t i = 0; i < l->actors_len; i++) {
+        struct actor *a = l->actors[i];
+        did |= wheel_advance(&a->wheel, l->turn.mono_us, loop_turn_of(l, a)) > 0;
+    }
     drain_actors(l);
     for (uint32_t i = 0; i < l->actors_len; i++) {
         struct actor *a = l->actors[i];
@@ -204,7 +208,9 @@ static bool may_sleep(struct loop *l)
 /* While draining, a turn at least each 10 ms: what drain() waits for may not ring this loop. */
 static uint64_t sleep_us(const struct loop *l, uint64_t now_us)
 {
-    uint64_t next = wheel_next_us(&l->wheel);
+    uint64_t next = UINT64_MAX;
+    for (uint32_t i = 0; i < l->actors_len; i++)
+        next = MIN(next, wheel_next_us(&l->actors[i]->wheel));
     uint64_t us = next == UINT64_MAX ? UINT64_MAX : next > now_us ? next - now_us : 0;
     if (__atomic_load_n(&l->drain_kinds, __ATOMIC_RELAXED) != 0)
         us = MIN(us, 10000u);

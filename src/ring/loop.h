@@ -22,7 +22,7 @@ struct turn {
     uint64_t wall_us; /* slewed wall clock, us since 1970 */
     struct outbox *out;
     struct rand_src *rand;
-    struct wheel *wheel; /* timers of the loop; fire() gets the turn as ctx */
+    struct wheel *wheel; /* the actor's timers; fire() gets the turn as ctx */
     struct metrics *metrics;
 };
 
@@ -49,6 +49,7 @@ struct actor {
     char name[16];  /* "chan0" */
     struct loop *loop;
     struct outbox outbox;
+    struct wheel wheel;
     struct edge **in; /* inbound edges, control first; owned by the topology */
     uint32_t in_len, in_control_len, in_next;
     uint32_t drained; /* atomic; the loop sets it once drain() is true and no request is out */
@@ -75,7 +76,6 @@ struct loop {
     struct actor *actors[loop_actors_max];
     uint32_t actors_len;
     struct loop **peers; /* loop of each actor id */
-    struct wheel wheel;
     struct wall_clock wall;
     struct rand_src rand;
     struct metrics metrics;

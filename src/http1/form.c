@@ -1,0 +1,208 @@
+#include "http1/form.h"
+
+#include "json/read.h"
+
+static enum err add(struct form *f, struct arena *a, const struct form_param *param)
+{
+    if (f->len == form_params_max)
+        return ERR_INVALID_FORM_DATA;
+    if (f->len == f->cap) {
+        uint32_t cap = f->cap == 0 ? 16 : f->cap * 2;
+        struct form_param *more = arena_alloc(a, cap * sizeof *more);
+        if (more == NULL)
+            return ERR_NOMEM;
+        if (f->len > 0)
+            memcpy(more, f->params, f->len * sizeof *more);
+        f->params = more;
+        f->cap = cap;
+    }
+    f->params[f->len++] = *param;
+    return ERR_OK;
+}
+
+/* Text arguments: UTF-8 without NUL, as in JSON. */
+static bool is_text(struct str_view s)
+{
+    return (s.len == 0 || memchr(s.p, 0, s.len) == NULL) && utf8_valid(s);
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 32);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+enum err form_unescape(struct arena *a, struct str_view text, bool plus_is_space,
+                       struct str_view *out)
+{
+    bool plain = true;
+    for (size_t i = 0; i < text.len && plain; i++)
+        plain = text.p[i] != '%' && !(plus_is_space && text.p[i] == '+');
+    if (plain) {
+        *out = text.p == NULL ? SV("") : text;
+        return is_text(*out) ? ERR_OK : ERR_INVALID_FORM_DATA;
+    }
+    char *to = arena_alloc(a, text.len + 1), *at = to;
+    if (to == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.p[i];
+        if (c == '%') {
+            int high = i + 2 < text.len ? hex_value(text.p[i + 1]) : -1;
+            int low = i + 2 < text.len ? hex_value(text.p[i + 2]) : -1;
+            if (high < 0 || low < 0)
+                return ERR_INVALID_FORM_DATA;
+            c = (char)(high << 4 | low);
+            i += 2;
+        } else if (c == '+' && plus_is_space) {
+            c = ' ';
+        }
+        *at++ = c;
+    }
+    *at = '\0';
+    *out = (struct str_view){to, (size_t)(at - to)};
+    return is_text(*out) ? ERR_OK : ERR_INVALID_FORM_DATA;
+}
+
+enum err form_parse_urlencoded(struct form *f, struct arena *a, struct str_view text)
+{
+    while (text.p != NULL) {
+        struct str_view value = sv_cut(&text, '&');
+        struct form_param param = {0};
+        if (value.len == 0)
+            continue;
+        struct str_view name = sv_cut(&value, '=');
+        TRY(form_unescape(a, name, true, &param.name));
+        TRY(form_unescape(a, value, true, &param.value));
+        TRY(add(f, a, &param));
+    }
+    return ERR_OK;
+}
+
+struct str_view media_type(struct str_view value)
+{
+    return sv_trim(sv_cut(&value, ';'));
+}
+
+/* Behind a parameter's '=': a token or a quoted string; *rest moves behind its ';'. */
+static struct str_view param_value(struct arena *a, struct str_view *rest)
+{
+    if (rest->len == 0 || rest->p[0] != '"')
+        return sv_trim(sv_cut(rest, ';'));
+    char *to = arena_alloc(a, rest->len);
+    size_t n = 0, i = 1;
+    if (to == NULL)
+        return SV_NONE;
+    for (; i < rest->len && rest->p[i] != '"'; i++) {
+        if (rest->p[i] == '\\' && i + 1 < rest->len &&
+            (rest->p[i + 1] == '"' || rest->p[i + 1] == '\\'))
+            i++; /* browsers escape only the quote; other backslashes are kept */
+        to[n++] = rest->p[i];
+    }
+    bool closed = i < rest->len;
+    *rest = (struct str_view){rest->p + i, rest->len - i};
+    sv_cut(rest, ';');
+    return closed ? (struct str_view){to, n} : SV_NONE;
+}
+
+struct str_view media_param(struct arena *a, struct str_view value, struct str_view name)
+{
+    sv_cut(&value, ';');
+    while (value.p != NULL) {
+        size_t i = 0;
+        while (i < value.len && value.p[i] != '=' && value.p[i] != ';')
+            i++;
+        struct str_view key = sv_trim((struct str_view){value.p, i});
+        if (i == value.len || value.p[i] == ';') {
+            sv_cut(&value, ';');
+            continue;
+        }
+        value = sv_trim((struct str_view){value.p + i + 1, value.len - i - 1});
+        struct str_view v = param_value(a, &value);
+        if (sv_eq_nocase(key, name))
+            return v;
+    }
+    return SV_NONE;
+}
+
+/* ---- multipart (RFC 7578, RFC 2046 5.1) ---- */
+
+static struct str_view find(struct str_view in, struct str_view what)
+{
+    const char *at = in.len < what.len ? NULL : memmem(in.p, in.len, what.p, what.len);
+    return at == NULL ? SV_NONE : (struct str_view){at, in.len - (size_t)(at - in.p)};
+}
+
+enum { part_fields_max = 16 };
+
+/* Head lines of one part; *rest starts at its first line and ends up at the content. */
+static enum err part_head(struct arena *a, struct str_view *rest, struct form_param *param)
+{
+    for (int lines = 0;; lines++) {
+        struct str_view end = find(*rest, SV("\r\n"));
+        if (end.p == NULL || lines > part_fields_max)
+            return ERR_INVALID_FORM_DATA;
+        struct str_view line = {rest->p, (size_t)(end.p - rest->p)};
+        *rest = (struct str_view){end.p + 2, end.len - 2};
+        if (line.len == 0)
+            break;
+        struct str_view value = line;
+        struct str_view name = sv_cut(&value, ':');
+        if (value.p == NULL)
+            return ERR_INVALID_FORM_DATA;
+        value = sv_trim(value);
+        if (sv_eq_nocase(name, SV("Content-Disposition"))) {
+            param->name = media_param(a, value, SV("name"));
+            param->filename = media_param(a, value, SV("filename"));
+        } else if (sv_eq_nocase(name, SV("Content-Type"))) {
+            param->content_type = value;
+        }
+    }
+    param->is_file = param->filename.p != NULL;
+    return param->name.p != NULL && is_text(param->name) ? ERR_OK : ERR_INVALID_FORM_DATA;
+}
+
+enum { boundary_max = 70 };
+
+enum err form_parse_multipart(struct form *f, struct arena *a, struct str_view content_type,
+                              struct str_view body)
+{
+    struct str_view boundary = media_param(a, content_type, SV("boundary"));
+    if (boundary.len == 0 || boundary.len > boundary_max)
+        return ERR_INVALID_FORM_DATA;
+    char delimiter_text[4 + boundary_max] = "\r\n--";
+    memcpy(delimiter_text + 4, boundary.p, boundary.len);
+    struct str_view delimiter = {delimiter_text, 4 + boundary.len};
+    struct str_view opening = {delimiter_text + 2, 2 + boundary.len};
+    struct str_view rest = sv_starts(body, opening) ? body : find(body, delimiter);
+    if (rest.p == NULL)
+        return ERR_INVALID_FORM_DATA;
+    size_t skip = sv_starts(body, opening) ? opening.len : delimiter.len;
+    rest = (struct str_view){rest.p + skip, rest.len - skip};
+    for (;;) {
+        /* Behind a boundary: "--" ends, CRLF begins a part, the end of the body is one client's way
+         * to end. */
+        if (rest.len == 0 || sv_starts(rest, SV("--")) || sv_eq(rest, SV("\r\n")))
+            return ERR_OK;
+        if (!sv_starts(rest, SV("\r\n")))
+            return ERR_INVALID_FORM_DATA;
+        rest = (struct str_view){rest.p + 2, rest.len - 2};
+        struct form_param param = {0};
+        TRY(part_head(a, &rest, &param));
+        struct str_view next = find(rest, delimiter);
+        if (next.p == NULL &&
+            rest.p - 2 >= body.p) { /* an empty part: its CRLF was the head's last */
+            struct str_view with_crlf = {rest.p - 2, rest.len + 2};
+            next = sv_starts(with_crlf, delimiter) ? with_crlf : SV_NONE;
+        }
+        if (next.p == NULL)
+            return ERR_INVALID_FORM_DATA;
+        param.value = (struct str_view){rest.p, next.p < rest.p ? 0 : (size_t)(next.p - rest.p)};
+        if (!param.is_file && !is_text(param.value))
+            return ERR_INVALID_FORM_DATA;
+        TRY(add(f, a, &param));
+        rest = (struct str_view){next.p + delimiter.len, next.len - delimiter.len};
+    }
+}

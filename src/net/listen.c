@@ -1,0 +1,158 @@
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "net/internal.h"
+
+enum { backlog = 1024, user_timeout_ms = 30000 };
+
+/* Splits "127.0.0.1:80", "[::1]:80" or ":80". */
+static bool split(const char *text, char host[256], const char **port)
+{
+    const char *colon = strrchr(text, ':');
+    if (colon == NULL || (size_t)(colon - text) >= 256)
+        return false;
+    size_t n = (size_t)(colon - text);
+    const char *from = text;
+    if (n >= 2 && text[0] == '[' && text[n - 1] == ']') {
+        from++;
+        n -= 2;
+    }
+    memcpy(host, from, n);
+    host[n] = '\0';
+    *port = colon + 1;
+    return true;
+}
+
+static int open_listener(const struct addrinfo *ai)
+{
+    int one = 1, timeout = user_timeout_ms;
+    int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    /* Accepted sockets inherit both: a direct descriptor has no number to set them on. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout);
+    if (bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 && listen(fd, backlog) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+enum err net_listen_socket(const char *addr_port, int *fd, uint16_t *port, char *msg,
+                           size_t msg_len)
+{
+    char host[256];
+    const char *port_text;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
+                    *list = NULL;
+    if (!split(addr_port, host, &port_text) || port_text[0] == '\0') {
+        snprintf(msg, msg_len, "\"%s\" is not ADDR:PORT", addr_port);
+        return ERR_BAD_CONF;
+    }
+    int rc = getaddrinfo(host[0] == '\0' ? NULL : host, port_text, &hints, &list);
+    if (rc != 0) {
+        snprintf(msg, msg_len, "\"%s\": %s", addr_port, gai_strerror(rc));
+        return ERR_BAD_CONF;
+    }
+    *fd = open_listener(list);
+    freeaddrinfo(list);
+    if (*fd < 0) {
+        snprintf(msg, msg_len, "cannot listen on %s: %s", addr_port, strerror(errno));
+        return ERR_BAD_CONF;
+    }
+    struct sockaddr_storage bound;
+    socklen_t len = sizeof bound;
+    getsockname(*fd, (struct sockaddr *)&bound, &len);
+    *port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
+                                              : ((struct sockaddr_in *)&bound)->sin_port);
+    return ERR_OK;
+}
+
+enum err net_listen(struct net *n, int fd, bool tls, struct actor *actor,
+                    const struct net_owner *owner)
+{
+    if (n->listeners_len == listeners_max)
+        return ERR_FULL;
+    n->listeners[n->listeners_len++] =
+        (struct listener){.fd = fd, .tls = tls, .actor = actor, .owner = owner};
+    return ERR_OK;
+}
+
+static uint32_t room(const struct net *n, const struct listener *l)
+{
+    uint32_t free_slots = n->conns.free_len;
+    if (l->tls) {
+        uint32_t handshakes =
+            n->conf.handshakes_max > n->handshakes ? n->conf.handshakes_max - n->handshakes : 0;
+        return MIN(free_slots, handshakes);
+    }
+    return free_slots;
+}
+
+/* Far from the limit one multishot accept serves all. Near it connections come one by one, so that
+ * none is accepted that would have to be thrown away: the others wait in the kernel's backlog. */
+void listen_arm(struct net *n)
+{
+    if (!n->ring_ready)
+        return;
+    for (uint32_t i = 0; i < n->listeners_len; i++) {
+        struct listener *l = &n->listeners[i];
+        uint32_t free_slots = room(n, l);
+        uint64_t user_data = net_user_data(OP_ACCEPT, i);
+        bool want = !n->accept_paused && free_slots > 0;
+        bool multishot = free_slots > accept_near_limit;
+        if (l->armed && (!want || (l->multishot && !multishot))) {
+            struct io_uring_sqe *sqe = net_sqe(n);
+            io_uring_prep_cancel64(sqe, user_data, 0);
+            io_uring_sqe_set_data64(sqe, net_user_data(OP_NONE, 0));
+        } else if (!l->armed && want) {
+            struct io_uring_sqe *sqe = net_sqe(n);
+            if (multishot)
+                io_uring_prep_multishot_accept_direct(sqe, l->fd, NULL, NULL, SOCK_NONBLOCK);
+            else
+                io_uring_prep_accept_direct(sqe, l->fd, NULL, NULL, SOCK_NONBLOCK,
+                                            IORING_FILE_INDEX_ALLOC);
+            io_uring_sqe_set_data64(sqe, user_data);
+            l->armed = true;
+            l->multishot = multishot;
+        }
+    }
+}
+
+void listen_on_accept(struct net *n, uint64_t user_data, int res, uint32_t flags)
+{
+    struct listener *l = &n->listeners[(uint32_t)user_data];
+    if ((flags & IORING_CQE_F_MORE) == 0)
+        l->armed = false;
+    if (res >= 0) {
+        struct net_conn *c = conn_new(n, (uint32_t)res, l->actor, l->owner);
+        ASSERT(c != NULL); /* the descriptor table and the slab are of one size */
+        c->listener = (uint8_t)(l - n->listeners);
+        metric_add(&n->loop->metrics, METRIC_CONNS_ACCEPTED, 1);
+        /* Who is it? SO_PEERNAME answers for a direct descriptor too. */
+        c->send = n->sends != NULL ? n->sends : malloc(sizeof *c->send);
+        ASSERT(c->send != NULL);
+        if (n->sends != NULL)
+            n->sends = n->sends->next;
+        struct io_uring_sqe *sqe = net_sqe(n);
+        io_uring_prep_rw(IORING_OP_URING_CMD, sqe, (int)c->slot, NULL, 0, 0);
+        sqe->cmd_op = 2;                             /* SOCKET_URING_OP_GETSOCKOPT */
+        sqe->addr = (uint64_t)28 << 32 | SOL_SOCKET; /* level, optname = SO_PEERNAME */
+        sqe->file_index = sizeof c->send->peer;      /* optlen */
+        sqe->addr3 = (uintptr_t)&c->send->peer;      /* optval */
+        net_socket_sqe(sqe, c, OP_PEERNAME);
+    } else if (res != -ECANCELED && res != -EAGAIN && res != -ECONNABORTED && res != -EINTR) {
+        metric_add(&n->loop->metrics, METRIC_CONNS_REFUSED, 1);
+        log_warn("accept_failed", "\"problem\":%s", log_str(sv_from(strerror(-res))));
+        if (!l->armed && slab_used(&n->conns) > 0)
+            return; /* no descriptors: taken up again when a connection ends, not spun on */
+    }
+    listen_arm(n);
+}
