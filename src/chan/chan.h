@@ -1,8 +1,8 @@
 /* chan/chan.h - persistence actor: the only decider about the channels of its virtual shards.
- * Holds heads, members and recent keys in memory, gives ts and seq, encodes each event once, groups rows into batches for
- * log, and lets answers and events go only after the batch is durable.
- * Pure: cells, time and read results come in; cells, batches and frames go out. Thread: its loop.
- * Source: Slack chat.postMessage, conversations.join/leave/invite. */
+ * Holds heads, members and recent keys in memory, gives ts and seq, encodes each event once, groups
+ * rows into batches for log, and lets answers and events go only after the batch is durable. Pure:
+ * cells, time and read results come in; cells, batches and frames go out. Thread: its loop. Source:
+ * Slack chat.postMessage, conversations.join/leave/invite. */
 #ifndef PARLEY_CHAN_CHAN_H
 #define PARLEY_CHAN_CHAN_H
 
@@ -15,15 +15,17 @@ struct log;
 
 struct chan_conf {
     actor_id self, log, hist; /* hist loads cold channels for this chan */
-    uint16_t index, count;    /* among the chans; ts is congruent to index mod the next power of two >= count */
-    const actor_id *fanouts;  /* borrowed for life */
+    uint16_t index,
+        count; /* among the chans; ts is congruent to index mod the next power of two >= count */
+    const actor_id *fanouts; /* borrowed for life */
     uint16_t fanouts_len;
     uint32_t channels_max, members_max, parked_max, frames_max;
     uint64_t batch_bytes_max; /* of one batch */
-    uint32_t sub_reserve;     /* event cells kept free per fanout for FAN_SUB_OK: the fanout's credits */
-    uint64_t ts_high_us;      /* floor read back at start */
-    uint64_t epoch;           /* read back at start + 1 */
-    struct view view;         /* multi_get only */
+    uint32_t
+        sub_reserve;     /* event cells kept free per fanout for FAN_SUB_OK: the fanout's credits */
+    uint64_t ts_high_us; /* floor read back at start */
+    uint64_t epoch;      /* read back at start + 1 */
+    struct view view;    /* multi_get only */
     bool (*disk_full)(const struct log *l); /* NULL: never */
     const struct log *disk;
 };

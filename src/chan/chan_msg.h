@@ -1,5 +1,6 @@
-/* chan/chan_msg.h - requests to chan. u.p is a struct below in the requester's arena, lent until the answer; chan fills
- * its out members. An answer that rests on rows comes only after they are durable. */
+/* chan/chan_msg.h - requests to chan. u.p is a struct below in the requester's arena, lent until
+ * the answer; chan fills its out members. An answer that rests on rows comes only after they are
+ * durable. */
 #ifndef PARLEY_CHAN_MSG_H
 #define PARLEY_CHAN_MSG_H
 
@@ -11,24 +12,30 @@ enum chan_msg {
     CHAN_JOIN,     /* request; struct chan_member_change */
     CHAN_LEAVE,    /* request; struct chan_member_change */
     CHAN_INVITE,   /* request; struct chan_member_change */
-    CHAN_SUB,      /* request from fanout; struct chan_sub. The answer goes through the EVENT ring as FAN_SUB_OK, so that
-                    * it is ordered with the events; room for one per credit is kept free there */
-    CHAN_IDLE,     /* event from fanout: it has no subscriber of cid left */
-    CHAN_TYPING    /* event from fanout; u.u[0] = uid, u.u[1] = team; relayed to members elsewhere, never stored */
+    CHAN_SUB,   /* request from fanout; struct chan_sub. The answer goes through the EVENT ring as
+                 * FAN_SUB_OK, so that   it is ordered with the events; room for one per credit is kept
+                 * free there */
+    CHAN_IDLE,  /* event from fanout: it has no subscriber of cid left */
+    CHAN_TYPING /* event from fanout; u.u[0] = uid, u.u[1] = team; relayed to members elsewhere,
+                   never stored */
 };
 
 /* flags of the answer to CHAN_POST */
-enum { CHAN_F_DUPLICATE = 1 }; /* the key was known: ts is the first message's; body must be read from history */
+enum {
+    CHAN_F_DUPLICATE = 1
+}; /* the key was known: ts is the first message's; body must be read from history */
 
-/* Errors: ERR_CHANNEL_NOT_FOUND (absent, other team, private and not a member: all alike), ERR_NOT_IN_CHANNEL,
- * ERR_IS_ARCHIVED, ERR_DEADLINE, ERR_SERVICE_UNAVAILABLE, ERR_STORAGE_UNAVAILABLE, ERR_DISK_FULL.
- * The caller's own stored key is answered before membership and archive are looked at. */
+/* Errors: ERR_CHANNEL_NOT_FOUND (absent, other team, private and not a member: all alike),
+ * ERR_NOT_IN_CHANNEL, ERR_IS_ARCHIVED, ERR_DEADLINE, ERR_SERVICE_UNAVAILABLE,
+ * ERR_STORAGE_UNAVAILABLE, ERR_DISK_FULL. The caller's own stored key is answered before membership
+ * and archive are looked at. */
 struct chan_post {
     uint64_t team, uid;
     struct str_view client_msg_id; /* 0..255 bytes; empty: none */
     uint8_t key128[key128_bytes];  /* of client_msg_id, computed by the requester */
-    /* Whole JSON members, encoded by the requester and valid: "type":"message","user":"U..","team":"T..","text":".."...
-     * Neither ts nor channel. At most 64 KiB goes out as an event; larger becomes a refetch hint. */
+    /* Whole JSON members, encoded by the requester and valid:
+     * "type":"message","user":"U..","team":"T..","text":".."... Neither ts nor channel. At most 64
+     * KiB goes out as an event; larger becomes a refetch hint. */
     struct str_view members;
     uint64_t deadline_us; /* steady clock; 0: none */
     uint64_t ts_us;       /* out */
@@ -40,20 +47,20 @@ struct chan_member_change {
     uint64_t team, uid;
     const uint64_t *users; /* INVITE */
     uint32_t users_len;
-    bool by_admin;         /* operator's tool: no membership of the inviter needed, private too */
-    bool silent;           /* no events: bulk population */
+    bool by_admin; /* operator's tool: no membership of the inviter needed, private too */
+    bool silent;   /* no events: bulk population */
     uint64_t deadline_us;
     /* out */
-    bool already;          /* JOIN: was a member; LEAVE: was none; INVITE: all were */
-    uint32_t *user_errs;   /* INVITE: enum err of each, in the arena; may be NULL */
+    bool already;              /* JOIN: was a member; LEAVE: was none; INVITE: all were */
+    uint32_t *user_errs;       /* INVITE: enum err of each, in the arena; may be NULL */
     struct row_chan_info info; /* strings copied to arena */
     struct row_chan_head head;
-    struct arena *arena;   /* in */
+    struct arena *arena; /* in */
 };
 
 struct chan_sub {
     uint64_t team, uid, n;
-    uint64_t conn;  /* fanout's handle, returned in FAN_SUB_OK */
+    uint64_t conn; /* fanout's handle, returned in FAN_SUB_OK */
     struct {
         uint64_t cid;
         uint64_t last_ts_us; /* out: newest durable ts */

@@ -1,4 +1,5 @@
-/* chan/channel_json.h - the conversation object as Slack's clients read it (slack-api reference, section 10). */
+/* chan/channel_json.h - the conversation object as Slack's clients read it (slack-api reference,
+ * section 10). */
 #ifndef PARLEY_CHAN_CHANNEL_JSON_H
 #define PARLEY_CHAN_CHANNEL_JSON_H
 
@@ -13,6 +14,7 @@ struct channel_view { /* what depends on the reader */
     uint64_t last_read_us, unread, latest_us;
 };
 
-void channel_json(struct json_out *j, const struct row_chan_info *info, const struct channel_view *v);
+void channel_json(struct json_out *j, const struct row_chan_info *info,
+                  const struct channel_view *v);
 
 #endif

@@ -1,6 +1,7 @@
-/* hist/hist_msg.h - requests to hist, the blocking reader. u.p is a struct below in the requester's arena, lent until
- * the answer; JSON goes into out, a buf on that arena (raise its bytes_max for unlimited lists).
- * Rights are checked here, by rows: an unseen private conversation is ERR_CHANNEL_NOT_FOUND like an absent one. */
+/* hist/hist_msg.h - requests to hist, the blocking reader. u.p is a struct below in the requester's
+ * arena, lent until the answer; JSON goes into out, a buf on that arena (raise its bytes_max for
+ * unlimited lists). Rights are checked here, by rows: an unseen private conversation is
+ * ERR_CHANNEL_NOT_FOUND like an absent one. */
 #ifndef PARLEY_HIST_MSG_H
 #define PARLEY_HIST_MSG_H
 
@@ -29,10 +30,10 @@ struct hist_history {
     uint64_t oldest_us, latest_us; /* 0: open end; exclusive unless inclusive */
     bool inclusive;
     uint32_t limit;
-    struct buf out;      /* messages, comma separated, newest first: {...},{...} */
-    uint32_t messages;   /* out */
-    bool has_more;       /* out */
-    uint64_t next_us;    /* out: continue with latest < next_us */
+    struct buf out;    /* messages, comma separated, newest first: {...},{...} */
+    uint32_t messages; /* out */
+    bool has_more;     /* out */
+    uint64_t next_us;  /* out: continue with latest < next_us */
 };
 
 struct hist_message {
@@ -62,8 +63,8 @@ enum { hist_types_public = 1, hist_types_private = 2, hist_types_im = 4, hist_ty
 
 struct hist_list {
     struct hist_viewer viewer;
-    bool members_only;  /* users.conversations, rtm.start */
-    bool with_unread;   /* unread_count, unread_count_display, last_read, latest ts: rtm.start */
+    bool members_only; /* users.conversations, rtm.start */
+    bool with_unread;  /* unread_count, unread_count_display, last_read, latest ts: rtm.start */
     bool exclude_archived;
     uint32_t types, limit; /* limit UINT32_MAX: all */
     struct str_view after; /* name to continue behind (list), empty at first */
@@ -75,7 +76,7 @@ struct hist_list {
 
 struct hist_memberships {
     uint64_t uid;
-    uint64_t *cids; /* out, in the arena */
+    uint64_t *cids;    /* out, in the arena */
     uint32_t len, max; /* max: in */
     bool more;         /* out: there were more than max */
     struct arena *arena;
@@ -87,7 +88,7 @@ struct hist_load { /* lent by chan; arena is chan's */
     bool found;                /* out */
     struct row_chan_info info; /* out; strings in the arena */
     struct row_chan_head head;
-    uint64_t *members;         /* out, ascending */
+    uint64_t *members; /* out, ascending */
     uint32_t members_len;
     struct arena *arena;
 };

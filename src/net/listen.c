@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <netdb.h>
+#include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
 #include <netinet/tcp.h>

@@ -1,5 +1,5 @@
-/* store/batch.h - rows that must become durable together. Built by a decider (chan, dir) in an arena of its own,
- * lent to log until the answer. */
+/* store/batch.h - rows that must become durable together. Built by a decider (chan, dir) in an
+ * arena of its own, lent to log until the answer. */
 #ifndef PARLEY_STORE_BATCH_H
 #define PARLEY_STORE_BATCH_H
 
@@ -19,12 +19,13 @@ struct batch {
     struct row *first, *last;
     uint32_t rows_len, requests; /* requests: answers that wait for it, for metrics */
     uint64_t bytes;
-    uint64_t epoch; /* of the decider; see log.h */
-    uint64_t number; /* rises by one per batch of a decider */
-    uint16_t part;   /* decider: chan index, or log_part_dir */
-    uint32_t err;    /* set by log before the answer */
-    bool failed;     /* some row found no room: the batch must not be submitted */
-    struct batch *next; /* free list of the decider; log's own chain while it has it */
+    uint64_t epoch;      /* of the decider; see log.h */
+    uint64_t number;     /* rises by one per batch of a decider */
+    uint16_t part;       /* decider: chan index, or log_part_dir */
+    uint32_t err;        /* set by log before the answer */
+    struct buf building; /* between put_begin and put_end */
+    bool failed;         /* some row found no room: the batch must not be submitted */
+    struct batch *next;  /* free list of the decider; log's own chain while it has it */
 };
 
 /* Copies the key; value: begin, encode with row_*_encode into the returned buf, then end. */

@@ -1,5 +1,6 @@
-/* store/key.h - the only place that lays out keys. Big-endian, so that order of bytes is order of numbers; `~` marks
- * an inverted number, newest first. vs: virtual shard of a channel or user, 2 bytes.
+/* store/key.h - the only place that lays out keys. Big-endian, so that order of bytes is order of
+ * numbers; `~` marks an inverted number, newest first. vs: virtual shard of a channel or user, 2
+ * bytes.
  *
  *   msg   vs cid 00 ~ts                 message
  *   idx   vs cid 'd' uid key128         client_msg_id -> ts, seq, and the literal key in the value
@@ -48,31 +49,31 @@ static inline struct str_view key_view(const struct key *k)
 }
 
 void key_msg(struct key *k, uint64_t cid, uint64_t ts_us);
-void key_msg_prefix(struct key *k, uint64_t cid);      /* vs cid 00 */
-uint64_t key_msg_ts(struct str_view key);               /* of a full msg key */
+void key_msg_prefix(struct key *k, uint64_t cid); /* vs cid 00 */
+uint64_t key_msg_ts(struct str_view key);         /* of a full msg key */
 void key_dedup(struct key *k, uint64_t cid, uint64_t uid, const uint8_t key128[key128_bytes]);
 /* A UUID's 16 bytes, else the first 16 bytes of SHA-256 of the literal. Stable for ever. */
 void key128_of(uint8_t out[key128_bytes], struct str_view client_msg_id);
 void key_chan_info(struct key *k, uint64_t cid);
 void key_chan_head(struct key *k, uint64_t cid);
 void key_chan_member(struct key *k, uint64_t cid, uint64_t uid);
-void key_chan_members(struct key *k, uint64_t cid);     /* prefix */
+void key_chan_members(struct key *k, uint64_t cid); /* prefix */
 uint64_t key_chan_member_uid(struct str_view key);
 void key_chan_cursor(struct key *k, uint64_t cid, uint64_t uid);
 void key_user(struct key *k, uint64_t uid);
 void key_membership(struct key *k, uint64_t uid, uint64_t cid);
-void key_memberships(struct key *k, uint64_t uid);      /* prefix */
+void key_memberships(struct key *k, uint64_t uid); /* prefix */
 uint64_t key_membership_cid(struct str_view key);
 void key_team(struct key *k, uint64_t team);
-void key_teams(struct key *k);                          /* prefix */
+void key_teams(struct key *k); /* prefix */
 void key_domain(struct key *k, struct str_view domain);
 void key_token(struct key *k, const uint8_t hash[32]);
-void key_tokens(struct key *k);                         /* prefix */
+void key_tokens(struct key *k); /* prefix */
 void key_channel_name(struct key *k, uint64_t team, struct str_view name);
-void key_channel_names(struct key *k, uint64_t team);   /* prefix */
+void key_channel_names(struct key *k, uint64_t team); /* prefix */
 struct str_view key_channel_name_of(struct str_view key);
 void key_team_user(struct key *k, uint64_t team, uint64_t uid);
-void key_team_users(struct key *k, uint64_t team);      /* prefix */
+void key_team_users(struct key *k, uint64_t team); /* prefix */
 uint64_t key_team_user_uid(struct str_view key);
 void key_email(struct key *k, uint64_t team, struct str_view email);
 void key_meta(struct key *k, struct str_view name, uint32_t index);

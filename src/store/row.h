@@ -1,6 +1,7 @@
 /* store/row.h - the values: every stored record, encoded and decoded here and nowhere else.
- * Each begins with a version byte and ends with a CRC-32C over key and value; decode checks both. Readers accept older
- * versions. Strings of a decoded record point into the value. Errors of decode: ERR_CORRUPT. */
+ * Each begins with a version byte and ends with a CRC-32C over key and value; decode checks both.
+ * Readers accept older versions. Strings of a decoded record point into the value. Errors of
+ * decode: ERR_CORRUPT. */
 #ifndef PARLEY_STORE_ROW_H
 #define PARLEY_STORE_ROW_H
 
@@ -11,7 +12,8 @@
 enum channel_kind { CHANNEL_PUBLIC, CHANNEL_PRIVATE, CHANNEL_IM, CHANNEL_MPIM };
 
 /* A message row. body is the JSON object as clients see it, from '{' on, without the closing brace:
- * {"type":"message","user":"U..","team":"T..","text":"..",...,"ts":"..". Reads append what changes, then '}'. */
+ * {"type":"message","user":"U..","team":"T..","text":"..",...,"ts":"..". Reads append what changes,
+ * then '}'. */
 struct row_message {
     uint64_t ts_us, seq, uid;
     uint16_t flags;
@@ -34,7 +36,7 @@ struct row_chan_info {
 };
 
 struct row_chan_head {
-    uint64_t seq;       /* of the newest message; 0: none */
+    uint64_t seq; /* of the newest message; 0: none */
     uint64_t last_ts_us;
     uint32_t members_len;
 };
@@ -76,7 +78,8 @@ struct row_channel_name {
     bool archived;
 };
 
-/* Each encodes into b (record and checksum over key_view(k) and record). A missing room sticks in b->failed. */
+/* Each encodes into b (record and checksum over key_view(k) and record). A missing room sticks in
+ * b->failed. */
 void row_message_encode(struct buf *b, const struct key *k, const struct row_message *r);
 void row_dedup_encode(struct buf *b, const struct key *k, const struct row_dedup *r);
 void row_chan_info_encode(struct buf *b, const struct key *k, const struct row_chan_info *r);
@@ -87,18 +90,25 @@ void row_team_encode(struct buf *b, const struct key *k, const struct row_team *
 void row_user_encode(struct buf *b, const struct key *k, const struct row_user *r);
 void row_token_encode(struct buf *b, const struct key *k, const struct row_token *r);
 void row_channel_name_encode(struct buf *b, const struct key *k, const struct row_channel_name *r);
-void row_u64_encode(struct buf *b, const struct key *k, uint64_t v); /* domain -> team, email -> uid, meta */
+void row_u64_encode(struct buf *b, const struct key *k,
+                    uint64_t v); /* domain -> team, email -> uid, meta */
 
-MUST_USE enum err row_message_decode(struct row_message *r, struct str_view key, struct str_view value);
+MUST_USE enum err row_message_decode(struct row_message *r, struct str_view key,
+                                     struct str_view value);
 MUST_USE enum err row_dedup_decode(struct row_dedup *r, struct str_view key, struct str_view value);
-MUST_USE enum err row_chan_info_decode(struct row_chan_info *r, struct str_view key, struct str_view value);
-MUST_USE enum err row_chan_head_decode(struct row_chan_head *r, struct str_view key, struct str_view value);
-MUST_USE enum err row_member_decode(struct row_member *r, struct str_view key, struct str_view value);
-MUST_USE enum err row_cursor_decode(struct row_cursor *r, struct str_view key, struct str_view value);
+MUST_USE enum err row_chan_info_decode(struct row_chan_info *r, struct str_view key,
+                                       struct str_view value);
+MUST_USE enum err row_chan_head_decode(struct row_chan_head *r, struct str_view key,
+                                       struct str_view value);
+MUST_USE enum err row_member_decode(struct row_member *r, struct str_view key,
+                                    struct str_view value);
+MUST_USE enum err row_cursor_decode(struct row_cursor *r, struct str_view key,
+                                    struct str_view value);
 MUST_USE enum err row_team_decode(struct row_team *r, struct str_view key, struct str_view value);
 MUST_USE enum err row_user_decode(struct row_user *r, struct str_view key, struct str_view value);
 MUST_USE enum err row_token_decode(struct row_token *r, struct str_view key, struct str_view value);
-MUST_USE enum err row_channel_name_decode(struct row_channel_name *r, struct str_view key, struct str_view value);
+MUST_USE enum err row_channel_name_decode(struct row_channel_name *r, struct str_view key,
+                                          struct str_view value);
 MUST_USE enum err row_u64_decode(uint64_t *v, struct str_view key, struct str_view value);
 
 #endif

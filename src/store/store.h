@@ -9,8 +9,9 @@
 
 struct store;
 
-/* Opens or creates DATA/store. Says in the log what was recovered and how long it took. A lock file keeps a second
- * process out. Errors: ERR_IO (logged with RocksDB's text), ERR_BAD_CONF (newer schema). */
+/* Opens or creates DATA/store. Says in the log what was recovered and how long it took. A lock file
+ * keeps a second process out. Errors: ERR_IO (logged with RocksDB's text), ERR_BAD_CONF (newer
+ * schema). */
 MUST_USE enum err store_open(struct store **out, const struct conf *c);
 void store_close(struct store *s); /* all views must be idle */
 /* One view per reading thread. Borrowed from the store; freed with it. */

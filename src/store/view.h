@@ -1,5 +1,5 @@
-/* store/view.h - reads of durable rows. An interface, so that the simulator can stand behind it. Blocking: chan calls
- * only multi_get (batched point reads before a step), hist calls everything.
+/* store/view.h - reads of durable rows. An interface, so that the simulator can stand behind it.
+ * Blocking: chan calls only multi_get (batched point reads before a step), hist calls everything.
  * Thread: a view is used by one thread. */
 #ifndef PARLEY_STORE_VIEW_H
 #define PARLEY_STORE_VIEW_H
@@ -21,7 +21,8 @@ struct view_ops {
     /* Values are copied into the arena. Errors: ERR_IO, ERR_CORRUPT, ERR_NOMEM. */
     enum err (*multi_get)(void *self, struct view_get *gets, uint32_t n, struct arena *a);
     /* Rows with from <= key < to in rising order, a consistent snapshot. */
-    enum err (*scan)(void *self, enum cf cf, struct str_view from, struct str_view to, view_row_fn *fn, void *ctx);
+    enum err (*scan)(void *self, enum cf cf, struct str_view from, struct str_view to,
+                     view_row_fn *fn, void *ctx);
 };
 
 struct view {
@@ -29,18 +30,21 @@ struct view {
     void *self;
 };
 
-static inline enum err view_multi_get(const struct view *v, struct view_get *gets, uint32_t n, struct arena *a)
+static inline enum err view_multi_get(const struct view *v, struct view_get *gets, uint32_t n,
+                                      struct arena *a)
 {
     return v->ops->multi_get(v->self, gets, n, a);
 }
-static inline enum err view_scan(const struct view *v, enum cf cf, struct str_view from, struct str_view to,
-                                 view_row_fn *fn, void *ctx)
+static inline enum err view_scan(const struct view *v, enum cf cf, struct str_view from,
+                                 struct str_view to, view_row_fn *fn, void *ctx)
 {
     return v->ops->scan(v->self, cf, from, to, fn, ctx);
 }
 /* One key; value->p NULL: absent. */
-MUST_USE enum err view_get1(const struct view *v, enum cf cf, const struct key *k, struct arena *a, struct str_view *value);
+MUST_USE enum err view_get1(const struct view *v, enum cf cf, const struct key *k, struct arena *a,
+                            struct str_view *value);
 /* Every row with the prefix. */
-MUST_USE enum err view_scan_prefix(const struct view *v, enum cf cf, const struct key *prefix, view_row_fn *fn, void *ctx);
+MUST_USE enum err view_scan_prefix(const struct view *v, enum cf cf, const struct key *prefix,
+                                   view_row_fn *fn, void *ctx);
 
 #endif

@@ -1,0 +1,56 @@
+#include "chan/channel_json.h"
+
+static void text_object(struct json_out *j, const char *name, struct str_view value, uint64_t by,
+                        uint64_t set_s)
+{
+    json_key(j, name);
+    json_obj(j);
+    json_kv_str(j, "value", value);
+    if (by == ID_NONE)
+        json_kv_str(j, "creator", SV(""));
+    else
+        json_kv_id(j, "creator", ID_USER, by);
+    json_kv_u64(j, "last_set", set_s);
+    json_obj_end(j);
+}
+
+void channel_json(struct json_out *j, const struct row_chan_info *info,
+                  const struct channel_view *v)
+{
+    json_obj(j);
+    json_kv_id(j, "id", ID_CHANNEL, info->cid);
+    json_kv_str(j, "name", info->name);
+    json_kv_str(j, "name_normalized", info->name);
+    json_kv_bool(j, "is_channel", info->kind == CHANNEL_PUBLIC);
+    json_kv_bool(j, "is_group", info->kind == CHANNEL_PRIVATE);
+    json_kv_bool(j, "is_im", info->kind == CHANNEL_IM);
+    json_kv_bool(j, "is_mpim", info->kind == CHANNEL_MPIM);
+    json_kv_bool(j, "is_private", info->kind != CHANNEL_PUBLIC);
+    json_kv_bool(j, "is_archived", info->archived);
+    json_kv_bool(j, "is_general", info->general);
+    json_kv_bool(j, "is_member", v->is_member);
+    json_kv_bool(j, "is_shared", false);
+    json_kv_bool(j, "is_ext_shared", false);
+    json_kv_bool(j, "is_org_shared", false);
+    json_kv_u64(j, "created", info->created_s);
+    json_kv_u64(j, "updated", info->updated_s * 1000);
+    json_kv_id(j, "creator", ID_USER, info->creator);
+    json_kv_u64(j, "unlinked", 0);
+    json_kv_id(j, "context_team_id", ID_TEAM, info->team);
+    text_object(j, "topic", info->topic, info->topic_by, info->topic_set_s);
+    text_object(j, "purpose", info->purpose, info->purpose_by, info->purpose_set_s);
+    if (v->with_num_members)
+        json_kv_u64(j, "num_members", v->num_members);
+    if (v->with_read) {
+        json_kv_ts(j, "last_read", v->last_read_us);
+        json_kv_u64(j, "unread_count", v->unread);
+        json_kv_u64(j, "unread_count_display", v->unread);
+        if (v->latest_us != TS_NONE) {
+            json_key(j, "latest");
+            json_obj(j);
+            json_kv_ts(j, "ts", v->latest_us);
+            json_obj_end(j);
+        }
+    }
+    json_obj_end(j);
+}

@@ -1,0 +1,103 @@
+#include "chan/post_json.h"
+
+static bool is_entity(struct str_view s)
+{
+    return sv_starts(s, SV("&amp;")) || sv_starts(s, SV("&lt;")) || sv_starts(s, SV("&gt;"));
+}
+
+/* Length of a token <@U..>, <#C..|x>, <!here>, <url|label> at the start of s; 0: a stray bracket.
+ */
+static size_t token_len(struct str_view s)
+{
+    static const char *const schemes[] = {"http://", "https://", "mailto:", "tel:", "slack://"};
+    const char *end = memchr(s.p, '>', s.len);
+    if (end == NULL || end == s.p + 1 || memchr(s.p + 1, '<', (size_t)(end - s.p - 1)) != NULL ||
+        memchr(s.p, '\n', (size_t)(end - s.p)) != NULL)
+        return 0;
+    struct str_view inside = {s.p + 1, (size_t)(end - s.p - 1)};
+    bool known = strchr("@#!", inside.p[0]) != NULL && inside.len > 1;
+    for (size_t i = 0; i < ARRAY_LEN(schemes) && !known; i++)
+        known = sv_starts(inside, sv_from(schemes[i]));
+    return known ? (size_t)(end - s.p) + 1 : 0;
+}
+
+static bool needs_work(struct str_view text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.p[i] == '&' || text.p[i] == '<' || text.p[i] == '>')
+            return true;
+    }
+    return false;
+}
+
+void post_json_text(struct json_out *j, struct arena *a, struct str_view text)
+{
+    if (LIKELY(!needs_work(text))) {
+        json_str(j, text);
+        return;
+    }
+    struct buf out;
+    buf_init(&out, a, text.len + 64);
+    for (size_t i = 0; i < text.len;) {
+        struct str_view rest = {text.p + i, text.len - i};
+        size_t token = text.p[i] == '<' ? token_len(rest) : 0;
+        if (token > 0) { /* inside, too, a bare & is stray: <https://x/?a=1&b=2> */
+            for (size_t k = 0; k < token; k++) {
+                struct str_view at = {rest.p + k, rest.len - k};
+                if (at.p[0] == '&' && !is_entity(at))
+                    buf_put(&out, "&amp;", 5);
+                else
+                    buf_putc(&out, at.p[0]);
+            }
+            i += token;
+            continue;
+        }
+        if (text.p[i] == '<')
+            buf_put(&out, "&lt;", 4);
+        else if (text.p[i] == '>')
+            buf_put(&out, "&gt;", 4);
+        else if (text.p[i] == '&' && !is_entity(rest))
+            buf_put(&out, "&amp;", 5);
+        else
+            buf_putc(&out, text.p[i]);
+        i++;
+    }
+    j->b->failed |= out.failed;
+    json_str(j, buf_view(&out));
+}
+
+static void bot_members(struct json_out *j, const struct post_json *p)
+{
+    json_kv_id(j, "bot_id", ID_BOT, p->bot_id);
+    json_kv_id(j, "app_id", ID_APP, p->app_id);
+    json_key(j, "bot_profile");
+    json_obj(j);
+    json_kv_id(j, "id", ID_BOT, p->bot_id);
+    json_kv_str(j, "name", p->bot_name);
+    json_kv_id(j, "app_id", ID_APP, p->app_id);
+    json_kv_id(j, "team_id", ID_TEAM, p->team);
+    json_kv_bool(j, "deleted", false);
+    json_obj_end(j);
+}
+
+void post_json_members(struct buf *b, const struct post_json *p)
+{
+    struct json_out j = json_out_on(b);
+    json_kv_str(&j, "type", SV("message"));
+    json_kv_id(&j, "user", ID_USER, p->uid);
+    json_kv_id(&j, "team", ID_TEAM, p->team);
+    json_key(&j, "text");
+    post_json_text(&j, b->arena, p->text);
+    if (p->bot_id != ID_NONE)
+        bot_members(&j, p);
+    if (p->blocks.len > 0) {
+        json_key(&j, "blocks");
+        json_raw(&j, p->blocks);
+    }
+    if (p->attachments.len > 0) {
+        json_key(&j, "attachments");
+        json_raw(&j, p->attachments);
+    }
+    if (p->client_msg_id.len > 0)
+        json_kv_str(&j, "client_msg_id", p->client_msg_id);
+}

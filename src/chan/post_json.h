@@ -1,0 +1,23 @@
+/* chan/post_json.h - the members of a message, encoded once by whoever takes the post (acceptor or
+ * fanout): exactly the bytes that are stored, sent and read back. */
+#ifndef PARLEY_CHAN_POST_JSON_H
+#define PARLEY_CHAN_POST_JSON_H
+
+#include "json/write.h"
+
+struct post_json {
+    uint64_t team, uid, bot_id, app_id; /* bot_id ID_NONE: a person */
+    struct str_view bot_name;
+    struct str_view text;                /* valid UTF-8, as the client sent it */
+    struct str_view blocks, attachments; /* checked JSON arrays, or empty */
+    struct str_view client_msg_id;       /* or empty */
+};
+
+/* Whole members without braces: "type":"message","user":... Neither ts nor channel. */
+void post_json_members(struct buf *b, const struct post_json *p);
+
+/* Text as Slack guarantees it: stray &, < and > become entities; the three entities and well-formed
+ * <...> tokens stay as they are, to the byte. Source: slack-api reference 4.2. */
+void post_json_text(struct json_out *j, struct arena *a, struct str_view text);
+
+#endif

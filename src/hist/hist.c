@@ -1,0 +1,309 @@
+#include "hist/hist.h"
+
+#include <stdlib.h>
+
+#include "hist/internal.h"
+
+enum err hist_new(struct hist **out, const struct view *v)
+{
+    struct hist *h = calloc(1, sizeof *h);
+    if (h == NULL)
+        return ERR_NOMEM;
+    h->view = *v;
+    arena_pool_init(&h->pool, 65536, 1, UINT64_MAX);
+    if (arena_init(&h->scratch, &h->pool, UINT64_MAX) != ERR_OK) {
+        free(h);
+        return ERR_NOMEM;
+    }
+    *out = h;
+    return ERR_OK;
+}
+
+void hist_free(struct hist *h)
+{
+    if (h == NULL)
+        return;
+    arena_deinit(&h->scratch);
+    arena_pool_deinit(&h->pool);
+    free(h);
+}
+
+/* ---- who may read ---- */
+
+/* One function answers "not found" for the absent, the foreign and the private: nobody learns which
+ * it was. */
+enum err hist_may_read(struct hist *h, const struct hist_viewer *v, uint64_t cid,
+                       struct row_chan_info *info, bool *member)
+{
+    struct key ki, km;
+    struct row_member row;
+    key_chan_info(&ki, cid);
+    key_chan_member(&km, cid, v->uid);
+    struct view_get gets[2] = {{.cf = CF_CHAN, .key = key_view(&ki)},
+                               {.cf = CF_CHAN, .key = key_view(&km)}};
+    TRY(view_multi_get(&h->view, gets, 2, &h->scratch));
+    if (gets[0].value.p == NULL)
+        return ERR_CHANNEL_NOT_FOUND;
+    TRY(row_chan_info_decode(info, gets[0].key, gets[0].value));
+    *member = gets[1].value.p != NULL;
+    if (*member)
+        TRY(row_member_decode(&row, gets[1].key, gets[1].value));
+    if (info->team != v->team)
+        return ERR_CHANNEL_NOT_FOUND;
+    if (*member || v->is_admin)
+        return ERR_OK;
+    if (info->kind != CHANNEL_PUBLIC)
+        return ERR_CHANNEL_NOT_FOUND;
+    return ERR_OK;
+}
+
+static enum err may_read_messages(struct hist *h, const struct hist_viewer *v, uint64_t cid)
+{
+    struct row_chan_info info;
+    bool member;
+    TRY(hist_may_read(h, v, cid, &info, &member));
+    return v->is_bot && !member && !v->is_admin ? ERR_NOT_IN_CHANNEL : ERR_OK;
+}
+
+/* ---- messages ---- */
+
+struct page {
+    struct hist_history *m;
+    enum err err;
+    uint64_t last_us;
+};
+
+static void put_message(struct buf *out, const struct row_message *row)
+{
+    if (out->len > 0)
+        buf_putc(out, ',');
+    buf_put_sv(out, row->body);
+    buf_putc(out, '}');
+}
+
+static bool on_message(void *ctx, struct str_view key, struct str_view value)
+{
+    struct page *p = ctx;
+    struct row_message row;
+    if (p->m->messages == p->m->limit) {
+        p->m->has_more = true;
+        p->m->next_us = p->last_us;
+        return false;
+    }
+    p->err = row_message_decode(&row, key, value);
+    if (p->err != ERR_OK)
+        return false;
+    put_message(&p->m->out, &row);
+    p->last_us = row.ts_us;
+    p->m->messages++;
+    return !p->m->out.failed;
+}
+
+/* The bounds become keys, newest first: from is the newest ts allowed, to the first key behind the
+ * oldest. */
+static enum err history(struct hist *h, struct hist_history *m)
+{
+    struct key from, to;
+    struct page page = {.m = m};
+    m->messages = 0;
+    m->has_more = false;
+    TRY(may_read_messages(h, &m->viewer, m->cid));
+    uint64_t newest = m->latest_us == 0 ? UINT64_MAX
+                      : m->inclusive    ? m->latest_us
+                                        : m->latest_us - 1;
+    uint64_t oldest = m->oldest_us == 0 ? 0 : m->inclusive ? m->oldest_us : m->oldest_us + 1;
+    if (newest < oldest)
+        return ERR_OK;
+    key_msg(&from, m->cid, newest);
+    key_msg(&to, m->cid, oldest);
+    key_prefix_end(&to);
+    TRY(view_scan(&h->view, CF_MSG, key_view(&from), key_view(&to), on_message, &page));
+    TRY(page.err);
+    return m->out.failed ? ERR_NOMEM : ERR_OK;
+}
+
+static enum err message(struct hist *h, struct hist_message *m)
+{
+    struct key k;
+    struct str_view value;
+    struct row_message row;
+    TRY(may_read_messages(h, &m->viewer, m->cid));
+    key_msg(&k, m->cid, m->ts_us);
+    TRY(view_get1(&h->view, CF_MSG, &k, &h->scratch, &value));
+    if (value.p == NULL)
+        return ERR_MESSAGE_NOT_FOUND;
+    TRY(row_message_decode(&row, key_view(&k), value));
+    put_message(&m->out, &row);
+    return m->out.failed ? ERR_NOMEM : ERR_OK;
+}
+
+/* ---- members ---- */
+
+struct uids {
+    uint64_t *p;
+    uint32_t len, max;
+    uint64_t next;
+    bool more;
+};
+
+static bool on_member(void *ctx, struct str_view key, struct str_view value)
+{
+    (void)value;
+    struct uids *u = ctx;
+    if (u->len == u->max) {
+        u->more = true;
+        return false;
+    }
+    u->p[u->len++] = key_chan_member_uid(key);
+    return true;
+}
+
+static enum err members(struct hist *h, struct hist_members *m)
+{
+    struct row_chan_info info;
+    bool member;
+    struct key from, end;
+    TRY(hist_may_read(h, &m->viewer, m->cid, &info, &member));
+    struct uids u = {.p = arena_alloc(m->arena, (m->limit + 1ull) * sizeof *u.p), .max = m->limit};
+    if (u.p == NULL)
+        return ERR_NOMEM;
+    key_chan_member(&from, m->cid, m->after_uid + 1);
+    key_chan_members(&end, m->cid);
+    key_prefix_end(&end);
+    TRY(view_scan(&h->view, CF_CHAN, key_view(&from), key_view(&end), on_member, &u));
+    m->uids = u.p;
+    m->len = u.len;
+    m->next_uid = u.more ? u.p[u.len - 1] : 0;
+    return ERR_OK;
+}
+
+static bool on_membership(void *ctx, struct str_view key, struct str_view value)
+{
+    (void)value;
+    struct uids *u = ctx;
+    if (u->len == u->max) {
+        u->more = true;
+        return false;
+    }
+    u->p[u->len++] = key_membership_cid(key);
+    return true;
+}
+
+static enum err memberships(struct hist *h, struct hist_memberships *m)
+{
+    struct key prefix;
+    struct uids u = {.p = arena_alloc(m->arena, (m->max + 1ull) * sizeof *u.p), .max = m->max};
+    if (u.p == NULL)
+        return ERR_NOMEM;
+    key_memberships(&prefix, m->uid);
+    TRY(view_scan_prefix(&h->view, CF_USER, &prefix, on_membership, &u));
+    m->cids = u.p;
+    m->len = u.len;
+    m->more = u.more;
+    return ERR_OK;
+}
+
+/* ---- a cold channel ---- */
+
+static enum err dup_text(struct arena *a, struct str_view *s)
+{
+    *s = arena_dup(a, *s);
+    return s->p == NULL ? ERR_NOMEM : ERR_OK;
+}
+
+struct growing {
+    struct arena *a;
+    uint64_t *p;
+    uint32_t len, cap, max;
+    bool failed;
+};
+
+static bool on_loaded_member(void *ctx, struct str_view key, struct str_view value)
+{
+    (void)value;
+    struct growing *g = ctx;
+    if (g->len == g->cap) {
+        uint32_t cap = g->cap == 0 ? 64 : g->cap * 2;
+        uint64_t *more = g->len == g->max ? NULL : arena_alloc(g->a, cap * sizeof *more);
+        if (more == NULL) {
+            g->failed = true;
+            return false;
+        }
+        if (g->len > 0)
+            memcpy(more, g->p, g->len * sizeof *more);
+        g->p = more;
+        g->cap = cap;
+    }
+    g->p[g->len++] = key_chan_member_uid(key);
+    return true;
+}
+
+static enum err load(struct hist *h, struct hist_load *m)
+{
+    struct key ki, kh, km;
+    key_chan_info(&ki, m->cid);
+    key_chan_head(&kh, m->cid);
+    struct view_get gets[2] = {{.cf = CF_CHAN, .key = key_view(&ki)},
+                               {.cf = CF_CHAN, .key = key_view(&kh)}};
+    m->found = false;
+    TRY(view_multi_get(&h->view, gets, 2, m->arena));
+    if (gets[0].value.p == NULL)
+        return ERR_OK;
+    TRY(row_chan_info_decode(&m->info, gets[0].key, gets[0].value));
+    if (gets[1].value.p == NULL)
+        return ERR_CORRUPT; /* written together, always */
+    TRY(row_chan_head_decode(&m->head, gets[1].key, gets[1].value));
+    TRY(dup_text(m->arena, &m->info.name));
+    TRY(dup_text(m->arena, &m->info.topic));
+    TRY(dup_text(m->arena, &m->info.purpose));
+    struct growing g = {.a = m->arena, .max = m->members_max};
+    key_chan_members(&km, m->cid);
+    TRY(view_scan_prefix(&h->view, CF_CHAN, &km, on_loaded_member, &g));
+    if (g.failed)
+        return ERR_NOMEM;
+    m->members = g.p;
+    m->members_len = g.len;
+    m->found = true;
+    return ERR_OK;
+}
+
+/* ---- actor ---- */
+
+static enum err serve(struct hist *h, const struct cell *c)
+{
+    switch ((enum hist_msg)c->type) {
+    case HIST_HISTORY:
+        return history(h, c->u.p);
+    case HIST_MESSAGE:
+        return message(h, c->u.p);
+    case HIST_INFO:
+        return hist_info(h, c->u.p);
+    case HIST_MEMBERS:
+        return members(h, c->u.p);
+    case HIST_LIST:
+        return hist_list(h, c->u.p);
+    case HIST_MEMBERSHIPS:
+        return memberships(h, c->u.p);
+    case HIST_LOAD:
+        return load(h, c->u.p);
+    }
+    ASSERT(false);
+    return ERR_INTERNAL_ERROR;
+}
+
+static void on_cells(void *self, actor_id from, enum ring_class class, const struct cell *cells,
+                     uint32_t n, struct turn *t)
+{
+    struct hist *h = self;
+    ASSERT(class == CLASS_REQUEST);
+    for (uint32_t i = 0; i < n; i++) {
+        enum err err = serve(h, &cells[i]);
+        struct cell *answer = outbox_answer(t->out, from, &cells[i]);
+        answer->err = err;
+        answer->u.p = cells[i].u.p;
+        arena_reset(&h->scratch);
+        metric_add(t->metrics, METRIC_HIST_READS, 1);
+    }
+}
+
+const struct actor_ops hist_actor_ops = {.on_cells = on_cells};

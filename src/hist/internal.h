@@ -1,0 +1,20 @@
+/* hist/internal.h - shared by the files of hist/ only. */
+#ifndef PARLEY_HIST_INTERNAL_H
+#define PARLEY_HIST_INTERNAL_H
+
+#include "hist/hist.h"
+#include "hist/hist_msg.h"
+
+struct hist {
+    struct view view;
+    struct arena_pool pool;
+    struct arena scratch; /* of one request; rows of a scan are read in place */
+};
+
+/* Errors: ERR_CHANNEL_NOT_FOUND for the absent, the foreign and the private alike. */
+MUST_USE enum err hist_may_read(struct hist *h, const struct hist_viewer *v, uint64_t cid,
+                                struct row_chan_info *info, bool *member);
+MUST_USE enum err hist_info(struct hist *h, struct hist_info *m);
+MUST_USE enum err hist_list(struct hist *h, struct hist_list *m);
+
+#endif

@@ -1,0 +1,258 @@
+#include "store/key.h"
+
+#include <openssl/sha.h>
+
+static void put(struct key *k, const void *p, size_t n)
+{
+    ASSERT(k->len + n <= key_max);
+    if (n > 0)
+        memcpy(k->b + k->len, p, n);
+    k->len = (uint16_t)(k->len + n);
+}
+
+static void put_u8(struct key *k, uint8_t v)
+{
+    put(k, &v, 1);
+}
+
+static void put_u64(struct key *k, uint64_t v)
+{
+    uint8_t b[8];
+    for (int i = 0; i < 8; i++)
+        b[i] = (uint8_t)(v >> (56 - 8 * i));
+    put(k, b, 8);
+}
+
+static uint64_t get_u64(struct str_view key, size_t at)
+{
+    uint64_t v = 0;
+    ASSERT(key.len >= at + 8);
+    for (size_t i = 0; i < 8; i++)
+        v = v << 8 | (uint8_t)key.p[at + i];
+    return v;
+}
+
+/* vs and the owner's id: the ten bytes that the prefix filters cover. */
+static void begin_owner(struct key *k, uint64_t owner)
+{
+    uint16_t vs = vshard_of(owner);
+    k->len = 0;
+    put_u8(k, (uint8_t)(vs >> 8));
+    put_u8(k, (uint8_t)vs);
+    put_u64(k, owner);
+}
+
+static void begin_letter(struct key *k, char letter)
+{
+    k->len = 0;
+    put_u8(k, (uint8_t)letter);
+}
+
+enum { owner_bytes = 10 };
+
+void key_msg_prefix(struct key *k, uint64_t cid)
+{
+    begin_owner(k, cid);
+    put_u8(k, 0);
+}
+
+void key_msg(struct key *k, uint64_t cid, uint64_t ts_us)
+{
+    key_msg_prefix(k, cid);
+    put_u64(k, ~ts_us);
+}
+
+uint64_t key_msg_ts(struct str_view key)
+{
+    return ~get_u64(key, owner_bytes + 1);
+}
+
+void key_dedup(struct key *k, uint64_t cid, uint64_t uid, const uint8_t key128[key128_bytes])
+{
+    begin_owner(k, cid);
+    put_u8(k, 'd');
+    put_u64(k, uid);
+    put(k, key128, key128_bytes);
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Lower-case hyphenated form only: another spelling is another key, and hashes to its own place. */
+static bool parse_uuid(struct str_view s, uint8_t out[16])
+{
+    size_t n = 0;
+    if (s.len != 36)
+        return false;
+    for (size_t i = 0; i < 36;) {
+        if (i == 8 || i == 13 || i == 18 || i == 23) {
+            if (s.p[i++] != '-')
+                return false;
+            continue;
+        }
+        int high = hex_value(s.p[i]), low = hex_value(s.p[i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        out[n++] = (uint8_t)(high << 4 | low);
+        i += 2;
+    }
+    return true;
+}
+
+void key128_of(uint8_t out[key128_bytes], struct str_view client_msg_id)
+{
+    uint8_t digest[SHA256_DIGEST_LENGTH];
+    if (parse_uuid(client_msg_id, out))
+        return;
+    SHA256((const uint8_t *)client_msg_id.p, client_msg_id.len, digest);
+    memcpy(out, digest, key128_bytes);
+}
+
+void key_chan_info(struct key *k, uint64_t cid)
+{
+    begin_owner(k, cid);
+    put_u8(k, 'i');
+}
+
+void key_chan_head(struct key *k, uint64_t cid)
+{
+    begin_owner(k, cid);
+    put_u8(k, 'h');
+}
+
+void key_chan_members(struct key *k, uint64_t cid)
+{
+    begin_owner(k, cid);
+    put_u8(k, 'm');
+}
+
+void key_chan_member(struct key *k, uint64_t cid, uint64_t uid)
+{
+    key_chan_members(k, cid);
+    put_u64(k, uid);
+}
+
+uint64_t key_chan_member_uid(struct str_view key)
+{
+    return get_u64(key, owner_bytes + 1);
+}
+
+void key_chan_cursor(struct key *k, uint64_t cid, uint64_t uid)
+{
+    begin_owner(k, cid);
+    put_u8(k, 'c');
+    put_u64(k, uid);
+}
+
+void key_user(struct key *k, uint64_t uid)
+{
+    begin_owner(k, uid);
+    put_u8(k, 'p');
+}
+
+void key_memberships(struct key *k, uint64_t uid)
+{
+    begin_owner(k, uid);
+    put_u8(k, 'M');
+}
+
+void key_membership(struct key *k, uint64_t uid, uint64_t cid)
+{
+    key_memberships(k, uid);
+    put_u64(k, cid);
+}
+
+uint64_t key_membership_cid(struct str_view key)
+{
+    return get_u64(key, owner_bytes + 1);
+}
+
+void key_teams(struct key *k)
+{
+    begin_letter(k, 'T');
+}
+
+void key_team(struct key *k, uint64_t team)
+{
+    key_teams(k);
+    put_u64(k, team);
+}
+
+void key_domain(struct key *k, struct str_view domain)
+{
+    begin_letter(k, 'd');
+    put(k, domain.p, domain.len);
+}
+
+void key_tokens(struct key *k)
+{
+    begin_letter(k, 't');
+}
+
+void key_token(struct key *k, const uint8_t hash[32])
+{
+    key_tokens(k);
+    put(k, hash, 32);
+}
+
+void key_channel_names(struct key *k, uint64_t team)
+{
+    begin_letter(k, 'n');
+    put_u64(k, team);
+}
+
+void key_channel_name(struct key *k, uint64_t team, struct str_view name)
+{
+    key_channel_names(k, team);
+    put(k, name.p, name.len);
+}
+
+struct str_view key_channel_name_of(struct str_view key)
+{
+    ASSERT(key.len >= 9);
+    return (struct str_view){key.p + 9, key.len - 9};
+}
+
+void key_team_users(struct key *k, uint64_t team)
+{
+    begin_letter(k, 'u');
+    put_u64(k, team);
+}
+
+void key_team_user(struct key *k, uint64_t team, uint64_t uid)
+{
+    key_team_users(k, team);
+    put_u64(k, uid);
+}
+
+uint64_t key_team_user_uid(struct str_view key)
+{
+    return get_u64(key, 9);
+}
+
+void key_email(struct key *k, uint64_t team, struct str_view email)
+{
+    begin_letter(k, 'e');
+    put_u64(k, team);
+    put(k, email.p, email.len);
+}
+
+void key_meta(struct key *k, struct str_view name, uint32_t index)
+{
+    k->len = 0;
+    put(k, name.p, name.len);
+    put_u8(k, 0);
+    put_u64(k, index);
+}
+
+void key_prefix_end(struct key *k)
+{
+    while (k->len > 0 && k->b[k->len - 1] == 0xff)
+        k->len--;
+    ASSERT(k->len > 0);
+    k->b[k->len - 1]++;
+}

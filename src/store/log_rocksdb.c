@@ -1,0 +1,234 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "store/internal.h"
+#include "store/log.h"
+
+enum { exit_sync_failed = 70, space_check_us = 1000000 };
+
+struct queued {
+    struct cell request;
+    actor_id from;
+};
+
+struct log {
+    struct store *store;
+    rocksdb_writebatch_t *wb;
+    uint64_t bytes_max;
+    uint32_t requests_max;
+    uint64_t free_min_percent;
+    struct queued *queue; /* of this turn; room for every credit of every decider */
+    uint32_t queue_len, queue_cap;
+    uint64_t failed_epoch[log_parts_max]; /* batches of the part up to this epoch are refused */
+    bool stopped; /* a write failed: nothing is written until a resume succeeds */
+    enum err stopped_err;
+    uint64_t looked_us; /* when space was looked at, and a resume tried */
+    uint32_t disk_full; /* atomic */
+    struct timer timer; /* while writes are refused up front no batch comes that would look again */
+};
+
+enum err log_new(struct log **out, struct store *s, const struct conf *c)
+{
+    struct log *l = calloc(1, sizeof *l);
+    if (l == NULL)
+        return ERR_NOMEM;
+    l->store = s;
+    l->wb = rocksdb_writebatch_create();
+    l->bytes_max = c->store_batch_bytes_max;
+    l->requests_max = (uint32_t)c->store_batch_requests_max;
+    l->free_min_percent = c->store_disk_free_min_percent;
+    l->queue_cap = (uint32_t)c->ring_request_cells * log_parts_max;
+    l->queue = calloc(l->queue_cap, sizeof *l->queue);
+    if (l->queue == NULL) {
+        log_free(l);
+        return ERR_NOMEM;
+    }
+    *out = l;
+    return ERR_OK;
+}
+
+void log_free(struct log *l)
+{
+    if (l == NULL)
+        return;
+    rocksdb_writebatch_destroy(l->wb);
+    free(l->queue);
+    free(l);
+}
+
+bool log_disk_full(const struct log *l)
+{
+    return __atomic_load_n(&l->disk_full, __ATOMIC_RELAXED) != 0;
+}
+
+static void look_at_space(struct log *l)
+{
+    struct statvfs v;
+    if (statvfs(l->store->path, &v) != 0)
+        return;
+    bool full = v.f_bavail * 100 < l->free_min_percent * v.f_blocks;
+    if (full != log_disk_full(l))
+        log_warn(full ? "disk_full" : "disk_space_back",
+                 "\"free_percent\":%llu,\"min_percent\":%llu",
+                 (unsigned long long)(v.f_blocks == 0 ? 0 : v.f_bavail * 100 / v.f_blocks),
+                 (unsigned long long)l->free_min_percent);
+    __atomic_store_n(&l->disk_full, full, __ATOMIC_RELAXED);
+}
+
+/* RocksDB says what failed in its text only. A sync that failed may have thrown away what the
+ * kernel held: nobody can know what is on disk, so the process ends and recovers from what really
+ * is. */
+static enum err judge_failure(char *error)
+{
+    bool sync = strstr(error, "fdatasync") != NULL || strstr(error, "fsync") != NULL ||
+                strstr(error, "While sync") != NULL;
+    bool space = strstr(error, "No space") != NULL || strstr(error, "Space limit") != NULL;
+    log_error(sync ? "store_sync_failed" : "commit_failed", "\"problem\":%s",
+              log_str(sv_from(error)));
+    if (sync) {
+        log_stop();
+        _exit(exit_sync_failed);
+    }
+    rocksdb_free(error);
+    return space ? ERR_DISK_FULL : ERR_STORAGE_UNAVAILABLE;
+}
+
+/* Refusing fast while stopped; a resume is tried at most once a second. */
+static bool may_write(struct log *l, uint64_t now_us)
+{
+    if (now_us - l->looked_us >= space_check_us) {
+        l->looked_us = now_us;
+        look_at_space(l);
+        if (l->stopped && store_shim_resume(l->store->db)) {
+            l->stopped = false;
+            log_info("writes_resumed", NULL);
+        }
+    }
+    return !l->stopped;
+}
+
+static void on_timer(struct timer *timer, void *ctx);
+
+static void watch_space(struct log *l, struct turn *t)
+{
+    bool watch = l->stopped || log_disk_full(l);
+    if (!watch || timer_armed(&l->timer))
+        return;
+    l->timer.fire = on_timer;
+    wheel_arm(t->wheel, &l->timer, t->mono_us + space_check_us);
+}
+
+static void on_timer(struct timer *timer, void *ctx)
+{
+    struct log *l = (struct log *)(void *)((char *)timer - offsetof(struct log, timer));
+    struct turn *t = ctx;
+    (void)may_write(l, t->mono_us);
+    watch_space(l, t);
+}
+
+static enum err commit(struct log *l, uint32_t from, uint32_t to, struct turn *t)
+{
+    uint64_t started_us = clock_mono_us(), rows = 0, bytes = 0;
+    uint32_t requests = 0;
+    char *error = NULL;
+    rocksdb_writebatch_clear(l->wb);
+    for (uint32_t i = from; i < to; i++) {
+        const struct batch *b = l->queue[i].request.u.p;
+        if (b->err != ERR_OK)
+            continue;
+        store_gather(l->store, b, l->wb);
+        rows += b->rows_len;
+        bytes += b->bytes;
+        requests += b->requests;
+    }
+    if (rows == 0)
+        return ERR_OK;
+    rocksdb_write(l->store->db, l->store->write_sync, l->wb, &error);
+    metric_hist(t->metrics, METRIC_HIST_COMMIT_US, clock_mono_us() - started_us);
+    if (error != NULL) {
+        metric_add(t->metrics, METRIC_LOG_ERRORS, 1);
+        return judge_failure(error);
+    }
+    metric_add(t->metrics, METRIC_LOG_BATCHES, 1);
+    metric_add(t->metrics, METRIC_LOG_ROWS, rows);
+    metric_add(t->metrics, METRIC_LOG_BYTES, bytes);
+    metric_hist(t->metrics, METRIC_HIST_COMMIT_REQUESTS, requests);
+    return ERR_OK;
+}
+
+/* What was decided on a head that a failed batch was to write must fail too. */
+static void refuse(struct log *l, struct batch *b, enum err err)
+{
+    b->err = err;
+    l->failed_epoch[b->part] = MAX(l->failed_epoch[b->part], b->epoch);
+}
+
+static void answer(struct log *l, uint32_t from, uint32_t to, struct turn *t)
+{
+    for (uint32_t i = from; i < to; i++) {
+        struct batch *b = l->queue[i].request.u.p;
+        struct cell *c = outbox_answer(t->out, l->queue[i].from, &l->queue[i].request);
+        c->err = b->err;
+        c->u.p = b;
+    }
+}
+
+static void write_queue(struct log *l, struct turn *t)
+{
+    bool open = may_write(l, t->mono_us);
+    for (uint32_t from = 0, to; from < l->queue_len; from = to) {
+        uint64_t bytes = 0;
+        uint32_t requests = 0;
+        for (to = from; to < l->queue_len; to++) {
+            struct batch *b = l->queue[to].request.u.p;
+            if (to > from &&
+                (bytes + b->bytes > l->bytes_max || requests + b->requests > l->requests_max))
+                break;
+            b->err = ERR_OK;
+            if (!open)
+                refuse(l, b, l->stopped_err);
+            else if (b->epoch <= l->failed_epoch[b->part])
+                b->err = ERR_STORAGE_UNAVAILABLE;
+            bytes += b->bytes;
+            requests += b->requests;
+        }
+        enum err err = open ? commit(l, from, to, t) : ERR_OK;
+        if (err != ERR_OK) {
+            open = false;
+            l->stopped = true;
+            l->stopped_err = err;
+            l->looked_us = t->mono_us;
+            look_at_space(l);
+            for (uint32_t i = from; i < to; i++)
+                refuse(l, l->queue[i].request.u.p, err);
+        }
+        answer(l, from, to, t);
+    }
+    l->queue_len = 0;
+}
+
+static void on_cells(void *self, actor_id from, enum ring_class class, const struct cell *cells,
+                     uint32_t n, struct turn *t)
+{
+    (void)t;
+    struct log *l = self;
+    ASSERT(class == CLASS_REQUEST);
+    for (uint32_t i = 0; i < n; i++) {
+        ASSERT(l->queue_len < l->queue_cap && cells[i].type == LOG_APPEND);
+        l->queue[l->queue_len++] = (struct queued){cells[i], from};
+    }
+}
+
+static void end_turn(void *self, struct turn *t)
+{
+    struct log *l = self;
+    if (l->queue_len > 0)
+        write_queue(l, t);
+    watch_space(l, t);
+}
+
+const struct actor_ops log_actor_ops = {.on_cells = on_cells, .end_turn = end_turn};

@@ -1,0 +1,404 @@
+/* A record: version byte, fields (varints; strings as length and bytes), CRC-32C of key and all
+ * before it. */
+#include "store/row.h"
+
+#include <immintrin.h>
+
+enum { row_version = 1, crc_bytes = 4 };
+
+/* ---- checksum ---- */
+
+__attribute__((target("sse4.2"))) static uint32_t crc_hardware(uint32_t crc, const uint8_t *p,
+                                                               size_t n)
+{
+    uint64_t wide = crc;
+    for (; n >= 8; p += 8, n -= 8) {
+        uint64_t v;
+        memcpy(&v, p, 8);
+        wide = _mm_crc32_u64(wide, v);
+    }
+    crc = (uint32_t)wide;
+    for (; n > 0; p++, n--)
+        crc = _mm_crc32_u8(crc, *p);
+    return crc;
+}
+
+static uint32_t crc_software(uint32_t crc, const uint8_t *p, size_t n)
+{
+    for (; n > 0; p++, n--) {
+        crc ^= *p;
+        for (int i = 0; i < 8; i++)
+            crc = crc >> 1 ^ (0x82f63b78u & (0u - (crc & 1)));
+    }
+    return crc;
+}
+
+static uint32_t crc_add(uint32_t crc, const void *p, size_t n)
+{
+    return __builtin_cpu_supports("sse4.2") ? crc_hardware(crc, p, n) : crc_software(crc, p, n);
+}
+
+static uint32_t crc_of(struct str_view key, const char *record, size_t n)
+{
+    return ~crc_add(crc_add(~0u, key.p, key.len), record, n);
+}
+
+/* ---- writing ---- */
+
+struct writer {
+    struct buf *b;
+    size_t begin;
+    const struct key *key;
+};
+
+static void put_v(struct writer *w, uint64_t v)
+{
+    while (v >= 0x80) {
+        buf_putc(w->b, (char)(v | 0x80));
+        v >>= 7;
+    }
+    buf_putc(w->b, (char)v);
+}
+
+static void put_s(struct writer *w, struct str_view s)
+{
+    put_v(w, s.len);
+    buf_put_sv(w->b, s);
+}
+
+static struct writer begin(struct buf *b, const struct key *k)
+{
+    struct writer w = {b, b->len, k};
+    buf_putc(b, row_version);
+    return w;
+}
+
+static void end(struct writer *w)
+{
+    if (w->b->failed)
+        return;
+    uint32_t crc = crc_of(key_view(w->key), w->b->p + w->begin, w->b->len - w->begin);
+    buf_put(w->b, &crc, crc_bytes);
+}
+
+/* ---- reading ---- */
+
+struct reader {
+    const uint8_t *p, *end;
+    bool ok;
+};
+
+static enum err open_record(struct reader *r, struct str_view key, struct str_view value)
+{
+    uint32_t crc;
+    if (value.len < 1 + crc_bytes || (uint8_t)value.p[0] == 0 || (uint8_t)value.p[0] > row_version)
+        return ERR_CORRUPT;
+    memcpy(&crc, value.p + value.len - crc_bytes, crc_bytes);
+    if (crc != crc_of(key, value.p, value.len - crc_bytes))
+        return ERR_CORRUPT;
+    *r = (struct reader){(const uint8_t *)value.p + 1,
+                         (const uint8_t *)value.p + value.len - crc_bytes, true};
+    return ERR_OK;
+}
+
+static uint64_t get_v(struct reader *r)
+{
+    uint64_t v = 0;
+    for (unsigned shift = 0; shift < 64 && r->p < r->end; shift += 7) {
+        uint8_t b = *r->p++;
+        v |= (uint64_t)(b & 0x7f) << shift;
+        if (b < 0x80)
+            return v;
+    }
+    r->ok = false;
+    return 0;
+}
+
+static struct str_view get_s(struct reader *r)
+{
+    uint64_t n = get_v(r);
+    if (!r->ok || n > (uint64_t)(r->end - r->p)) {
+        r->ok = false;
+        return SV_NONE;
+    }
+    struct str_view s = {(const char *)r->p, (size_t)n};
+    r->p += n;
+    return s;
+}
+
+static enum err close_record(const struct reader *r)
+{
+    return r->ok && r->p == r->end ? ERR_OK : ERR_CORRUPT;
+}
+
+/* ---- records ---- */
+
+void row_message_encode(struct buf *b, const struct key *k, const struct row_message *m)
+{
+    struct writer w = begin(b, k);
+    put_v(&w, m->ts_us);
+    put_v(&w, m->seq);
+    put_v(&w, m->uid);
+    put_v(&w, m->flags);
+    put_s(&w, m->client_msg_id);
+    put_s(&w, m->body);
+    end(&w);
+}
+
+enum err row_message_decode(struct row_message *m, struct str_view key, struct str_view value)
+{
+    struct reader r;
+    TRY(open_record(&r, key, value));
+    m->ts_us = get_v(&r);
+    m->seq = get_v(&r);
+    m->uid = get_v(&r);
+    m->flags = (uint16_t)get_v(&r);
+    m->client_msg_id = get_s(&r);
+    m->body = get_s(&r);
+    return close_record(&r);
+}
+
+void row_dedup_encode(struct buf *b, const struct key *k, const struct row_dedup *d)
+{
+    struct writer w = begin(b, k);
+    put_v(&w, d->ts_us);
+    put_v(&w, d->seq);
+    put_s(&w, d->client_msg_id);
+    end(&w);
+}
+
+enum err row_dedup_decode(struct row_dedup *d, struct str_view key, struct str_view value)
+{
+    struct reader r;
+    TRY(open_record(&r, key, value));
+    d->ts_us = get_v(&r);
+    d->seq = get_v(&r);
+    d->client_msg_id = get_s(&r);
+    return close_record(&r);
+}
+
+enum { INFO_ARCHIVED = 1, INFO_GENERAL = 2 };
+
+void row_chan_info_encode(struct buf *b, const struct key *k, const struct row_chan_info *i)
+{
+    struct writer w = begin(b, k);
+    put_v(&w, i->cid);
+    put_v(&w, i->team);
+    put_v(&w, i->creator);
+    put_v(&w, i->created_s);
+    put_v(&w, i->updated_s);
+    put_v(&w, i->kind);
+    put_v(&w, (i->archived ? INFO_ARCHIVED : 0u) | (i->general ? INFO_GENERAL : 0u));
+    put_s(&w, i->name);
+    put_s(&w, i->topic);
+    put_s(&w, i->purpose);
+    put_v(&w, i->topic_by);
+    put_v(&w, i->topic_set_s);
+    put_v(&w, i->purpose_by);
+    put_v(&w, i->purpose_set_s);
+    end(&w);
+}
+
+enum err row_chan_info_decode(struct row_chan_info *i, struct str_view key, struct str_view value)
+{
+    struct reader r;
+    TRY(open_record(&r, key, value));
+    i->cid = get_v(&r);
+    i->team = get_v(&r);
+    i->creator = get_v(&r);
+    i->created_s = get_v(&r);
+    i->updated_s = get_v(&r);
+    i->kind = (enum channel_kind)get_v(&r);
+    uint64_t flags = get_v(&r);
+    i->archived = (flags & INFO_ARCHIVED) != 0;
+    i->general = (flags & INFO_GENERAL) != 0;
+    i->name = get_s(&r);
+    i->topic = get_s(&r);
+    i->purpose = get_s(&r);
+    i->topic_by = get_v(&r);
+    i->topic_set_s = get_v(&r);
+    i->purpose_by = get_v(&r);
+    i->purpose_set_s = get_v(&r);
+    return i->kind > CHANNEL_MPIM ? ERR_CORRUPT : close_record(&r);
+}
+
+void row_chan_head_encode(struct buf *b, const struct key *k, const struct row_chan_head *h)
+{
+    struct writer w = begin(b, k);
+    put_v(&w, h->seq);
+    put_v(&w, h->last_ts_us);
+    put_v(&w, h->members_len);
+    end(&w);
+}
+
+enum err row_chan_head_decode(struct row_chan_head *h, struct str_view key, struct str_view value)
+{
+    struct reader r;
+    TRY(open_record(&r, key, value));
+    h->seq = get_v(&r);
+    h->last_ts_us = get_v(&r);
+    h->members_len = (uint32_t)get_v(&r);
+    return close_record(&r);
+}
+
+void row_member_encode(struct buf *b, const struct key *k, const struct row_member *m)
+{
+    struct writer w = begin(b, k);
+    put_v(&w, m->joined_us);
+    put_v(&w, m->inviter);
+    put_v(&w, m->kind);
+    end(&w);
+}
+
+enum err row_member_decode(struct row_member *m, struct str_view key, struct str_view value)
+{
+    struct reader r;
+    TRY(open_record(&r, key, value));
+    m->joined_us = get_v(&r);
+    m->inviter = get_v(&r);
+    m->kind = (enum channel_kind)get_v(&r);
+    return close_record(&r);
+}
+
+void row_cursor_encode(struct buf *b, const struct key *k, const struct row_cursor *c)
+{
+    struct writer w = begin(b, k);
+    put_v(&w, c->delivered_seq);
+    put_v(&w, c->delivered_ts_us);
+    put_v(&w, c->read_seq);
+    put_v(&w, c->read_ts_us);
+    end(&w);
+}
+
+enum err row_cursor_decode(struct row_cursor *c, struct str_view key, struct str_view value)
+{
+    struct reader r;
+    TRY(open_record(&r, key, value));
+    c->delivered_seq = get_v(&r);
+    c->delivered_ts_us = get_v(&r);
+    c->read_seq = get_v(&r);
+    c->read_ts_us = get_v(&r);
+    return close_record(&r);
+}
+
+void row_team_encode(struct buf *b, const struct key *k, const struct row_team *t)
+{
+    struct writer w = begin(b, k);
+    put_v(&w, t->team);
+    put_v(&w, t->created_s);
+    put_v(&w, t->general_cid);
+    put_s(&w, t->domain);
+    put_s(&w, t->name);
+    end(&w);
+}
+
+enum err row_team_decode(struct row_team *t, struct str_view key, struct str_view value)
+{
+    struct reader r;
+    TRY(open_record(&r, key, value));
+    t->team = get_v(&r);
+    t->created_s = get_v(&r);
+    t->general_cid = get_v(&r);
+    t->domain = get_s(&r);
+    t->name = get_s(&r);
+    return close_record(&r);
+}
+
+void row_user_encode(struct buf *b, const struct key *k, const struct row_user *u)
+{
+    struct writer w = begin(b, k);
+    put_v(&w, u->uid);
+    put_v(&w, u->team);
+    put_v(&w, u->bot_id);
+    put_v(&w, u->app_id);
+    put_v(&w, u->created_s);
+    put_v(&w, u->updated_s);
+    put_v(&w, u->flags);
+    put_s(&w, u->name);
+    put_s(&w, u->real_name);
+    put_s(&w, u->display_name);
+    put_s(&w, u->email);
+    put_s(&w, u->title);
+    put_s(&w, u->tz);
+    end(&w);
+}
+
+enum err row_user_decode(struct row_user *u, struct str_view key, struct str_view value)
+{
+    struct reader r;
+    TRY(open_record(&r, key, value));
+    u->uid = get_v(&r);
+    u->team = get_v(&r);
+    u->bot_id = get_v(&r);
+    u->app_id = get_v(&r);
+    u->created_s = get_v(&r);
+    u->updated_s = get_v(&r);
+    u->flags = (uint32_t)get_v(&r);
+    u->name = get_s(&r);
+    u->real_name = get_s(&r);
+    u->display_name = get_s(&r);
+    u->email = get_s(&r);
+    u->title = get_s(&r);
+    u->tz = get_s(&r);
+    return close_record(&r);
+}
+
+void row_token_encode(struct buf *b, const struct key *k, const struct row_token *t)
+{
+    struct writer w = begin(b, k);
+    put_v(&w, t->team);
+    put_v(&w, t->uid);
+    put_v(&w, t->created_s);
+    put_v(&w, t->revoked_s);
+    put_v(&w, t->kind);
+    put_v(&w, t->scopes);
+    end(&w);
+}
+
+enum err row_token_decode(struct row_token *t, struct str_view key, struct str_view value)
+{
+    struct reader r;
+    TRY(open_record(&r, key, value));
+    t->team = get_v(&r);
+    t->uid = get_v(&r);
+    t->created_s = get_v(&r);
+    t->revoked_s = get_v(&r);
+    t->kind = (enum token_kind)get_v(&r);
+    t->scopes = get_v(&r);
+    return close_record(&r);
+}
+
+void row_channel_name_encode(struct buf *b, const struct key *k, const struct row_channel_name *n)
+{
+    struct writer w = begin(b, k);
+    put_v(&w, n->cid);
+    put_v(&w, n->kind);
+    put_v(&w, n->archived);
+    end(&w);
+}
+
+enum err row_channel_name_decode(struct row_channel_name *n, struct str_view key,
+                                 struct str_view value)
+{
+    struct reader r;
+    TRY(open_record(&r, key, value));
+    n->cid = get_v(&r);
+    n->kind = (enum channel_kind)get_v(&r);
+    n->archived = get_v(&r) != 0;
+    return close_record(&r);
+}
+
+void row_u64_encode(struct buf *b, const struct key *k, uint64_t v)
+{
+    struct writer w = begin(b, k);
+    put_v(&w, v);
+    end(&w);
+}
+
+enum err row_u64_decode(uint64_t *v, struct str_view key, struct str_view value)
+{
+    struct reader r;
+    TRY(open_record(&r, key, value));
+    *v = get_v(&r);
+    return close_record(&r);
+}
