@@ -1,5 +1,6 @@
-/* dir/dir_msg.h - requests to the dir actor. u.p is a struct below in the requester's arena, lent until the answer;
- * dir fills its out members. Each answers after its rows are durable and published. */
+/* dir/dir_msg.h - requests to the dir actor. u.p is a struct below in the requester's arena, lent
+ * until the answer; dir fills its out members. Each answers after its rows are durable and
+ * published. */
 #ifndef PARLEY_DIR_MSG_H
 #define PARLEY_DIR_MSG_H
 
@@ -13,9 +14,9 @@ enum dir_msg {
     DIR_TOKEN_ISSUE,
     DIR_TOKEN_REVOKE,
     DIR_CHANNEL_CREATE,
-    /* control, dir -> acceptors and fanouts: u.u[0] token tag (0: every token of u.u[1] uid). The receiver drops what
-     * hangs on it (tickets, sockets, cached principals), then answers with DIR_REVOKED on its own control edge; dir
-     * answers the caller after all have. */
+    /* control, dir -> acceptors and fanouts: u.u[0] token tag (0: every token of u.u[1] uid). The
+     * receiver drops what hangs on it (tickets, sockets, cached principals), then answers with
+     * DIR_REVOKED on its own control edge; dir answers the caller after all have. */
     DIR_REVOKE,
     DIR_REVOKED
 };
@@ -30,7 +31,7 @@ struct dir_team_add {
 struct dir_user_add {
     uint64_t team;
     struct str_view name, real_name, email;
-    uint32_t flags; /* enum user_flags; USER_BOT makes bot_id and app_id too */
+    uint32_t flags;               /* enum user_flags; USER_BOT makes bot_id and app_id too */
     uint64_t uid, bot_id, app_id; /* out */
 };
 
@@ -40,7 +41,8 @@ struct dir_user_disable { /* all tokens of the user stop working; ERR_USER_NOT_F
 
 enum { token_text_max = 128 };
 
-/* xoxp- / xoxb- / xapp-digits-digits-digits-hex; at least 128 random bits. Errors: ERR_USER_NOT_FOUND, ERR_FULL. */
+/* xoxp- / xoxb- / xapp-digits-digits-digits-hex; at least 128 random bits. Errors:
+ * ERR_USER_NOT_FOUND, ERR_FULL. */
 struct dir_token_issue {
     uint64_t team, uid;
     enum token_kind kind;
@@ -52,10 +54,10 @@ struct dir_token_revoke { /* ERR_INVALID_AUTH when unknown; revoked already: ok 
     struct str_view token;
 };
 
-/* Reserves the name, writes name, info, head, the creator as member and its membership in one batch. The cid's chan
- * finds it in the store at first use. Emits channel_created (team, public only) and channel_joined (creator).
- * A retried create by the same creator within the dedup window of the caller's own unfinished one gets the same answer.
- * Errors: ERR_NAME_TAKEN, ERR_INVALID_NAME*, ERR_USER_NOT_FOUND, ERR_FULL. */
+/* Reserves the name, writes name, info, head, the creator as member and its membership in one
+ * batch: whole or absent. The cid's chan finds it in the store at first use. Emits channel_created
+ * (team, public only) and channel_joined (creator). Errors: ERR_NAME_TAKEN, ERR_INVALID_NAME*,
+ * ERR_USER_NOT_FOUND. */
 struct dir_channel_create {
     uint64_t team, creator;
     struct str_view name;

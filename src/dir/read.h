@@ -1,7 +1,7 @@
-/* dir/read.h - the directory as other threads see it: teams, users, tokens, channel names. Written by the dir actor
- * alone, read in place by everyone under one ck_epoch section per turn. A pointer from here must not outlive the turn:
- * copy ids, not pointers.
- * Only durable entries are here: dir publishes after the log has answered. */
+/* dir/read.h - the directory as other threads see it: teams, users, tokens, channel names. Written
+ * by the dir actor alone, read in place by everyone under one ck_epoch section per turn. A pointer
+ * from here must not outlive the turn: copy ids, not pointers. Only durable entries are here: dir
+ * publishes after the log has answered. */
 #ifndef PARLEY_DIR_READ_H
 #define PARLEY_DIR_READ_H
 
@@ -11,33 +11,36 @@
 
 struct dir; /* the tables */
 
-/* A reader: one per thread. begin/end bracket a turn; ending before the loop sleeps lets old memory be freed. */
+/* A reader: one per loop, shared by the loop's actors. The first look-up of a turn enters the epoch
+ * section; each actor calls dir_read_end in its end_turn, so that the section never spans a sleep
+ * and old memory can be freed. Ending what has not begun is nothing. */
 struct dir_reader;
 MUST_USE enum err dir_reader_new(struct dir_reader **out, struct dir *d);
-void dir_reader_free(struct dir_reader *r);
-void dir_read_begin(struct dir_reader *r); /* nests are asserted against; cheap (20 ns) */
+void dir_reader_free(struct dir_reader *r); /* NULL is fine */
 void dir_read_end(struct dir_reader *r);
 
-/* Who calls: the outcome of a token look-up. Immutable but for rate words. */
+/* Who calls: the outcome of a token look-up. Immutable but for the rate words. */
 struct principal {
     uint64_t team, uid, bot_id, app_id, scopes;
+    uint64_t token_tag; /* first 8 bytes of the token's hash: names the token in revocations */
     enum token_kind kind;
     uint32_t user_flags;
-    uint64_t generation; /* rises at revocation: sockets keep it and compare */
-    uint64_t token_tag;  /* first 8 bytes of the token's hash: names the token in revocations */
-    uint64_t rate[2];    /* atomic words of rate.h: writes, reads */
+    uint64_t rate[2]; /* atomic words of rate.h: writes, reads */
 };
 
-/* Errors: ERR_INVALID_AUTH, ERR_TOKEN_REVOKED, ERR_ACCOUNT_INACTIVE. Costs one keyed hash and one probe. */
+/* Errors: ERR_INVALID_AUTH, ERR_TOKEN_REVOKED, ERR_ACCOUNT_INACTIVE. Costs one keyed hash and one
+ * probe. */
 MUST_USE enum err dir_token(struct dir_reader *r, struct str_view token, struct principal **out);
-/* By tag, as of now; ERR_TOKEN_REVOKED when gone. For sockets that hold a tag. */
+/* By tag, as of now; the same errors. For sockets and parked requests, which hold a tag. */
 MUST_USE enum err dir_token_by_tag(struct dir_reader *r, uint64_t tag, struct principal **out);
 
-const struct row_team *dir_team(struct dir_reader *r, uint64_t team);             /* NULL: none */
+const struct row_team *dir_team(struct dir_reader *r, uint64_t team); /* NULL: none */
 const struct row_team *dir_team_by_domain(struct dir_reader *r, struct str_view domain);
-const struct row_user *dir_user(struct dir_reader *r, uint64_t team, uint64_t uid); /* NULL: none in this team */
+/* NULL: none in this team. */
+const struct row_user *dir_user(struct dir_reader *r, uint64_t team, uint64_t uid);
 /* name without '#'. False: none. Private names too: the caller must not tell a non-member. */
-bool dir_channel_by_name(struct dir_reader *r, uint64_t team, struct str_view name, uint64_t *cid, enum channel_kind *kind);
+bool dir_channel_by_name(struct dir_reader *r, uint64_t team, struct str_view name, uint64_t *cid,
+                         enum channel_kind *kind);
 
 /* Ids ascending, those > after, at most n; returns how many. For paging and snapshots. */
 uint32_t dir_users(struct dir_reader *r, uint64_t team, uint64_t after, uint64_t *uids, uint32_t n);

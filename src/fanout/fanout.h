@@ -1,5 +1,6 @@
-/* fanout/fanout.h - owns WebSocket connections: tickets, upgrades, subscriptions, delivery, RTM frames from clients.
- * Thread: its loop. Sources: RFC 6455; Slack RTM (slack-api reference, section 6). */
+/* fanout/fanout.h - owns WebSocket connections: tickets, upgrades, subscriptions, delivery, RTM
+ * frames from clients. Thread: its loop. Sources: RFC 6455; Slack RTM (slack-api reference, section
+ * 6). */
 #ifndef PARLEY_FANOUT_FANOUT_H
 #define PARLEY_FANOUT_FANOUT_H
 
@@ -22,7 +23,8 @@ struct fanout_conf {
 struct fanout;
 MUST_USE enum err fanout_new(struct fanout **out, const struct fanout_conf *c);
 void fanout_free(struct fanout *f);
-extern const struct actor_ops fanout_actor_ops;    /* self: struct fanout * */
-extern const struct net_owner_ops fanout_net_ops;  /* self: struct fanout *; on_open is never called */
+extern const struct actor_ops fanout_actor_ops; /* self: struct fanout * */
+extern const struct net_owner_ops
+    fanout_net_ops; /* self: struct fanout *; on_open is never called */
 
 #endif

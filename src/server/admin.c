@@ -35,7 +35,6 @@ struct admin {
     struct json_reader *json;
     struct http_limits limits;
     uint32_t ready; /* atomic */
-    bool reading;   /* the directory reader is entered */
 };
 
 const struct admin_conf *admin_conf_of(const struct admin *a)
@@ -174,13 +173,6 @@ static void finish_if_answered(struct admin *a, struct admin_conn *c)
 }
 
 /* ---- requests ---- */
-
-static void begin_read(struct admin *a)
-{
-    if (!a->reading)
-        dir_read_begin(a->conf.dir_reader);
-    a->reading = true;
-}
 
 static void run_command(struct admin *a, struct admin_conn *c, struct str_view name, struct turn *t)
 {
@@ -324,7 +316,6 @@ static void on_data(void *self, conn_id net, uint8_t *p, size_t n, struct turn *
         net_close(&a->conf.net, net, NET_CLOSE_RESET);
         return;
     }
-    begin_read(a);
     enum http_step step = HTTP_MORE;
     while (n > 0 && (step == HTTP_MORE || step == HTTP_HEAD_DONE)) {
         size_t used = 0;
@@ -394,7 +385,6 @@ static void on_cells(void *self, actor_id from, enum ring_class class, const str
     (void)from;
     struct admin *a = self;
     ASSERT(class == CLASS_ANSWER);
-    begin_read(a);
     for (uint32_t i = 0; i < n; i++) {
         struct admin_conn *c = slab_find(&a->conns, cells[i].req);
         ASSERT(c != NULL && c->calling); /* a connection with a call under way keeps its slot */
@@ -407,9 +397,7 @@ static void end_turn(void *self, struct turn *t)
 {
     (void)t;
     struct admin *a = self;
-    if (a->reading)
-        dir_read_end(a->conf.dir_reader);
-    a->reading = false;
+    dir_read_end(a->conf.dir_reader);
 }
 
 static bool drain(void *self, struct turn *t)

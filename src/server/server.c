@@ -308,9 +308,9 @@ static void release(struct server *s)
         hist_free(s->hists[i]);
     for (uint16_t i = 0; i < t->len[ACTOR_CHAN]; i++)
         chan_shard_free(s->chans[i]);
+    dir_free(s->dir); /* its epochs walk the readers' records once more */
     for (uint32_t i = 0; i < t->loops_len; i++)
         dir_reader_free(s->readers[i]);
-    dir_free(s->dir);
     log_free(s->log);
     topology_deinit(t);
     if (s->store != NULL)

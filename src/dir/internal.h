@@ -1,0 +1,64 @@
+/* dir/internal.h - shared by the files of dir/ only. */
+#ifndef PARLEY_DIR_INTERNAL_H
+#define PARLEY_DIR_INTERNAL_H
+
+#include "dir/dir.h"
+#include "dir/dir_msg.h"
+#include "dir/tables.h"
+#include "store/batch.h"
+
+/* A request from its arrival to its answer. The payload is the requester's. */
+struct dir_op {
+    struct cell request;
+    actor_id from;
+    enum err err;
+    uint64_t revoke_tag, revoke_uid; /* what must be revoked everywhere before the answer */
+    bool revokes;
+    uint8_t hash[32];     /* DIR_TOKEN_ISSUE, DIR_TOKEN_REVOKE */
+    struct row_user user; /* DIR_USER_ADD, _DISABLE: strings of the payload or of the table */
+    struct row_token token;
+    struct row_chan_head head;
+    struct row_member member;
+};
+
+enum { group_ops_max = 256, claims_max = group_ops_max * 3 };
+
+struct dir {
+    struct dir_conf conf;
+    struct tables tables;
+    /* Requests in order of arrival: [0, group_len) are in the batch that is being committed, the
+     * rest wait. Bounded by the requesters' credits. */
+    struct dir_op *ops;
+    uint32_t ops_len, ops_cap, group_len;
+    uint64_t claims[claims_max]; /* hashes of the names that the group takes */
+    uint32_t claims_len;
+    struct arena_pool pool;
+    struct batch batch;
+    bool committing; /* the batch is lent to log */
+    uint64_t epoch, number;
+    uint64_t last_id;
+    struct frame_slab frames;
+    uint64_t gap_owed; /* bit per fanout: a team-wide event was lost on the way */
+    struct timer retry;
+    /* Revocations go out one at a time, so that no control ring can be full. */
+    struct dir_op *revoking;
+    uint32_t revoking_len, revoking_cap, acks_left;
+    struct turn *turn; /* of the present call */
+};
+
+/* ops.c: one request each. */
+
+/* Judges the request against the published tables and adds its rows to d->batch. Errors become the
+ * answer. */
+MUST_USE enum err dir_op_decide(struct dir *d, struct dir_op *op);
+/* Whether it takes a name that the group has taken already: it must wait for the group's end. */
+bool dir_op_collides(struct dir *d, const struct dir_op *op);
+/* Its rows are durable: enters the tables and emits its events. */
+void dir_op_publish(struct dir *d, struct dir_op *op);
+
+/* event.c */
+void dir_emit_created(struct dir *d, const struct dir_channel_create *m,
+                      const struct row_chan_head *head);
+void dir_emit_owed(struct dir *d);
+
+#endif

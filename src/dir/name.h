@@ -1,0 +1,18 @@
+/* dir/name.h - which names a channel, user or workspace may have. Source: slack-api reference,
+ * conversations.create: at most 80 characters, lower case letters of any script, digits, - and _.
+ */
+#ifndef PARLEY_DIR_NAME_H
+#define PARLEY_DIR_NAME_H
+
+#include "base/err.h"
+
+enum { channel_name_chars_max = 80, user_name_bytes_max = 80, domain_bytes_max = 63 };
+
+/* name is valid UTF-8. Errors: ERR_INVALID_NAME_REQUIRED, _MAXLENGTH, _PUNCTUATION, _SPECIALS. */
+MUST_USE enum err name_check_channel(struct str_view name);
+/* Lower case letters, digits, . - and _; 1..80 bytes. Errors: ERR_INVALID_NAME. */
+MUST_USE enum err name_check_user(struct str_view name);
+/* A DNS label: lower case letters, digits and - inside. Errors: ERR_INVALID_NAME. */
+MUST_USE enum err name_check_domain(struct str_view domain);
+
+#endif
