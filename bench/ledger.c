@@ -1,0 +1,252 @@
+#include "ledger.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/rand.h"
+
+void ledger_init(struct ledger *l, struct bench *b, uint64_t seed)
+{
+    uint64_t x = mix64(seed), y = mix64(x + 1);
+    *l = (struct ledger){.bench = b};
+    /* RFC 4122: version 4, variant 8; the last twelve digits are the message's number. */
+    snprintf(l->key_prefix, sizeof l->key_prefix, "%08x-%04x-4%03x-8%03x-", (unsigned)(x >> 32),
+             (unsigned)(x & 0xffff), (unsigned)(y & 0xfff), (unsigned)(y >> 12 & 0xfff));
+}
+
+void ledger_deinit(struct ledger *l)
+{
+    free(l->messages);
+    free(l->got);
+    free(l->expected);
+    free(l->last_ts);
+}
+
+void ledger_key(const struct ledger *l, uint32_t i, char out[key_text_len + 1])
+{
+    snprintf(out, key_text_len + 1, "%s%012x", l->key_prefix, i);
+}
+
+bool ledger_find(const struct ledger *l, struct str_view key, uint32_t *i)
+{
+    if (key.len != key_text_len || memcmp(key.p, l->key_prefix, key_prefix_len) != 0)
+        return false;
+    uint64_t n = 0;
+    for (size_t k = key_prefix_len; k < key_text_len; k++) {
+        char c = key.p[k];
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
+            return false;
+        n = n << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+    }
+    if (n >= l->len)
+        return false;
+    *i = (uint32_t)n;
+    return true;
+}
+
+static void *grow(void *p, size_t old_bytes, size_t bytes)
+{
+    char *grown = realloc(p, bytes);
+    ASSERT(grown != NULL);
+    memset(grown + old_bytes, 0, bytes - old_bytes);
+    return grown;
+}
+
+uint32_t ledger_add(struct ledger *l, uint32_t channel, uint32_t text, uint64_t intended_us)
+{
+    if (l->len == ledger_messages_max)
+        return UINT32_MAX;
+    if (l->len == l->cap) {
+        size_t old = l->cap, row = l->words * sizeof(uint64_t);
+        l->cap = MAX(4096u, l->cap * 2);
+        l->messages = grow(l->messages, old * sizeof *l->messages, l->cap * sizeof *l->messages);
+        if (l->sockets != NULL)
+            l->got = grow(l->got, old * row, l->cap * row);
+        if (l->expected != NULL)
+            l->expected = grow(l->expected, old * row, l->cap * row);
+    }
+    l->messages[l->len] =
+        (struct message){.channel = channel, .text = text, .intended_us = intended_us};
+    return l->len++;
+}
+
+uint64_t *ledger_expected(struct ledger *l, uint32_t i)
+{
+    return l->expected + (size_t)i * l->words;
+}
+
+/* ---- deliveries ---- */
+
+static struct str_view string_after(struct str_view text, const char *name, size_t n)
+{
+    const char *p = memmem(text.p, text.len, name, n);
+    if (p == NULL)
+        return SV_NONE;
+    p += n;
+    const char *end = memchr(p, '"', (size_t)(text.p + text.len - p));
+    return end == NULL ? SV_NONE : (struct str_view){p, (size_t)(end - p)};
+}
+
+/* A full JSON parse per delivery would cost more than the server spends on it. Keys, ids and ts
+ * hold no escapes, and a quote inside a string is escaped, so these names are members' names. */
+static void on_message(void *owner, struct ws_client *ws, struct str_view frame)
+{
+    struct ledger *l = owner;
+    uint32_t i;
+    uint64_t ts_us;
+    if (!ledger_find(l, string_after(frame, "\"client_msg_id\":\"", 17), &i)) {
+        l->foreign_events++;
+        return;
+    }
+    struct message *m = &l->messages[i];
+    struct str_view channel = string_after(frame, "\"channel\":\"", 11);
+    if (!ts_parse(string_after(frame, "\"ts\":\"", 6), &ts_us) ||
+        !sv_eq(channel, sv_from(l->channels[m->channel]))) {
+        report_problem(&l->bench->report, "event of message %u has a bad ts or channel %.*s", i,
+                       SV_ARG(channel));
+        return;
+    }
+    if (m->event_ts_us == TS_NONE)
+        m->event_ts_us = ts_us;
+    else if (m->event_ts_us != ts_us)
+        report_problem(&l->bench->report, "message %u was pushed with two ts", i);
+    uint64_t *word = &l->got[(size_t)i * l->words + ws->index / 64];
+    uint64_t bit = (uint64_t)1 << ws->index % 64;
+    if (*word & bit) {
+        l->duplicates++;
+        report_problem(&l->bench->report, "socket %u got message %u twice", ws->index, i);
+        return;
+    }
+    *word |= bit;
+    l->deliveries++;
+    if (l->delivery_us != NULL)
+        hist_log_add(l->delivery_us, clock_mono_us() - m->intended_us);
+    uint64_t *last = &l->last_ts[(size_t)ws->index * l->channels_len + m->channel];
+    if (ts_us <= *last)
+        report_problem(&l->bench->report, "socket %u got message %u of %s out of order", ws->index,
+                       i, l->channels[m->channel]);
+    *last = ts_us;
+}
+
+static void on_hello(void *owner, struct ws_client *ws)
+{
+    struct ledger *l = owner;
+    memset(&l->last_ts[(size_t)ws->index * l->channels_len], 0,
+           l->channels_len * sizeof *l->last_ts);
+}
+
+void ledger_watch(struct ledger *l, struct ws_set *sockets, bool per_message)
+{
+    ASSERT(l->len == 0 && l->channels_len > 0);
+    l->sockets = sockets;
+    l->words = (sockets->len + 63) / 64;
+    l->cap = 4096;
+    l->messages = calloc(l->cap, sizeof *l->messages);
+    l->got = calloc(l->cap, l->words * sizeof *l->got);
+    l->last_ts = calloc((size_t)sockets->len * l->channels_len, sizeof *l->last_ts);
+    if (per_message)
+        l->expected = calloc(l->cap, l->words * sizeof *l->expected);
+    ASSERT(l->messages != NULL && l->got != NULL && l->last_ts != NULL &&
+           (!per_message || l->expected != NULL));
+    sockets->on_message = on_message;
+    sockets->on_hello = on_hello;
+    sockets->owner = l;
+}
+
+void ledger_settle(struct ledger *l)
+{
+    struct io *io = &l->bench->io;
+    if (l->sockets == NULL)
+        return;
+    uint64_t end_us = io->now_us + 15000000, seen = UINT64_MAX, quiet_from_us = io->now_us;
+    while (io->now_us < end_us && io->now_us < quiet_from_us + 1000000 && !io_stop) {
+        if (seen != l->deliveries) {
+            seen = l->deliveries;
+            quiet_from_us = io->now_us;
+        }
+        io_step(io, io->now_us + 50000);
+    }
+}
+
+enum due { DUE_NOT_CONNECTED, DUE_GAP, DUE_MISSING };
+
+/* Why a socket may not have a message. */
+static enum due judge(const struct ledger *l, const struct ws_client *ws, const struct message *m)
+{
+    const struct ws_span *at = NULL;
+    for (uint32_t k = ws->spans_len; k-- > 0 && at == NULL;) {
+        if (ws->spans[k].hello_us < m->written_us)
+            at = &ws->spans[k];
+    }
+    if (at == NULL || (at->lost_us != 0 && at->lost_us <= m->written_us))
+        return DUE_NOT_CONNECTED;
+    if (at->lost_us != 0)
+        return DUE_GAP;
+    for (uint32_t k = ws->hints_len; k-- > 0 && ws->hints[k].at_us >= m->written_us;) {
+        if (ws->hints[k].channel[0] == '\0' ||
+            strcmp(ws->hints[k].channel, l->channels[m->channel]) == 0)
+            return DUE_GAP;
+    }
+    return DUE_MISSING;
+}
+
+static void audit_message(struct ledger *l, uint32_t i)
+{
+    const struct message *m = &l->messages[i];
+    for (uint32_t s = 0; s < l->sockets->len; s++) {
+        size_t word = (size_t)i * l->words + s / 64;
+        bool got = (l->got[word] >> s % 64 & 1) != 0;
+        bool expected = l->expected == NULL || (l->expected[word] >> s % 64 & 1) != 0;
+        if (got && !expected)
+            l->stray_deliveries++;
+        if (!expected || m->repeated)
+            continue;
+        enum due due = got ? DUE_GAP : judge(l, &l->sockets->clients[s], m);
+        l->audited_deliveries += got || due != DUE_NOT_CONNECTED;
+        if (!got && due == DUE_GAP)
+            l->gaps_announced++;
+        if (!got && due == DUE_MISSING) {
+            char ts[ts_text_len];
+            ts_format(ts, m->ts_us);
+            l->missing_deliveries++;
+            report_problem(&l->bench->report, "socket %u never got message %u of %s, ts %.*s", s, i,
+                           l->channels[m->channel], ts_text_len, ts);
+        }
+    }
+}
+
+void ledger_audit_deliveries(struct ledger *l)
+{
+    for (uint32_t i = 0; l->sockets != NULL && i < l->len; i++) {
+        const struct message *m = &l->messages[i];
+        if (m->ts_us == TS_NONE)
+            continue;
+        if (m->event_ts_us != TS_NONE && m->event_ts_us != m->ts_us)
+            report_problem(&l->bench->report, "message %u: pushed ts is not the acknowledged one",
+                           i);
+        audit_message(l, i);
+    }
+}
+
+void ledger_report(struct ledger *l)
+{
+    struct report *r = &l->bench->report;
+    if (l->sockets != NULL) {
+        const struct ws_stats *w = &l->sockets->stats;
+        report_u64(r, "sockets", l->sockets->len);
+        report_u64(r, "socket_losses", w->losses);
+        report_u64(r, "refetch_hints", w->hints);
+        report_u64(r, "deliveries", l->deliveries);
+        report_u64(r, "deliveries_audited", l->audited_deliveries);
+        report_u64(r, "deliveries_missing", l->missing_deliveries);
+        report_u64(r, "deliveries_stray", l->stray_deliveries);
+        report_u64(r, "deliveries_twice", l->duplicates);
+        report_u64(r, "gaps_announced", l->gaps_announced);
+        report_u64(r, "events_of_others", l->foreign_events);
+    }
+    report_u64(r, "history_messages", l->history_messages);
+    report_u64(r, "history_missing", l->missing_in_history);
+    report_u64(r, "history_of_others", l->history_foreign);
+    report_u64(r, "stored_unacknowledged", l->stored_unacknowledged);
+}

@@ -1,0 +1,211 @@
+/* main.c - parley-bench: load on a Parley server, and an audit of what came of it. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "bench.h"
+
+enum {
+    conns_max = 16384,
+    sockets_max = 1000000,
+    files_reserve = 256,
+    arena_first = 1 << 20,
+    exit_usage = 2
+};
+
+static const struct command {
+    const char *name;
+    bool (*run)(struct bench *b);
+    uint64_t conns, rate, seconds; /* when not given */
+} commands[] = {
+    {"replay", replay_run, 64, 0, 0},
+    {"send", send_run, 32, 0, 10},
+    {"fanout", fanout_run, 32, 20, 10},
+    {"idle", idle_run, 32, 0, 10},
+};
+
+static const char help[] =
+    "parley-bench - load on a Parley server, and an audit of what came of it\n\n"
+    "  parley-bench replay FILE --demo DEMO.json [--ctl PARLEYCTL --data DIR] [--speed X]\n"
+    "      Replays Slack messages (JSON lines) over HTTP, all authors listening on WebSockets.\n"
+    "      Survives a server that is killed and started again (60 s of patience per call).\n"
+    "  parley-bench send --demo DEMO.json [--conns C] [--rate R] [--seconds S]\n"
+    "               [--text-bytes B] [--channels K]\n"
+    "      Posts only. Without --rate each connection sends as soon as it is answered; with it,\n"
+    "      posts go out on time and latency counts from the intended time.\n"
+    "  parley-bench fanout --demo DEMO.json --subscribers N [--rate R] [--seconds S]\n"
+    "      N sockets in one channel; the time from a post to each of its deliveries.\n"
+    "  parley-bench idle --demo DEMO.json --sockets N [--seconds S]\n"
+    "      Holds N idle sockets and measures the server's memory.\n\n"
+    "  --demo FILE       the population: parleyctl --data DIR demo --users N --channels M\n"
+    "                    --member-of-all --json FILE\n"
+    "  --conns C         HTTP connections, one call at a time on each (replay 64, others 32)\n"
+    "  --rate R          posts per second (send: 0, a closed loop; fanout: 20)\n"
+    "  --seconds S       how long (10; replay: 0, to the end of the file)\n"
+    "  --text-bytes B    length of a message's text (100)\n"
+    "  --channels K      channels posted to (1)\n"
+    "  --subscribers N   sockets of fanout (100)\n"
+    "  --sockets N       sockets of idle (1000)\n"
+    "  --speed X         replay at X times the real pace (0: as fast as accepted)\n"
+    "  --ctl PATH        parleyctl, to make users when the population has fewer than the trace\n"
+    "  --data DIR        the server's data directory, for --ctl and to find parleyd.pid\n"
+    "  --pid PID         the server, for CPU and memory from /proc\n"
+    "  --json            one JSON object instead of the table\n\n"
+    "Times are microseconds unless the name says otherwise. Ctrl-C ends the load; the report and\n"
+    "the audit still come, a second Ctrl-C kills. Exit status: 0 all well, 1 the audit found\n"
+    "problems or the load could not run, 2 wrong usage.\n";
+
+/* ---- options ---- */
+
+static bool parse_number(const char *name, const char *text, uint64_t max, uint64_t *out)
+{
+    if (sv_to_u64(sv_from(text), out) && *out <= max)
+        return true;
+    fprintf(stderr, "parley-bench: --%s \"%s\" is not a number up to %llu\n", name, text,
+            (unsigned long long)max);
+    return false;
+}
+
+struct numbers {
+    const char *name;
+    uint64_t *at, max;
+};
+
+static bool parse_options(struct options *o, int argc, char **argv)
+{
+    const struct numbers numbers[] = {
+        {"conns", &o->conns, conns_max},       {"rate", &o->rate, 1000000},
+        {"seconds", &o->seconds, 86400},       {"text-bytes", &o->text_bytes, 39900},
+        {"channels", &o->channels, 100000},    {"subscribers", &o->subscribers, sockets_max},
+        {"sockets", &o->sockets, sockets_max}, {"pid", &o->pid, INT32_MAX}};
+    enum { numbers_len = ARRAY_LEN(numbers) };
+    const struct {
+        const char *name, **at;
+    } texts[] = {{"demo", &o->demo}, {"ctl", &o->ctl}, {"data", &o->data_dir}};
+    struct option long_options[numbers_len + ARRAY_LEN(texts) + 4] = {
+        {"help", no_argument, NULL, 'h'},
+        {"json", no_argument, NULL, 'j'},
+        {"speed", required_argument, NULL, 's'}};
+    size_t n = 3;
+    for (size_t i = 0; i < numbers_len; i++)
+        long_options[n++] =
+            (struct option){numbers[i].name, required_argument, NULL, 1000 + (int)i};
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        long_options[n++] = (struct option){texts[i].name, required_argument, NULL, 2000 + (int)i};
+    for (int c; (c = getopt_long(argc, argv, "h", long_options, NULL)) != -1;) {
+        char *end;
+        if (c == 'h') {
+            fputs(help, stdout);
+            exit(0);
+        } else if (c == 'j') {
+            o->json = true;
+        } else if (c == 's') {
+            o->speed = strtod(optarg, &end);
+            if (*end != '\0' || end == optarg || !(o->speed >= 0 && o->speed <= 1e9)) {
+                fprintf(stderr, "parley-bench: --speed \"%s\" is no factor\n", optarg);
+                return false;
+            }
+        } else if (c >= 2000) {
+            *texts[c - 2000].at = optarg;
+        } else if (c >= 1000) {
+            const struct numbers *num = &numbers[c - 1000];
+            if (!parse_number(num->name, optarg, num->max, num->at))
+                return false;
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
+static const struct command *parse(struct options *o, int argc, char **argv)
+{
+    const struct command *cmd = NULL;
+    for (size_t i = 0; argc > 1 && i < ARRAY_LEN(commands); i++) {
+        if (strcmp(argv[1], commands[i].name) == 0)
+            cmd = &commands[i];
+    }
+    *o = (struct options){.text_bytes = 100, .channels = 1, .subscribers = 100, .sockets = 1000};
+    if (cmd != NULL) {
+        *o = (struct options){.command = cmd->name,
+                              .conns = cmd->conns,
+                              .rate = cmd->rate,
+                              .seconds = cmd->seconds,
+                              .text_bytes = 100,
+                              .channels = 1,
+                              .subscribers = 100,
+                              .sockets = 1000};
+        argc--;
+        argv++;
+    }
+    if (!parse_options(o, argc, argv))
+        return NULL;
+    if (cmd == NULL) {
+        fprintf(stderr, "parley-bench: say what to do: replay, send, fanout or idle\n");
+        return NULL;
+    }
+    bool trace = cmd->run == replay_run;
+    if (argc - optind != (trace ? 1 : 0) || o->demo == NULL || o->conns == 0 ||
+        o->subscribers == 0 || o->sockets == 0 || (o->ctl != NULL && o->data_dir == NULL) ||
+        (cmd->run == fanout_run && o->rate == 0)) {
+        fprintf(stderr, "parley-bench: %s needs --demo FILE%s\n", cmd->name,
+                trace ? " and one FILE of messages; --ctl needs --data" : "; and no zero counts");
+        return NULL;
+    }
+    o->trace = trace ? argv[optind] : NULL;
+    return cmd;
+}
+
+/* ---- setting up ---- */
+
+static bool raise_files(uint64_t wanted)
+{
+    struct rlimit rl;
+    wanted += files_reserve;
+    if (getrlimit(RLIMIT_NOFILE, &rl) != 0)
+        return false;
+    if (rl.rlim_cur >= wanted)
+        return true;
+    rl.rlim_cur = MIN(rl.rlim_max, (rlim_t)wanted);
+    if (setrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur >= wanted)
+        return true;
+    fprintf(stderr, "parley-bench: %llu files are needed, RLIMIT_NOFILE allows %llu\n",
+            (unsigned long long)wanted, (unsigned long long)rl.rlim_max);
+    return false;
+}
+
+static bool set_up(struct bench *b)
+{
+    const struct options *o = &b->opt;
+    arena_pool_init(&b->arenas, arena_first, 4, UINT64_MAX);
+    if (json_reader_new(&b->json) != ERR_OK ||
+        arena_init(&b->arena, &b->arenas, (uint64_t)1 << 32) != ERR_OK ||
+        arena_init(&b->scratch, &b->arenas, (uint64_t)1 << 30) != ERR_OK) {
+        fputs("parley-bench: no memory\n", stderr);
+        return false;
+    }
+    if (!raise_files(o->conns + o->sockets + o->subscribers + 4096) || !io_init(&b->io) ||
+        !population_read(b, o->demo) ||
+        !http_pool_init(&b->http, &b->io, b->population.base_url, (uint32_t)o->conns))
+        return false;
+    server_proc_init(&b->server, o->pid, o->data_dir);
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    static struct bench b;
+    const struct command *cmd = parse(&b.opt, argc, argv);
+    if (cmd == NULL) {
+        fputs("Try parley-bench --help.\n", stderr);
+        return exit_usage;
+    }
+    if (!set_up(&b))
+        return 1;
+    report_text(&b.report, "command", cmd->name);
+    bool ok = cmd->run(&b);
+    report_print(&b.report, b.opt.json);
+    return ok ? 0 : 1; /* the kernel takes back the rest, calls under way included */
+}

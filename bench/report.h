@@ -1,0 +1,35 @@
+/* report.h - the results: rows in order, as a table or one JSON object, and the audit's problems.
+ * Thread: main. */
+#ifndef PARLEY_BENCH_REPORT_H
+#define PARLEY_BENCH_REPORT_H
+
+#include "base/hist_log.h"
+
+enum { report_rows_max = 128, report_problems_shown = 20 };
+
+struct report_row {
+    enum { ROW_U64, ROW_REAL, ROW_TEXT, ROW_HIST } kind;
+    const char *name; /* JSON name, with the unit at its end; lives for ever */
+    uint64_t u;
+    double real;
+    char text[96];
+    const struct hist_log *hist; /* microseconds */
+};
+
+struct report {
+    struct report_row rows[report_rows_max];
+    uint32_t len;
+    uint64_t problems;
+    char samples[report_problems_shown][240];
+};
+
+void report_u64(struct report *r, const char *name, uint64_t v);
+void report_real(struct report *r, const char *name, double v);
+void report_text(struct report *r, const char *name, const char *v);
+void report_hist(struct report *r, const char *name, const struct hist_log *h);
+/* Something the server must not do. The first few are kept and shown. */
+void report_problem(struct report *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* To standard output. */
+void report_print(const struct report *r, bool json);
+
+#endif
