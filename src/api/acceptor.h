@@ -1,5 +1,6 @@
-/* api/acceptor.h - the acceptor actor: HTTP connections, authentication, limits, arguments, answers.
- * Thread: its loop. Pure of system calls: bytes come in through net_owner_ops, leave through net_port. */
+/* api/acceptor.h - the acceptor actor: HTTP connections, authentication, limits, arguments,
+ * answers. Thread: its loop. Pure of system calls: bytes come in through net_owner_ops, leave
+ * through net_port. */
 #ifndef PARLEY_API_ACCEPTOR_H
 #define PARLEY_API_ACCEPTOR_H
 

@@ -1,6 +1,7 @@
 /* arena.h - bump allocation for one request or one batch: many small pieces, freed at once.
  * Blocks come from a pool that counts bytes, so that a bound over all arenas of an actor holds.
- * Thread: one owner at a time; the lender waits until the borrower has answered (docs/architecture.md, Memory). */
+ * Thread: one owner at a time; the lender waits until the borrower has answered
+ * (docs/architecture.md, Memory). */
 #ifndef PARLEY_BASE_ARENA_H
 #define PARLEY_BASE_ARENA_H
 
@@ -8,38 +9,42 @@
 #include "base/err.h"
 #include "base/str_view.h"
 
-/* Recycles first blocks and bounds the sum of all blocks. Owned by one actor; only its thread takes and returns. */
+/* Recycles first blocks and bounds the sum of all blocks. Owned by one actor; only its thread takes
+ * and returns. */
 struct arena_pool {
-    uint64_t bytes_used;      /* of all blocks handed out, gauge */
-    uint64_t bytes_max;       /* over it: NULL */
-    uint32_t first_bytes;     /* size of the first block, recycled */
+    uint64_t bytes_used;  /* of all blocks handed out, gauge */
+    uint64_t bytes_max;   /* over it: NULL */
+    uint32_t first_bytes; /* size of the first block, recycled */
     uint32_t free_len;
     uint32_t free_max;        /* at most so many first blocks are kept */
     struct arena_block *free; /* single linked */
 };
 
 struct arena {
-    struct arena_pool *pool; /* not touched by a borrower: blocks past the first come from malloc and are counted by
-                              * the owner in arena_charge */
+    struct arena_pool *pool; /* not touched by a borrower: blocks past the first come from malloc
+                              * and are counted by the owner in arena_charge */
     struct arena_block *first, *last;
     uint64_t bytes;     /* of all blocks */
     uint64_t bytes_max; /* of this arena; over it arena_alloc returns NULL */
     uint64_t charged;   /* of bytes, what the pool has counted */
 };
 
-void arena_pool_init(struct arena_pool *p, uint32_t first_bytes, uint32_t keep_max, uint64_t bytes_max);
+void arena_pool_init(struct arena_pool *p, uint32_t first_bytes, uint32_t keep_max,
+                     uint64_t bytes_max);
 void arena_pool_deinit(struct arena_pool *p);
 
 /* Takes a first block. Errors: ERR_NOMEM when the pool is at its bound. Owner's thread. */
 MUST_USE enum err arena_init(struct arena *a, struct arena_pool *p, uint64_t bytes_max);
 void arena_deinit(struct arena *a); /* owner's thread; all memory of the arena is gone */
-void arena_reset(struct arena *a);  /* keeps the first block, counts and frees the others; owner's thread */
+void arena_reset(
+    struct arena *a); /* keeps the first block, counts and frees the others; owner's thread */
 
-/* Owner's thread: counts with the pool what the arena has grown by since (a body, a borrower's answer). False: the
- * pool is over its bound now; refuse what would grow further. */
+/* Owner's thread: counts with the pool what the arena has grown by since (a body, a borrower's
+ * answer). False: the pool is over its bound now; refuse what would grow further. */
 bool arena_charge(struct arena *a);
 
-/* 16-byte aligned, not cleared. NULL when bytes_max would be passed or the heap is empty. Holder's thread. */
+/* 16-byte aligned, not cleared. NULL when bytes_max would be passed or the heap is empty. Holder's
+ * thread. */
 void *arena_alloc(struct arena *a, size_t n);
 void *arena_zalloc(struct arena *a, size_t n);
 /* A copy with a NUL behind it (not counted in len). p NULL when there is no room. */

@@ -15,7 +15,8 @@
 #define MIN(a, b)            ((a) < (b) ? (a) : (b))
 #define MAX(a, b)            ((a) > (b) ? (a) : (b))
 
-/* A broken invariant is not a failure of the world: say where, and stop before it spreads. Kept in release. */
+/* A broken invariant is not a failure of the world: say where, and stop before it spreads. Kept in
+ * release. */
 _Noreturn void assert_failed(const char *what, const char *file, int line);
 #define ASSERT(x)                                                                                  \
     do {                                                                                           \
@@ -28,8 +29,9 @@ _Noreturn void assert_failed(const char *what, const char *file, int line);
 #define ASSERT_SLOW(x) ((void)sizeof(!(x)))
 #endif
 
-/* Thread roles for clang's -Wthread-safety: ON_THREAD(chan_thread) on a function makes a call from code that
- * does not hold that role a compile error. The loop that starts an actor claims the role once. */
+/* Thread roles for clang's -Wthread-safety: ON_THREAD(chan_thread) on a function makes a call from
+ * code that does not hold that role a compile error. The loop that starts an actor claims the role
+ * once. */
 #ifdef __clang__
 #define THREAD_ROLE(name)                                                                          \
     struct __attribute__((capability("role"))) name##_role {                                       \
@@ -39,12 +41,13 @@ _Noreturn void assert_failed(const char *what, const char *file, int line);
 #define ON_THREAD(role)    __attribute__((requires_capability(role)))
 #define CLAIM_THREAD(role) __attribute__((assert_capability(role)))
 #else
-#define THREAD_ROLE(name)  extern char name
+#define THREAD_ROLE(name) extern char name
 #define ON_THREAD(role)
 #define CLAIM_THREAD(role)
 #endif
 
-/* ThreadSanitizer sees neither into ck's inline assembly nor through the kernel: each hand-over says it aloud. */
+/* ThreadSanitizer sees neither into ck's inline assembly nor through the kernel: each hand-over
+ * says it aloud. */
 #if defined(__SANITIZE_THREAD__)
 #define PARLEY_TSAN 1
 #elif defined(__has_feature)

@@ -1,5 +1,6 @@
-/* hist_log.h - log-linear histogram: 16 linear steps per power of two, so a value is off by at most 6.25 %.
- * Values are unsigned (us, bytes, counts). Thread: one writer; readers may see a count one short. */
+/* hist_log.h - log-linear histogram: 16 linear steps per power of two, so a value is off by at
+ * most 6.25 %. Values are unsigned (us, bytes, counts). Thread: one writer; readers may see a count
+ * one short. */
 #ifndef PARLEY_BASE_HIST_LOG_H
 #define PARLEY_BASE_HIST_LOG_H
 

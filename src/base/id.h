@@ -1,7 +1,7 @@
 /* id.h - ids and timestamps as Slack's clients read them.
- * An id is a u64 inside and a type letter + Crockford base32 (upper case, no leading zeros) outside: C1A2B3...
- * A ts is microseconds since 1970 inside and "seconds.micros" (10 digits, dot, 6 digits) outside.
- * Source: slack-api reference, Ids and Timestamps. Thread: any. */
+ * An id is a u64 inside and a type letter + Crockford base32 (upper case, no leading zeros)
+ * outside: C1A2B3... A ts is microseconds since 1970 inside and "seconds.micros" (10 digits, dot, 6
+ * digits) outside. Source: slack-api reference, Ids and Timestamps. Thread: any. */
 #ifndef PARLEY_BASE_ID_H
 #define PARLEY_BASE_ID_H
 
@@ -33,8 +33,8 @@ MUST_USE bool id_parse_channel(struct str_view s, uint64_t *out);
 
 /* Writes 17 bytes, no NUL. ts_us < 10^16. */
 void ts_format(char out[ts_text_len], uint64_t ts_us);
-/* "1517436010.000936"; Slack's clients also send "0" and "1517436010": 1..10 digits, optionally a dot and 1..6
- * digits. False on anything else. */
+/* "1517436010.000936"; Slack's clients also send "0" and "1517436010": 1..10 digits, optionally a
+ * dot and 1..6 digits. False on anything else. */
 MUST_USE bool ts_parse(struct str_view s, uint64_t *ts_us);
 
 #endif

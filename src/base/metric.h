@@ -1,5 +1,6 @@
-/* metric.h - counters, gauges and histograms that each thread writes for itself; /metrics sums them.
- * metric.def holds name, kind, unit and meaning. Writing is one plain store to the thread's own cache line. */
+/* metric.h - counters, gauges and histograms that each thread writes for itself; /metrics sums
+ * them. metric.def holds name, kind, unit and meaning. Writing is one plain store to the thread's
+ * own cache line. */
 #ifndef PARLEY_BASE_METRIC_H
 #define PARLEY_BASE_METRIC_H
 
@@ -8,8 +9,8 @@
 #include "base/hist_log.h"
 
 enum metric {
-#define COUNTER(id, help)   METRIC_##id,
-#define GAUGE(id, help)     METRIC_##id,
+#define COUNTER(id, help) METRIC_##id,
+#define GAUGE(id, help)   METRIC_##id,
 #define HISTOGRAM(id, help)
 #include "base/metric.def"
 #undef COUNTER
@@ -48,7 +49,8 @@ static inline void metric_hist(struct metrics *m, enum metric_hist id, uint64_t 
     hist_log_add(&m->hists[id], v);
 }
 
-/* Prometheus text format 0.0.4 of the sum over all n threads; names are parley_<id in lower case>. */
+/* Prometheus text format 0.0.4 of the sum over all n threads; names are parley_<id in lower case>.
+ */
 void metrics_render(const struct metrics *const *all, size_t n, struct buf *out);
 
 #endif

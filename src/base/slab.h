@@ -1,6 +1,7 @@
 /* slab.h - fixed-size slots with generations, for connections, requests and timers.
  * A handle is slot and generation: a stale handle finds nothing, never another's slot.
- * All memory is taken at init; the kernel gives a page when its first slot is used. Thread: one owner. */
+ * All memory is taken at init; the kernel gives a page when its first slot is used. Thread: one
+ * owner. */
 #ifndef PARLEY_BASE_SLAB_H
 #define PARLEY_BASE_SLAB_H
 
@@ -22,7 +23,7 @@ void slab_deinit(struct slab *s);
 
 /* A cleared slot, or NULL when all are in use. *handle = gen << 32 | index. */
 void *slab_take(struct slab *s, uint64_t *handle);
-void slab_give(struct slab *s, uint64_t handle);      /* asserts that the handle is live */
+void slab_give(struct slab *s, uint64_t handle);        /* asserts that the handle is live */
 void *slab_find(const struct slab *s, uint64_t handle); /* NULL when stale */
 static inline uint32_t slab_used(const struct slab *s)
 {

@@ -32,9 +32,11 @@ bool sv_starts(struct str_view s, struct str_view prefix);
 int sv_cmp(struct str_view a, struct str_view b);
 /* Without leading and trailing SP and HTAB. */
 struct str_view sv_trim(struct str_view s);
-/* Cuts *rest at the first sep: returns what stands before it, *rest becomes what stands behind (p NULL at the end). */
+/* Cuts *rest at the first sep: returns what stands before it, *rest becomes what stands behind (p
+ * NULL at the end). */
 struct str_view sv_cut(struct str_view *rest, char sep);
-/* Whole of s, decimal digits only, no sign, no spaces. False on anything else or overflow; *out untouched. */
+/* Whole of s, decimal digits only, no sign, no spaces. False on anything else or overflow; *out
+ * untouched. */
 MUST_USE bool sv_to_u64(struct str_view s, uint64_t *out);
 /* Same bytes, same length; the time depends on the lengths only. For tokens and hashes. */
 bool sv_eq_constant_time(struct str_view a, struct str_view b);

@@ -1,6 +1,6 @@
 /* wheel.h - hierarchical timer wheel, 4 levels x 64 slots, 64 ms ticks: about 12 days ahead.
- * A timer fires at or up to one tick after its time, never before. Intrusive: the caller owns the node.
- * Thread: one owner. Time comes in as an argument (steady clock, us). */
+ * A timer fires at or up to one tick after its time, never before. Intrusive: the caller owns the
+ * node. Thread: one owner. Time comes in as an argument (steady clock, us). */
 #ifndef PARLEY_BASE_WHEEL_H
 #define PARLEY_BASE_WHEEL_H
 
@@ -12,7 +12,8 @@ enum { wheel_levels = 4, wheel_slots = 64 };
 struct timer {
     struct timer *next, **link; /* link NULL: not armed */
     uint64_t due_tick;
-    void (*fire)(struct timer *t, void *ctx); /* the timer is disarmed already; it may be armed again or freed */
+    void (*fire)(struct timer *t,
+                 void *ctx); /* the timer is disarmed already; it may be armed again or freed */
 };
 
 struct wheel {

@@ -13,8 +13,8 @@ enum chan_msg {
     CHAN_LEAVE,    /* request; struct chan_member_change */
     CHAN_INVITE,   /* request; struct chan_member_change */
     CHAN_SUB,   /* request from fanout; struct chan_sub. The answer goes through the EVENT ring as
-                 * FAN_SUB_OK, so that   it is ordered with the events; room for one per credit is kept
-                 * free there */
+                 * FAN_SUB_OK, so that   it is ordered with the events; room for one per credit is
+                 * kept   free there */
     CHAN_IDLE,  /* event from fanout: it has no subscriber of cid left */
     CHAN_TYPING /* event from fanout; u.u[0] = uid, u.u[1] = team; relayed to members elsewhere,
                    never stored */

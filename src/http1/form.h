@@ -1,7 +1,8 @@
 /* http1/form.h - arguments out of a query string, an urlencoded body or a multipart body.
- * Sources: WHATWG URL (application/x-www-form-urlencoded), RFC 7578. Views point into the arena or the input.
- * Errors of all: ERR_INVALID_FORM_DATA (broken escapes, no boundary, unterminated part, too many), ERR_NOMEM.
- * A last boundary without its final dashes at the end of the body is accepted: a real client sends it. */
+ * Sources: WHATWG URL (application/x-www-form-urlencoded), RFC 7578. Views point into the arena or
+ * the input. Errors of all: ERR_INVALID_FORM_DATA (broken escapes, no boundary, unterminated part,
+ * too many), ERR_NOMEM. A last boundary without its final dashes at the end of the body is
+ * accepted: a real client sends it. */
 #ifndef PARLEY_HTTP1_FORM_H
 #define PARLEY_HTTP1_FORM_H
 
@@ -25,11 +26,14 @@ struct form {
 /* Each adds to *f (zero it first), so query and body can be merged in order. */
 MUST_USE enum err form_parse_urlencoded(struct form *f, struct arena *a, struct str_view text);
 /* content_type: the whole header value, with its boundary parameter. */
-MUST_USE enum err form_parse_multipart(struct form *f, struct arena *a, struct str_view content_type, struct str_view body);
+MUST_USE enum err form_parse_multipart(struct form *f, struct arena *a,
+                                       struct str_view content_type, struct str_view body);
 /* "%41+b" -> "A b"; for paths plus_is_space is false. Refuses broken escapes, NUL and bad UTF-8. */
-MUST_USE enum err form_unescape(struct arena *a, struct str_view text, bool plus_is_space, struct str_view *out);
+MUST_USE enum err form_unescape(struct arena *a, struct str_view text, bool plus_is_space,
+                                struct str_view *out);
 
-/* A Content-Type or the like: "text/html; charset=utf-8" -> type "text/html"; parameter by name, unquoted, or p NULL. */
+/* A Content-Type or the like: "text/html; charset=utf-8" -> type "text/html"; parameter by name,
+ * unquoted, or p NULL. */
 struct str_view media_type(struct str_view value);
 struct str_view media_param(struct arena *a, struct str_view value, struct str_view name);
 

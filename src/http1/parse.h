@@ -1,6 +1,7 @@
-/* http1/parse.h - HTTP/1.1 requests from bytes, strictly. llhttp under our own checks (TROUBLE: space before the
- * colon, empty names, obsolete folding, control bytes, host rules are refused here).
- * Sources: RFC 9112, RFC 9110. No sockets, no clock: deadlines are the caller's. Thread: one owner. */
+/* http1/parse.h - HTTP/1.1 requests from bytes, strictly. llhttp under our own checks (TROUBLE:
+ * space before the colon, empty names, obsolete folding, control bytes, host rules are refused
+ * here). Sources: RFC 9112, RFC 9110. No sockets, no clock: deadlines are the caller's. Thread: one
+ * owner. */
 #ifndef PARLEY_HTTP1_PARSE_H
 #define PARLEY_HTTP1_PARSE_H
 
@@ -15,15 +16,16 @@ struct http_limits { /* from [http] of the configuration */
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OPTIONS, HTTP_OTHER };
 
 struct http_field {
-    struct str_view name; /* as sent; compare with sv_eq_nocase */
+    struct str_view name;  /* as sent; compare with sv_eq_nocase */
     struct str_view value; /* trimmed */
 };
 
 struct http_request {
     enum http_method method;
     struct str_view method_text, target, path, query; /* path is not decoded; query without '?' */
-    uint8_t minor; /* HTTP/1.minor */
-    bool keep_alive, chunked, expect_continue, upgrade; /* upgrade: Connection has it and an Upgrade field exists */
+    uint8_t minor;                                    /* HTTP/1.minor */
+    bool keep_alive, chunked, expect_continue,
+        upgrade; /* upgrade: Connection has it and an Upgrade field exists */
     bool has_content_length;
     uint64_t content_length;
     struct http_field *fields;
@@ -36,23 +38,26 @@ struct http_request {
 struct str_view http_field(const struct http_request *r, struct str_view name);
 
 enum http_step {
-    HTTP_MORE, /* all input taken, the request is not complete */
-    HTTP_HEAD_DONE, /* head views are valid and stay so; the caller judges (auth, size, Expect), then feeds on */
-    HTTP_DONE, /* the request is whole; what follows in the input belongs to the next */
-    HTTP_FAILED /* err and http_parser.error say why; not one more byte may be fed */
+    HTTP_MORE,      /* all input taken, the request is not complete */
+    HTTP_HEAD_DONE, /* head views are valid and stay so; the caller judges (auth, size, Expect),
+                       then feeds on */
+    HTTP_DONE,      /* the request is whole; what follows in the input belongs to the next */
+    HTTP_FAILED     /* err and http_parser.error say why; not one more byte may be fed */
 };
 
 struct http_parser; /* size is private: http_parser_bytes, so that it lies inside a connection */
 size_t http_parser_bytes(void);
-/* arena: every byte that is kept is copied there (input buffers are recycled at once); views of the request point
- * into it. limits is borrowed for the parser's life. */
+/* arena: every byte that is kept is copied there (input buffers are recycled at once); views of the
+ * request point into it. limits is borrowed for the parser's life. */
 void http_parser_init(struct http_parser *p, const struct http_limits *limits);
 /* For the next request on the connection. */
 void http_parser_begin(struct http_parser *p, struct arena *a, struct http_request *r);
-/* Feeds up to n bytes; *used says how many were taken. Empty lines before a request line are skipped (RFC 9112 2.2).
- * HTTP_FAILED errors: ERR_BAD_REQUEST, ERR_URI_TOO_LONG, ERR_HEADERS_TOO_LARGE, ERR_BODY_TOO_LARGE (on the
- * declaration), ERR_EXPECTATION_FAILED, ERR_UNSUPPORTED_CODING, ERR_HTTP_VERSION, ERR_NOMEM. */
-enum http_step http_parser_feed(struct http_parser *p, const uint8_t *in, size_t n, size_t *used, enum err *why);
+/* Feeds up to n bytes; *used says how many were taken. Empty lines before a request line are
+ * skipped (RFC 9112 2.2). HTTP_FAILED errors: ERR_BAD_REQUEST, ERR_URI_TOO_LONG,
+ * ERR_HEADERS_TOO_LARGE, ERR_BODY_TOO_LARGE (on the declaration), ERR_EXPECTATION_FAILED,
+ * ERR_UNSUPPORTED_CODING, ERR_HTTP_VERSION, ERR_NOMEM. */
+enum http_step http_parser_feed(struct http_parser *p, const uint8_t *in, size_t n, size_t *used,
+                                enum err *why);
 /* Whether any byte of the present request has arrived (for the idle and head deadlines). */
 bool http_parser_started(const struct http_parser *p);
 

@@ -14,8 +14,7 @@ enum err loop_init(struct loop *l, uint32_t index, const char *name)
     uint64_t mono = clock_mono_us();
     wall_clock_init(&l->wall, mono, clock_wall_us());
     rand_init_system(&l->rand);
-    l->turn = (struct turn){
-        .mono_us = mono,   .rand = &l->rand, .metrics = &l->metrics};
+    l->turn = (struct turn){.mono_us = mono, .rand = &l->rand, .metrics = &l->metrics};
     l->turn.wall_us = wall_clock_read(&l->wall, mono, clock_wall_us());
     return ERR_OK;
 }
