@@ -458,6 +458,7 @@ static const struct linger reset_linger = {.l_onoff = 1, .l_linger = 0};
 static void close_descriptor(struct net *n, struct net_conn *c)
 {
     c->closed = true;
+    wheel_disarm(&n->wheel, &c->timer);
     if (c->why != ERR_CLOSED &&
         !c->shut) { /* a reset, so that the kernel keeps nothing for a peer that reads nothing */
         struct io_uring_sqe *sqe = net_sqe(n);
@@ -477,7 +478,6 @@ static void close_descriptor(struct net *n, struct net_conn *c)
 
 static void release(struct net *n, struct net_conn *c)
 {
-    wheel_disarm(&n->wheel, &c->timer);
     if (c->tls != NULL)
         tls_conn_free(c->tls);
     free(c->held);
@@ -488,20 +488,19 @@ static void release(struct net *n, struct net_conn *c)
     listen_arm(n);
 }
 
+/* At once, not with the deferred: the kernel has given the descriptor's number back already, and
+ * the next completion may bring a new connection that needs this slot. Nothing else is in flight.
+ */
 void conn_on_close(struct net *n, struct net_conn *c)
 {
-    defer(n, c);
+    ASSERT(c->closed && c->inflight == 0 && !c->deferred);
+    release(n, c);
 }
 
 /* The next step of a closing connection. */
 static void step_close(struct net *n, struct net_conn *c)
 {
-    if (c->closed) {
-        if (c->inflight == 0)
-            release(n, c);
-        return;
-    }
-    if (c->sending || (c->send != NULL && c->how == NET_CLOSE_FLUSH))
+    if (c->closed || c->sending || (c->send != NULL && c->how == NET_CLOSE_FLUSH))
         return;
     if (c->send != NULL)
         give_send(n, c);

@@ -92,6 +92,7 @@ struct net {
     struct listener listeners[listeners_max];
     uint32_t listeners_len;
     bool accept_paused;
+    struct timer accept_retry; /* after accept failed for want of descriptors */
     struct {
         struct actor *actor;
         const struct net_owner *owner;

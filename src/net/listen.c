@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "net/internal.h"
 
-enum { backlog = 1024, user_timeout_ms = 30000 };
+enum { backlog = 1024, user_timeout_ms = 30000, accept_retry_us = 100000 };
 
 /* Splits "127.0.0.1:80", "[::1]:80" or ":80". */
 static bool split(const char *text, char host[256], const char **port)
@@ -127,6 +127,12 @@ void listen_arm(struct net *n)
     }
 }
 
+static void on_accept_retry(struct timer *t, void *ctx)
+{
+    (void)t;
+    listen_arm(ctx);
+}
+
 void listen_on_accept(struct net *n, uint64_t user_data, int res, uint32_t flags)
 {
     struct listener *l = &n->listeners[(uint32_t)user_data];
@@ -152,8 +158,11 @@ void listen_on_accept(struct net *n, uint64_t user_data, int res, uint32_t flags
     } else if (res != -ECANCELED && res != -EAGAIN && res != -ECONNABORTED && res != -EINTR) {
         metric_add(&n->loop->metrics, METRIC_CONNS_REFUSED, 1);
         log_warn("accept_failed", "\"problem\":%s", log_str(sv_from(strerror(-res))));
-        if (!l->armed && slab_used(&n->conns) > 0)
-            return; /* no descriptors: taken up again when a connection ends, not spun on */
+        if (!l->armed) { /* no descriptors or memory: taken up again later, not spun on */
+            n->accept_retry.fire = on_accept_retry;
+            wheel_arm(&n->wheel, &n->accept_retry, n->loop->turn.mono_us + accept_retry_us);
+            return;
+        }
     }
     listen_arm(n);
 }
