@@ -105,20 +105,28 @@ static size_t round16(size_t n)
     return (n + 15) & ~(size_t)15;
 }
 
-void *arena_alloc(struct arena *a, size_t n)
+bool arena_reserve(struct arena *a, size_t n)
 {
     struct arena_block *b = a->last;
+    if (b->cap - b->used >= n)
+        return true;
+    size_t cap = MAX(n, MIN(b->cap * 2, (size_t)1 << 20));
+    if (a->bytes + cap > a->bytes_max)
+        cap = n; /* near the bound: exactly what is asked */
+    if (a->bytes + cap > a->bytes_max || (b = block_new(cap)) == NULL)
+        return false;
+    a->last->next = b;
+    a->last = b;
+    a->bytes += cap;
+    return true;
+}
+
+void *arena_alloc(struct arena *a, size_t n)
+{
     n = round16(n);
-    if (b->cap - b->used < n) {
-        size_t cap = MAX(n, MIN(b->cap * 2, (size_t)1 << 20));
-        if (a->bytes + cap > a->bytes_max)
-            cap = n; /* near the bound: exactly what is asked */
-        if (a->bytes + cap > a->bytes_max || (b = block_new(cap)) == NULL)
-            return NULL;
-        a->last->next = b;
-        a->last = b;
-        a->bytes += cap;
-    }
+    if (!arena_reserve(a, n))
+        return NULL;
+    struct arena_block *b = a->last;
     void *p = b->data + b->used;
     b->used += n;
     return p;

@@ -43,6 +43,9 @@ void arena_reset(
  * answer). False: the pool is over its bound now; refuse what would grow further. */
 bool arena_charge(struct arena *a);
 
+/* Makes sure that pieces of n bytes in all, each rounded up to 16, are found without the heap: then
+ * what follows cannot fail half way. False: no room. Holder's thread. */
+MUST_USE bool arena_reserve(struct arena *a, size_t n);
 /* 16-byte aligned, not cleared. NULL when bytes_max would be passed or the heap is empty. Holder's
  * thread. */
 void *arena_alloc(struct arena *a, size_t n);
