@@ -12,10 +12,14 @@ enum chan_msg {
     CHAN_JOIN,     /* request; struct chan_member_change */
     CHAN_LEAVE,    /* request; struct chan_member_change */
     CHAN_INVITE,   /* request; struct chan_member_change */
-    CHAN_SUB,   /* request from fanout; struct chan_sub. The answer goes through the EVENT ring as
-                 * FAN_SUB_OK, so that   it is ordered with the events; room for one per credit is
-                 * kept   free there */
-    CHAN_IDLE,  /* event from fanout: it has no subscriber of cid left */
+    CHAN_SUB, /* request from fanout; struct chan_sub. The answer goes through the EVENT ring as
+               * FAN_SUB_OK, so that   it is ordered with the events; room for one per credit is
+               * kept   free there */
+    /* event from fanout: it has no subscriber of cid left. u.u[0]: the highest stamp it has seen in
+     * a FAN_SUB_OK or FAN_JOINED of this chan. A younger grant of interest may have crossed this
+     * cell on its way: then chan keeps the interest, since clearing it would lose events for good.
+     */
+    CHAN_IDLE,
     CHAN_TYPING /* event from fanout; u.u[0] = uid, u.u[1] = team; relayed to members elsewhere,
                    never stored */
 };
@@ -51,8 +55,10 @@ struct chan_member_change {
     bool silent;   /* no events: bulk population */
     uint64_t deadline_us;
     /* out */
-    bool already;              /* JOIN: was a member; LEAVE: was none; INVITE: all were */
-    uint32_t *user_errs;       /* INVITE: enum err of each, in the arena; may be NULL */
+    bool already; /* JOIN: was a member; LEAVE: was none; INVITE: all were */
+    /* INVITE: enum err of each. NULL on the way in: made in the arena. ERR_TOO_MANY_MEMBERS of one
+     * is the whole answer's error too; who found room is stored all the same. */
+    uint32_t *user_errs;
     struct row_chan_info info; /* strings copied to arena */
     struct row_chan_head head;
     struct arena *arena; /* in */
@@ -60,7 +66,8 @@ struct chan_member_change {
 
 struct chan_sub {
     uint64_t team, uid, n;
-    uint64_t conn; /* fanout's handle, returned in FAN_SUB_OK */
+    uint64_t conn;  /* fanout's handle, returned in FAN_SUB_OK */
+    uint64_t stamp; /* out: of the grant of interest, see CHAN_IDLE */
     struct {
         uint64_t cid;
         uint64_t last_ts_us; /* out: newest durable ts */
