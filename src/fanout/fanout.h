@@ -9,6 +9,10 @@
 #include "net/port.h"
 #include "ring/loop.h"
 
+/* Descriptors and slots beyond ws.conns_max: an upgrade that finds the table full still gets its
+ * 503. */
+enum { fan_refusals_max = 64 };
+
 struct fanout_conf {
     actor_id self;
     uint16_t index;

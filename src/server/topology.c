@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "fanout/fanout.h"
 
 static const char *const kind_names[ACTOR_KINDS] = {
     [ACTOR_ACCEPTOR] = "acceptor", [ACTOR_CHAN] = "chan",     [ACTOR_LOG] = "log",
@@ -36,9 +37,6 @@ static const struct {
     {ACTOR_ACCEPTOR, ACTOR_DIR, CLASS_CONTROL, false},
     {ACTOR_FANOUT, ACTOR_DIR, CLASS_CONTROL, false},
 };
-
-/* Slots above [ws] conns_max, so that a fanout whose table is full can still write the 503. */
-enum { refused_upgrades_max = 64 };
 
 static uint32_t pow2_at_least(uint64_t n)
 {
@@ -123,7 +121,7 @@ static enum err add_nets(struct topology *t, const struct conf *c, struct net_tl
             if (l->actors[a]->kind == ACTOR_ACCEPTOR) {
                 nc.conns_max += (uint32_t)c->http_conns_max;
             } else if (l->actors[a]->kind == ACTOR_FANOUT) {
-                nc.conns_max += (uint32_t)c->ws_conns_max + refused_upgrades_max;
+                nc.conns_max += (uint32_t)c->ws_conns_max + fan_refusals_max;
                 nc.write_timeout_ms = (uint32_t)c->ws_stuck_ms;
             } else if (l->actors[a]->kind == ACTOR_ADMIN) {
                 nc.conns_max += 64;

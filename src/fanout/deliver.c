@@ -1,0 +1,126 @@
+/* deliver.c - events in: to a channel's subscribers, a user's sockets, a team's. */
+#include "base/log.h"
+#include "fanout/internal.h"
+
+static void owe_channel(struct fanout *f, uint64_t cid)
+{
+    uint32_t i = subs_find(&f->subs, cid);
+    const struct sub_chan *h = i == slot_none ? NULL : &f->subs.chans[i];
+    for (uint32_t k = 0; h != NULL && k < h->len; k++)
+        queue_owe(f, conn_at(f, h->slots[k]), cid);
+}
+
+static void deliver(struct fanout *f, const struct cell *cell, struct frame_use *use)
+{
+    uint64_t uid = cell->u.u[1], team = cell->u.u[2], except = cell->u.u[3];
+    bool typing = (cell->u.u[4] & FAN_TYPING) != 0;
+    if (cell->cid != ID_NONE) {
+        uint32_t i = subs_find(&f->subs, cell->cid);
+        if (i == slot_none || f->subs.chans[i].len == 0) {
+            subs_watch_idle(f, cell->cid);
+            return;
+        }
+        const struct sub_chan *h = &f->subs.chans[i];
+        for (uint32_t k = 0; k < h->len; k++) {
+            struct fan_conn *c = conn_at(f, h->slots[k]);
+            if (c->uid != except)
+                queue_event(f, c, use, typing);
+        }
+    } else if (uid != ID_NONE) {
+        for (struct fan_conn *c = NULL; (c = conn_of_user(f, uid, c)) != NULL;)
+            queue_event(f, c, use, typing);
+    } else {
+        for (struct fan_conn *c = NULL; (c = conn_of_team(f, team, c)) != NULL;) {
+            if (c->uid != except)
+                queue_event(f, c, use, typing);
+        }
+    }
+}
+
+static void on_event(struct fanout *f, const struct cell *cell)
+{
+    struct frame *frame = cell->u.p;
+    struct frame_use *use = use_take(f, frame);
+    if (use == NULL) { /* no memory for the count: as if the ring had been full */
+        if (cell->cid != ID_NONE)
+            owe_channel(f, cell->cid);
+        if (frame_drop(frame))
+            outbox_frame_home(f->turn->out, frame);
+        return;
+    }
+    deliver(f, cell, use);
+    use_drop(f, use);
+}
+
+static bool is_chan(const struct fanout *f, actor_id id)
+{
+    for (uint16_t i = 0; i < f->conf.chans_len; i++) {
+        if (f->conf.chans[i] == id)
+            return true;
+    }
+    return false;
+}
+
+/* From chan, interest is set: hear it at once. From dir, chan may not even have loaded it: ask. */
+static void on_joined(struct fanout *f, actor_id from, const struct cell *cell)
+{
+    bool sure = is_chan(f, from);
+    for (struct fan_conn *c = NULL; (c = conn_of_user(f, cell->u.u[0], c)) != NULL;) {
+        bool ok = sure ? subs_add(f, c, cell->cid) : subs_add_unsure(f, c, cell->cid);
+        if (!ok)
+            log_debug("channel_left_out", "\"subscriptions\":%u", c->subs_len);
+    }
+    if (sure && conn_of_user(f, cell->u.u[0], NULL) == NULL)
+        subs_watch_idle(f, cell->cid);
+}
+
+static void on_left(struct fanout *f, const struct cell *cell)
+{
+    for (struct fan_conn *c = NULL; (c = conn_of_user(f, cell->u.u[0], c)) != NULL;)
+        subs_remove(f, c, cell->cid);
+}
+
+static void on_gap(struct fanout *f, const struct cell *cell)
+{
+    if (cell->cid != ID_NONE) {
+        owe_channel(f, cell->cid);
+        return;
+    }
+    for (uint32_t i = 0; i < f->conns.cap; i++) {
+        uint64_t handle;
+        struct fan_conn *c = slab_at(&f->conns, i, &handle);
+        if (c == NULL || c->state > FAN_OPEN)
+            continue;
+        queue_owe(f, c, ID_NONE);
+        ask_memberships(f, c);
+    }
+}
+
+void on_event_cell(struct fanout *f, actor_id from, const struct cell *cell)
+{
+    if ((cell->flags & CELL_F_ANSWER) != 0 || cell->type == FAN_SUB_OK) {
+        on_sub_ok(f, cell);
+        return;
+    }
+    switch ((enum fan_msg)cell->type) {
+    case FAN_EVENT:
+        on_event(f, cell);
+        return;
+    case FAN_JOINED:
+        on_joined(f, from, cell);
+        return;
+    case FAN_LEFT:
+        on_left(f, cell);
+        return;
+    case FAN_GAP:
+        on_gap(f, cell);
+        return;
+    case FAN_REVALIDATE:
+        subs_unsure_all(f, cell->cid); /* what is queued already was meant for members */
+        return;
+    case FAN_SUB_OK:
+    case FAN_TICKET:
+        break;
+    }
+    ASSERT(!"an event this room knows");
+}

@@ -1,0 +1,330 @@
+/* internal.h - what the files of fanout share.
+ *
+ * What a socket costs while idle, in user memory of this room: struct fan_conn (about 0.35 KiB, the
+ * decoder's 0.2 included), a 16-byte hot slot, and 8 bytes a subscription: 4 in the socket's list,
+ * 4 in the channel's. A queue exists only while something is queued, an ask (memberships, CHAN_SUB)
+ * only until hello. */
+#ifndef PARLEY_FANOUT_INTERNAL_H
+#define PARLEY_FANOUT_INTERNAL_H
+
+#include "base/slab.h"
+#include "chan/chan_msg.h"
+#include "dir/dir_msg.h"
+#include "fanout/fanout.h"
+#include "fanout/fanout_msg.h"
+#include "hist/hist_msg.h"
+#include "json/read.h"
+#include "json/write.h"
+#include "ws/frame.h"
+
+enum {
+    slot_none = UINT32_MAX,
+    asks_max = 1024,        /* sockets that ask for memberships at once; the others wait in line */
+    sub_batch_max = 256,    /* channels of one CHAN_SUB */
+    send_bytes_max = 65536, /* of one send: a part of the queue that is done within stuck_ms */
+    dropped_max = 32,       /* channels of a refetch hint; more: all */
+    own_bytes_max = 131072, /* one frame made here: a pong, a reply, a hint */
+    own_classes = 5,
+    idle_us = 30000000, /* the last subscriber is gone for so long: CHAN_IDLE */
+    channels_max = 1 << 22,
+    ask_arena_max = 1 << 20,
+    request_arena_max = 1 << 20,
+    scratch_max = 16 << 20,
+    sweep_parts = 25
+};
+
+/* ---- pool.c: objects of one size; grows to its high water, then only recycles ---- */
+
+struct pool {
+    size_t object_bytes;
+    void *free;
+    struct pool_block *blocks;
+    uint32_t used;
+};
+void pool_init(struct pool *p, size_t object_bytes);
+void pool_deinit(struct pool *p);
+void *pool_take(struct pool *p); /* cleared; NULL: no memory */
+void pool_give(struct pool *p, void *object);
+
+/* ---- tickets ---- */
+
+struct ticket {
+    uint64_t random[2];
+    uint64_t team, uid, token_tag;
+    uint64_t expires_us;
+    uint64_t self;
+    uint32_t bucket_next;
+    uint32_t older, newer; /* all tickets live equally long: order of age is order of expiry */
+};
+
+struct tickets {
+    struct slab slots;
+    uint32_t *buckets;
+    uint32_t buckets_len; /* a power of two */
+    uint32_t oldest, newest;
+};
+
+/* ---- queues ---- */
+
+/* A frame's uses inside this fanout: one plain count, so that the atomic is touched once. */
+struct frame_use {
+    struct frame *frame;
+    uint32_t uses;
+};
+
+struct own { /* bytes made here */
+    struct own *next;
+    uint32_t size_class, len;
+    uint8_t b[];
+};
+
+struct piece {
+    struct piece *next;
+    struct frame_use *use; /* or */
+    struct own *own;
+};
+
+struct piece_list {
+    struct piece *head, *tail;
+    uint32_t len;
+};
+
+/* What waits for one socket. Urgent: answer to the upgrade, hello, control frames; it passes the
+ * rest. Normal: events and replies, in order; held back until hello. Flight: with net now. */
+struct queue {
+    uint64_t conn;
+    struct piece_list urgent, normal, flight;
+    uint32_t bytes; /* of all three */
+    uint64_t sent_us;
+    uint64_t *dropped; /* channels owed a hint; NULL: none */
+    uint8_t dropped_len;
+    bool owed_all, dirty;
+    struct queue *dirty_prev, *dirty_next;
+    struct queue *prev, *next;               /* all queues, for shedding */
+    struct queue *flight_prev, *flight_next; /* by sent_us, for stuck ones */
+};
+
+/* ---- sockets ---- */
+
+enum conn_state {
+    FAN_OPENING, /* 101 is out, hello is not */
+    FAN_OPEN,
+    FAN_CLOSING, /* the last bytes wait for the send under way */
+    FAN_GONE     /* net_close was called; on_close will come */
+};
+
+struct fan_conn {
+    conn_id net;
+    uint64_t self;
+    uint64_t team, uid, token_tag;
+    struct queue *q;
+    uint32_t *subs; /* indices in subs.chans, unordered */
+    uint32_t subs_len, subs_cap;
+    uint32_t user_prev, user_next, team_prev, team_next; /* slots */
+    uint32_t wait_prev, wait_next;
+    uint16_t requests_out;
+    uint8_t state;
+    bool indexed, paused, waiting, left_out;
+    struct ask *ask;
+    uint8_t *held; /* bytes that came behind the frame that filled a bound */
+    uint32_t held_len;
+    struct ws_decoder ws;
+};
+
+/* Swept for heartbeats without touching the sockets. */
+struct hot {
+    uint64_t conn; /* SLAB_NONE: free */
+    uint32_t heard_ms;
+    uint8_t pings; /* sent since anything was heard */
+};
+_Static_assert(sizeof(struct hot) == 16, "four hot slots to a cache line");
+
+/* Sockets by a number, user or team: chains through their slots. */
+struct conn_index {
+    uint32_t *heads;
+    uint32_t len; /* a power of two */
+};
+
+/* ---- subscriptions ---- */
+
+struct sub_chan {
+    uint64_t cid;
+    uint32_t *slots; /* ascending; confirmed subscribers */
+    uint32_t len, cap;
+    uint32_t *unsure; /* ascending; get nothing until chan has answered for them */
+    uint32_t unsure_len, unsure_cap;
+    uint32_t asked; /* unsure slots below it have been asked for */
+    uint32_t idle_prev, idle_next, unsure_next;
+    uint64_t idle_since_us;
+    bool live, idle, asking, hint;
+};
+
+struct subs {
+    struct sub_chan *chans;
+    uint32_t len, cap;
+    uint32_t free;  /* chain through unsure_next */
+    uint32_t *hash; /* index + 1; 0: empty */
+    uint32_t hash_len, used;
+    uint32_t idle_first, idle_last;
+    uint32_t asking_first, asking_last;
+};
+
+/* ---- asks ---- */
+
+struct sub_req { /* lent to chan as sub */
+    struct sub_req *next;
+    struct ask *ask; /* NULL: of one unsure socket, from sub_pool */
+    uint16_t chan;
+    struct chan_sub sub;
+};
+
+/* The memberships of one socket on their way to subscriptions. Outlives the socket until all that
+ * is lent has come back. */
+struct ask {
+    struct ask *next;
+    uint64_t conn;
+    struct arena arena;
+    struct hist_memberships memberships;
+    struct sub_req *unsent;
+    uint32_t out;
+    bool failed, queued;
+};
+
+struct post_req {
+    struct arena arena;
+    struct chan_post post;
+    uint64_t conn;
+    int64_t reply_to;
+    struct str_view text;
+};
+
+struct fanout {
+    struct fanout_conf conf;
+    struct turn *turn; /* the present one */
+    struct tickets tickets;
+    struct slab conns;
+    struct hot *hot;
+    uint32_t open, conns_max;
+    uint32_t *by_net; /* slot of this room by slot of net */
+    uint32_t by_net_len;
+    struct conn_index users, teams;
+    struct subs subs;
+    struct pool pieces, uses, queues, droppeds, asks, sub_pool;
+    struct own *own_free[own_classes];
+    struct queue *dirty, *queues_first, *flight_first, *flight_last;
+    uint64_t queued_bytes, shed_turn_us;
+    uint32_t wait_first, wait_last; /* sockets waiting for an ask */
+    struct ask *asks_unsent, *asks_unsent_last;
+    uint32_t asks_out;
+    uint64_t *subs_sent; /* CHAN_SUBs to each chan so far */
+    struct slab posts;
+    struct arena_pool arenas;
+    struct arena_pool scratch_pool;
+    struct arena scratch; /* of one frame from a client */
+    struct json_reader *json;
+    struct timer tick;
+    uint32_t sweep_at;
+    uint32_t acks_owed;
+    actor_id acks_to;
+    bool draining, retry_unsure;
+    uint64_t drain_us;
+};
+
+/* table.c */
+MUST_USE enum err table_init(struct fanout *f);
+void table_deinit(struct fanout *f);
+struct fan_conn *conn_take(struct fanout *f, conn_id net); /* NULL: full */
+void conn_give(struct fanout *f, struct fan_conn *c);
+struct fan_conn *conn_by_net(struct fanout *f, conn_id net);
+static inline struct fan_conn *conn_find(struct fanout *f, uint64_t handle)
+{
+    return slab_find(&f->conns, handle);
+}
+static inline struct fan_conn *conn_at(struct fanout *f, uint32_t slot)
+{
+    return (struct fan_conn *)(void *)(f->conns.slots + (size_t)slot * f->conns.slot_bytes);
+}
+void conn_index(struct fanout *f, struct fan_conn *c); /* by user and team */
+void conn_unindex(struct fanout *f, struct fan_conn *c);
+/* Walks: start with slot_none, ends with NULL; the one returned may be unindexed meanwhile only by
+ * on_close, which never comes from inside. */
+struct fan_conn *conn_of_user(struct fanout *f, uint64_t uid, struct fan_conn *after);
+struct fan_conn *conn_of_team(struct fanout *f, uint64_t team, struct fan_conn *after);
+
+/* ticket.c */
+MUST_USE enum err tickets_init(struct tickets *t, uint32_t max);
+void tickets_deinit(struct tickets *t);
+void on_ticket(struct fanout *f, actor_id from, const struct cell *cell);
+bool ticket_take(struct fanout *f, const char text[ticket_text_len], struct ticket *out);
+void tickets_revoke(struct tickets *t, uint64_t tag, uint64_t uid);
+
+/* queue.c */
+static inline uint32_t queue_bytes(const struct fan_conn *c)
+{
+    return c->q == NULL ? 0 : c->q->bytes;
+}
+void queue_event(struct fanout *f, struct fan_conn *c, struct frame_use *use, bool typing);
+/* Bytes as they go on the wire. False: no memory; the socket is closed with a reset. */
+bool queue_own(struct fanout *f, struct fan_conn *c, bool urgent, const void *head, size_t head_len,
+               struct str_view body);
+bool queue_text(struct fanout *f, struct fan_conn *c, bool urgent, struct str_view json);
+/* A refetch hint for cid (ID_NONE: all) once the queue is drained. */
+void queue_owe(struct fanout *f, struct fan_conn *c, uint64_t cid);
+/* Events go, owed (a hint) or not; own bytes stay. */
+void queue_drop_events(struct fanout *f, struct fan_conn *c, bool owe);
+void queue_dirty(struct fanout *f, struct fan_conn *c);
+void queue_flush_all(struct fanout *f);
+void queue_sent(struct fanout *f, struct fan_conn *c);
+void queue_free(struct fanout *f, struct fan_conn *c);
+/* The socket whose send has been under way longest since before then_us, or NULL. */
+struct fan_conn *queue_stuck(struct fanout *f, uint64_t then_us);
+void queues_deinit(struct fanout *f);
+struct frame_use *use_take(struct fanout *f, struct frame *frame);
+void use_drop(struct fanout *f, struct frame_use *use);
+
+/* subs.c */
+void subs_init(struct subs *s);
+void subs_deinit(struct subs *s);
+uint32_t subs_find(const struct subs *s, uint64_t cid); /* slot_none: none */
+bool subs_reserve(struct fan_conn *c, uint32_t len);    /* so that the list fits exactly */
+bool subs_add(struct fanout *f, struct fan_conn *c, uint64_t cid);
+bool subs_add_unsure(struct fanout *f, struct fan_conn *c, uint64_t cid);
+void subs_unsure_all(struct fanout *f, uint64_t cid); /* every socket, subscribed or not */
+bool subs_confirm(struct fanout *f, struct fan_conn *c, uint64_t cid, bool member); /* was unsure */
+void subs_remove(struct fanout *f, struct fan_conn *c, uint64_t cid);
+void subs_remove_all(struct fanout *f, struct fan_conn *c);
+bool subs_has(const struct fanout *f, const struct fan_conn *c, uint64_t cid);
+/* chan thinks that somebody listens here; if nobody does, it is told in a while. */
+void subs_watch_idle(struct fanout *f, uint64_t cid);
+void subs_tell_idle(struct fanout *f);
+bool subs_next_unsure(struct fanout *f, uint32_t *chan, uint32_t *slot);
+void subs_unask(struct fanout *f, uint64_t cid); /* asks again for all unsure ones */
+
+/* ask.c */
+void ask_memberships(struct fanout *f, struct fan_conn *c);
+void ask_leave_line(struct fanout *f, struct fan_conn *c);
+void ask_pump(struct fanout *f);
+void on_memberships(struct fanout *f, const struct cell *cell);
+void on_sub_ok(struct fanout *f, const struct cell *cell);
+
+/* deliver.c */
+void on_event_cell(struct fanout *f, actor_id from, const struct cell *cell);
+
+/* rtm.c */
+void rtm_text(struct fanout *f, struct fan_conn *c, struct str_view text);
+void on_posted(struct fanout *f, const struct cell *cell);
+
+/* conn.c */
+void conn_ready(struct fanout *f, struct fan_conn *c); /* hello */
+/* Sends what is queued of own bytes, a close frame, then closes. */
+void conn_end(struct fanout *f, struct fan_conn *c, uint16_t status, struct str_view reason);
+void conn_reset(struct fanout *f, struct fan_conn *c);
+void conn_unblock(struct fanout *f, struct fan_conn *c); /* a bound may have been left */
+void conns_revoke(struct fanout *f, uint64_t tag, uint64_t uid);
+void conn_ping(struct fanout *f, struct fan_conn *c);
+
+/* sweep.c */
+void sweep_arm(struct fanout *f);
+bool sweep_drain(struct fanout *f);
+
+#endif
