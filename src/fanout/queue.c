@@ -376,8 +376,10 @@ static void shed(struct fanout *f)
         by_size[q->bytes == 0 ? 0 : 32 - __builtin_clz(q->bytes)] += q->bytes;
     uint64_t goal = f->conf.conf->ws_queue_total_bytes / 4 * 3, left = f->queued_bytes;
     unsigned from = 33;
-    while (from > 1 && left > goal)
-        left -= MIN(left, by_size[--from]);
+    while (from > 1 && left > goal) {
+        from--;
+        left -= MIN(left, by_size[from]);
+    }
     log_warn("queues_shed", "\"queued_bytes\":%llu,\"from_bytes\":%llu",
              (unsigned long long)f->queued_bytes, 1ull << (from - 1));
     for (struct queue *q = f->queues_first; q != NULL; q = q->next) {
