@@ -317,7 +317,7 @@ void conn_ping(struct fanout *f, struct fan_conn *c)
 static void on_open(void *self, conn_id net, const struct net_peer *peer, struct turn *t)
 {
     (void)self, (void)net, (void)peer, (void)t;
-    ASSERT(!"a fanout listens nowhere");
+    assert_failed("a fanout listens nowhere", __FILE__, __LINE__);
 }
 
 const struct net_owner_ops fanout_net_ops = {.on_open = on_open,

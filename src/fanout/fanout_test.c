@@ -283,7 +283,8 @@ static void answer_hist(const uint64_t *cids, uint32_t n)
     CHECK_EQ(c.type, HIST_MEMBERSHIPS);
     struct hist_memberships *m = c.u.p;
     m->cids = arena_alloc(m->arena, n * sizeof *cids + 1);
-    memcpy(m->cids, cids, n * sizeof *cids);
+    if (n > 0)
+        memcpy(m->cids, cids, n * sizeof *cids);
     m->len = n;
     outbox_credit_back(&w.out, HIST);
     give(HIST, CLASS_ANSWER, &c);
