@@ -40,6 +40,12 @@ void ask_leave_line(struct fanout *f, struct fan_conn *c)
 
 static void free_ask(struct fanout *f, struct ask *a)
 {
+    if (a->all_prev != NULL)
+        a->all_prev->all_next = a->all_next;
+    else
+        f->asks_first = a->all_next;
+    if (a->all_next != NULL)
+        a->all_next->all_prev = a->all_prev;
     arena_deinit(&a->arena);
     pool_give(&f->asks, a);
     f->asks_out--;
@@ -58,6 +64,10 @@ static bool begin(struct fanout *f, struct fan_conn *c)
         return false;
     }
     f->asks_out++;
+    a->all_next = f->asks_first;
+    if (a->all_next != NULL)
+        a->all_next->all_prev = a;
+    f->asks_first = a;
     a->conn = c->self;
     a->memberships = (struct hist_memberships){
         .uid = c->uid, .max = (uint32_t)f->conf.conf->ws_subscriptions_max, .arena = &a->arena};

@@ -52,19 +52,22 @@ static void on_event(struct fanout *f, const struct cell *cell)
     use_drop(f, use);
 }
 
-static bool is_chan(const struct fanout *f, actor_id id)
+/* Index among the chans; chans_len: none of them. */
+static uint16_t chan_index(const struct fanout *f, actor_id id)
 {
-    for (uint16_t i = 0; i < f->conf.chans_len; i++) {
-        if (f->conf.chans[i] == id)
-            return true;
-    }
-    return false;
+    uint16_t i = 0;
+    while (i < f->conf.chans_len && f->conf.chans[i] != id)
+        i++;
+    return i;
 }
 
 /* From chan, interest is set: hear it at once. From dir, chan may not even have loaded it: ask. */
 static void on_joined(struct fanout *f, actor_id from, const struct cell *cell)
 {
-    bool sure = is_chan(f, from);
+    uint16_t chan = chan_index(f, from);
+    bool sure = chan < f->conf.chans_len;
+    if (sure)
+        f->joins_taken[chan]++;
     for (struct fan_conn *c = NULL; (c = conn_of_user(f, cell->u.u[0], c)) != NULL;) {
         bool ok = sure ? subs_add(f, c, cell->cid) : subs_add_unsure(f, c, cell->cid);
         if (!ok)

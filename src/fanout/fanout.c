@@ -30,7 +30,8 @@ static enum err init(struct fanout *f)
     TRY(tickets_init(&f->tickets, (uint32_t)conf->ws_tickets_max));
     TRY(slab_init(&f->posts, (uint32_t)posts_max, sizeof(struct post_req)));
     f->subs_sent = calloc(f->conf.chans_len, sizeof *f->subs_sent);
-    if (f->subs_sent == NULL)
+    f->joins_taken = calloc(f->conf.chans_len, sizeof *f->joins_taken);
+    if (f->subs_sent == NULL || f->joins_taken == NULL)
         return ERR_NOMEM;
     return json_reader_new(&f->json);
 }
@@ -59,13 +60,15 @@ static void free_lent(struct fanout *f)
         if (r != NULL)
             arena_deinit(&r->arena);
     }
+    for (struct ask *a = f->asks_first; a != NULL; a = a->all_next)
+        arena_deinit(&a->arena);
     for (uint32_t i = 0; i < f->conns.cap; i++) {
         uint64_t handle;
         struct fan_conn *c = slab_at(&f->conns, i, &handle);
         if (c == NULL)
             continue;
-        if (c->ask != NULL)
-            arena_deinit(&c->ask->arena);
+        if (c->q != NULL)
+            queue_free_own(f, c->q);
         ws_decoder_deinit(&c->ws);
         free(c->subs);
         free(c->held);
@@ -95,6 +98,7 @@ void fanout_free(struct fanout *f)
     tickets_deinit(&f->tickets);
     table_deinit(f);
     free(f->subs_sent);
+    free(f->joins_taken);
     free(f);
 }
 

@@ -181,7 +181,8 @@ struct sub_req { /* lent to chan as sub */
 /* The memberships of one socket on their way to subscriptions. Outlives the socket until all that
  * is lent has come back. */
 struct ask {
-    struct ask *next;
+    struct ask *next; /* of those with something unsent */
+    struct ask *all_prev, *all_next;
     uint64_t conn;
     struct arena arena;
     struct hist_memberships memberships;
@@ -212,11 +213,11 @@ struct fanout {
     struct pool pieces, uses, queues, droppeds, asks, sub_pool;
     struct own *own_free[own_classes];
     struct queue *dirty, *queues_first, *flight_first, *flight_last;
-    uint64_t queued_bytes, shed_turn_us;
+    uint64_t queued_bytes, shed_turn_us, shed_logged_us;
     uint32_t wait_first, wait_last; /* sockets waiting for an ask */
-    struct ask *asks_unsent, *asks_unsent_last;
+    struct ask *asks_unsent, *asks_unsent_last, *asks_first;
     uint32_t asks_out;
-    uint64_t *subs_sent; /* CHAN_SUBs to each chan so far */
+    uint64_t *subs_sent, *joins_taken; /* CHAN_SUBs to, FAN_JOINEDs from each chan so far */
     struct slab posts;
     struct arena_pool arenas;
     struct arena_pool scratch_pool;
@@ -278,6 +279,7 @@ void queue_sent(struct fanout *f, struct fan_conn *c);
 void queue_free(struct fanout *f, struct fan_conn *c);
 /* The socket whose send has been under way longest since before then_us, or NULL. */
 struct fan_conn *queue_stuck(struct fanout *f, uint64_t then_us);
+void queue_free_own(struct fanout *f, struct queue *q); /* at the end: frames have no home now */
 void queues_deinit(struct fanout *f);
 struct frame_use *use_take(struct fanout *f, struct frame *frame);
 void use_drop(struct fanout *f, struct frame_use *use);

@@ -12,6 +12,8 @@
 #include "base/log.h"
 #include "fanout/internal.h"
 
+enum { shed_log_us = 1000000 };
+
 /* ---- frames and own bytes ---- */
 
 struct frame_use *use_take(struct fanout *f, struct frame *frame)
@@ -190,6 +192,17 @@ void queue_free(struct fanout *f, struct fan_conn *c)
         q->next->prev = q->prev;
     pool_give(&f->queues, q);
     c->q = NULL;
+}
+
+void queue_free_own(struct fanout *f, struct queue *q)
+{
+    struct piece_list *lists[] = {&q->urgent, &q->normal, &q->flight};
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        for (struct piece *p = lists[i]->head; p != NULL; p = p->next) {
+            if (p->own != NULL)
+                own_give(f, p->own);
+        }
+    }
 }
 
 void queues_deinit(struct fanout *f)
@@ -380,8 +393,11 @@ static void shed(struct fanout *f)
         from--;
         left -= MIN(left, by_size[from]);
     }
-    log_warn("queues_shed", "\"queued_bytes\":%llu,\"from_bytes\":%llu",
-             (unsigned long long)f->queued_bytes, 1ull << (from - 1));
+    if (f->turn->mono_us - f->shed_logged_us > shed_log_us) {
+        f->shed_logged_us = f->turn->mono_us;
+        log_warn("queues_shed", "\"queued_bytes\":%llu,\"from_bytes\":%llu",
+                 (unsigned long long)f->queued_bytes, 1ull << (from - 1));
+    }
     for (struct queue *q = f->queues_first; q != NULL; q = q->next) {
         if (q->bytes > 0 && 32 - (unsigned)__builtin_clz(q->bytes) >= from) {
             struct fan_conn *c = conn_find(f, q->conn);

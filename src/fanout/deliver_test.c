@@ -1,0 +1,307 @@
+/* Events to sockets: scope, coalescing, bounds, memberships that change. */
+#include "fanout/fake_world.h"
+
+/* ---- delivery ---- */
+
+TEST(events_reach_members_but_who_is_left_out)
+{
+    begin(NULL);
+    open_socket(0, 1, C1, 1);
+    open_socket(1, 2, C1, 1);
+    open_socket(2, 3, C2, 1);
+    event(11, "a", 101, 0);
+    event(12, "b", 0, 0);
+    end_turn();
+    read_all(1);
+    read_all(2);
+    check_no_frame(0);
+    check_frame(1, WS_TEXT, "a");
+    check_frame(2, WS_TEXT, "b");
+    frames_come_home();
+    CHECK_EQ(w.frames.out, 0);
+    struct cell c = {.type = FAN_EVENT};
+    c.u.u[0] = (uintptr_t)make_frame("user", 0);
+    c.u.u[1] = 102;
+    give(CHAN, CLASS_EVENT, &c);
+    c.u.u[0] = (uintptr_t)make_frame("team", 0);
+    c.u.u[1] = 0;
+    c.u.u[2] = 7;
+    c.u.u[3] = 103;
+    give(CHAN, CLASS_EVENT, &c);
+    end_turn();
+    for (unsigned i = 0; i < 3; i++)
+        read_all(i);
+    check_frame(0, WS_TEXT, "team");
+    check_frame(1, WS_TEXT, "user");
+    check_frame(1, WS_TEXT, "team");
+    check_no_frame(2);
+    end();
+}
+
+TEST(what_gathers_behind_a_send_goes_in_the_next)
+{
+    begin(NULL);
+    open_socket(0, 1, C1, 1);
+    event(11, "0", 0, 0);
+    end_turn();
+    for (int i = 0; i < 30; i++) {
+        event(11, "x", 0, 0);
+        end_turn();
+    }
+    CHECK_EQ(w.socks[0].sends, 1);
+    sent(0);
+    CHECK_EQ(w.socks[0].sends, 2);
+    CHECK_EQ(w.socks[0].iov_len, 30);
+    sent(0);
+    CHECK_EQ(w.socks[0].sends, 2);
+    CHECK(conn_by_net(w.f, w.socks[0].id)->q == NULL); /* nothing is kept for an idle socket */
+    end();
+}
+
+TEST(one_event_of_many_in_a_turn_is_one_send_a_socket)
+{
+    begin(NULL);
+    open_socket(0, 1, C1, 1);
+    open_socket(1, 2, C1, 1);
+    for (int i = 0; i < 10; i++)
+        event(11, "x", 0, 0);
+    end_turn();
+    CHECK_EQ(w.socks[0].sends, 1);
+    CHECK_EQ(w.socks[0].iov_len, 10);
+    CHECK_EQ(w.socks[1].sends, 1);
+    end();
+}
+
+TEST(a_frame_comes_home_once_also_when_its_sockets_die)
+{
+    struct cell c;
+    begin(NULL);
+    open_socket(0, 1, C1, 1);
+    open_socket(1, 2, C1, 1);
+    event(11, "in flight", 0, 0);
+    end_turn();
+    event(11, "queued", 0, 0);
+    end_turn();
+    CHECK(!pop(&w.ans_chan, &c));
+    close_now(0, ERR_IO);
+    CHECK(!pop(&w.ans_chan, &c));
+    read_all(1);
+    CHECK(pop(&w.ans_chan, &c));
+    frame_give(&w.frames, c.u.p);
+    CHECK(pop(&w.ans_chan, &c));
+    frame_give(&w.frames, c.u.p);
+    CHECK(!pop(&w.ans_chan, &c));
+    event(99, "for nobody", 0, 0);
+    end_turn();
+    CHECK(pop(&w.ans_chan, &c));
+    frame_give(&w.frames, c.u.p);
+    end();
+}
+
+static const char *big(void)
+{
+    static char text[501];
+    memset(text, 'x', 500);
+    return text;
+}
+
+TEST(a_slow_reader_loses_typing_then_events_and_is_told_once)
+{
+    begin(small_queues);
+    open_socket(0, 1, C12, 2);
+    open_socket(1, 2, C12, 2);
+    for (int i = 0; i < 3; i++) {
+        event(11, big(), 0, 0);
+        end_turn();
+        read_all(1);
+    }
+    event(11, "typing", 0, FAN_TYPING); /* over the soft bound of socket 0 only */
+    event(11, big(), 0, 0);
+    event(11, big(), 0, 0); /* over the hard bound */
+    event(12, big(), 0, 0);
+    event(11, "small", 0, 0); /* would fit, but its channel has lost one before it */
+    event(12, "late", 0, 0);
+    end_turn();
+    CHECK_EQ(w.metrics.values[METRIC_EVENTS_DROPPED], 4);
+    read_all(1);
+    for (int i = 0; i < 3; i++)
+        check_frame(1, WS_TEXT, big());
+    check_frame(1, WS_TEXT, "typing"); /* the neighbour is unharmed */
+    for (int i = 0; i < 3; i++)
+        check_frame(1, WS_TEXT, big());
+    check_frame(1, WS_TEXT, "small");
+    check_frame(1, WS_TEXT, "late");
+    read_all(0);
+    for (int i = 0; i < 4; i++)
+        check_frame(0, WS_TEXT, big());
+    check_frame(0, WS_TEXT, "{\"type\":\"refetch\",\"channels\":[\"CB\",\"CC\"],\"all\":false}");
+    check_no_frame(0);
+    event(11, "again", 0, 0);
+    end_turn();
+    read_all(0);
+    check_frame(0, WS_TEXT, "again");
+    end();
+}
+
+static void tiny_total(struct conf *c)
+{
+    c->ws_queue_total_bytes = 8192;
+}
+
+TEST(past_the_total_the_largest_queue_sheds)
+{
+    begin(tiny_total);
+    open_socket(0, 1, C1, 1);
+    open_socket(1, 2, C12, 2);
+    open_socket(2, 2, C2, 1);
+    event(12, "first", 0, 0);
+    event(11, "first", 0, 0);
+    end_turn();
+    read_all(1); /* socket 1 and 2 read, 0 does not */
+    read_all(2);
+    event(12, "kept", 0, 0);
+    end_turn();
+    event(12, "kept too", 0, 0);
+    end_turn();
+    for (int i = 0; i < 9; i++) {
+        event(11, big(), 0, 0);
+        w.t.mono_us++;
+    }
+    while (w.socks[1].iov_len > 0)
+        sent(1);
+    for (int i = 0; i < 10; i++) {
+        event(11, big(), 0, 0);
+        end_turn();
+        w.t.mono_us++;
+        read_all(1);
+    }
+    CHECK(w.f->queued_bytes <= 8192);
+    CHECK(w.metrics.values[METRIC_EVENTS_DROPPED] > 0);
+    read_all(0);
+    read_all(2);
+    check_frame(0, WS_TEXT, "first");
+    check_frame(2, WS_TEXT, "first");
+    check_frame(2, WS_TEXT, "kept");
+    check_frame(2, WS_TEXT, "kept too"); /* small: untouched */
+    check_no_frame(2);
+    uint8_t opcode;
+    struct str_view payload = SV_NONE;
+    while (frame(0, &opcode, &payload))
+        continue;
+    CHECK_SV(payload, "{\"type\":\"refetch\",\"channels\":[\"CB\"],\"all\":false}");
+    end();
+}
+
+TEST(a_socket_that_takes_nothing_is_reset)
+{
+    begin(NULL);
+    open_socket(0, 1, C1, 1);
+    event(11, "x", 0, 0);
+    end_turn();
+    advance(29000);
+    CHECK_EQ(w.socks[0].closed, 0);
+    advance(2500);
+    CHECK_EQ(w.socks[0].closed, 1);
+    CHECK_EQ(w.socks[0].how, NET_CLOSE_RESET);
+    CHECK_EQ(w.metrics.values[METRIC_WS_SLOW_CLOSED], 1);
+    end();
+}
+
+/* ---- memberships that change ---- */
+
+TEST(joined_and_left)
+{
+    struct cell c;
+    begin(NULL);
+    open_socket(0, 1, NULL, 0);
+    tell(FAN_JOINED, CHAN, 11, 101);
+    event(11, "in", 0, 0);
+    tell(FAN_LEFT, CHAN, 11, 101);
+    event(11, "out", 0, 0);
+    end_turn();
+    read_all(0);
+    check_frame(0, WS_TEXT, "in");
+    check_no_frame(0);
+    advance(29000);
+    CHECK(!pop(&w.ev_chan, &c));
+    advance(2100);
+    CHECK(pop(&w.ev_chan, &c));
+    CHECK_EQ(c.type, CHAN_IDLE);
+    CHECK_EQ(c.cid, 11);
+    CHECK_EQ(c.u.u[0], 0);
+    CHECK_EQ(c.u.u[1], 1); /* the FAN_JOINED above */
+    CHECK_EQ(w.f->subs.used, 0);
+    end();
+}
+
+TEST(a_new_channel_is_confirmed_by_its_chan)
+{
+    begin(NULL);
+    open_socket(0, 1, NULL, 0);
+    tell(FAN_JOINED, DIR, 11, 101);
+    event(11, "unconfirmed", 0, 0);
+    end_turn();
+    CHECK_EQ(w.socks[0].iov_len, 0);
+    answer_sub(true, 0);
+    event(11, "heard", 0, 0);
+    end_turn();
+    read_all(0);
+    check_frame(0, WS_TEXT, "heard");
+    check_no_frame(0);
+    tell(FAN_JOINED, DIR, 12, 101);
+    answer_sub(true, 77); /* somebody was quicker: what it said is asked for */
+    read_all(0);
+    check_frame(0, WS_TEXT, "{\"type\":\"refetch\",\"channels\":[\"CC\"],\"all\":false}");
+    end();
+}
+
+TEST(after_revalidate_nobody_hears_until_confirmed)
+{
+    begin(NULL);
+    open_socket(0, 1, C1, 1);
+    open_socket(1, 2, C1, 1);
+    open_socket(2, 3, NULL, 0); /* its join was lost */
+    tell(FAN_REVALIDATE, CHAN, 11, 0);
+    event(11, "secret", 0, 0);
+    end_turn();
+    CHECK_EQ(w.socks[0].iov_len + w.socks[1].iov_len, 0);
+    answer_sub(true, 1);
+    answer_sub(false, 1);
+    answer_sub(true, 1);
+    event(11, "open", 0, 0);
+    end_turn();
+    for (unsigned i = 0; i < 3; i++)
+        read_all(i);
+    for (unsigned i = 0; i < 3; i += 2) {
+        check_frame(i, WS_TEXT, "{\"type\":\"refetch\",\"channels\":[\"CB\"],\"all\":false}");
+        check_frame(i, WS_TEXT, "open");
+    }
+    check_no_frame(1);
+    CHECK_EQ(conn_by_net(w.f, w.socks[1].id)->subs_len, 0);
+    end();
+}
+
+TEST(a_gap_is_told_to_each_subscriber)
+{
+    begin(NULL);
+    open_socket(0, 1, C1, 1);
+    open_socket(1, 2, NULL, 0);
+    tell(FAN_GAP, CHAN, 11, 0);
+    read_all(0);
+    check_frame(0, WS_TEXT, "{\"type\":\"refetch\",\"channels\":[\"CB\"],\"all\":false}");
+    CHECK_EQ(w.socks[1].iov_len, 0);
+    tell(FAN_GAP, DIR, 0, 0);
+    read_all(0);
+    read_all(1);
+    check_frame(0, WS_TEXT, "{\"type\":\"refetch\",\"channels\":[],\"all\":true}");
+    check_frame(1, WS_TEXT, "{\"type\":\"refetch\",\"channels\":[],\"all\":true}");
+    answer_hist(C1, 1); /* subscribed already: nothing to ask */
+    answer_hist(C2, 1);
+    answer_sub(true, 0);
+    event(12, "new", 0, 0);
+    end_turn();
+    read_all(1);
+    check_frame(1, WS_TEXT, "new");
+    check_no_frame(1);
+    end();
+}
