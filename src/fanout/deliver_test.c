@@ -234,6 +234,73 @@ TEST(joined_and_left)
     end();
 }
 
+TEST(interest_without_subscribers_is_taken_back_again_and_again)
+{
+    struct cell c;
+    begin(NULL);
+    for (int i = 0; i < 2; i++) {
+        event(11, "for nobody", 0, 0); /* chan ignored the first CHAN_IDLE */
+        end_turn();
+        advance(29000);
+        CHECK(!pop(&w.ev_chan, &c));
+        advance(2100);
+        CHECK(pop(&w.ev_chan, &c));
+        CHECK_EQ(c.type, CHAN_IDLE);
+    }
+    for (uint64_t cid = 20; cid < 26; cid++)
+        event(cid, "x", 0, 0);
+    end_turn();
+    advance(32000); /* the ring takes three */
+    for (int i = 0; i < 3; i++)
+        CHECK(pop(&w.ev_chan, &c));
+    CHECK(!pop(&w.ev_chan, &c));
+    advance(1100);
+    for (int i = 0; i < 3; i++)
+        CHECK(pop(&w.ev_chan, &c));
+    CHECK_EQ(c.cid, 25);
+    CHECK_EQ(w.f->subs.used, 0);
+    end();
+}
+
+TEST(a_failed_confirmation_is_asked_again)
+{
+    struct cell c;
+    begin(NULL);
+    open_socket(0, 1, C1, 1);
+    tell(FAN_REVALIDATE, CHAN, 11, 0);
+    CHECK(pop(&w.req_chan, &c));
+    c.type = FAN_SUB_OK;
+    c.flags = CELL_F_ANSWER;
+    c.err = ERR_SERVICE_UNAVAILABLE;
+    outbox_credit_back(&w.out, CHAN);
+    give(CHAN, CLASS_EVENT, &c);
+    end_turn();
+    CHECK(!pop(&w.req_chan, &c)); /* not at once */
+    advance(1100);
+    answer_sub(true, 0);
+    read_all(0);
+    check_frame(0, WS_TEXT, "{\"type\":\"refetch\",\"channels\":[\"CB\"],\"all\":false}");
+    end();
+}
+
+TEST(past_dropped_max_a_hint_names_all)
+{
+    uint64_t cids[dropped_max + 1];
+    begin(NULL);
+    for (uint64_t i = 0; i <= dropped_max; i++)
+        cids[i] = 100 + i;
+    open_socket(0, 1, cids, dropped_max + 1);
+    for (uint64_t i = 0; i < dropped_max; i++)
+        tell(FAN_GAP, CHAN, 100 + i, 0); /* the first goes at once, the others wait for its send */
+    tell(FAN_GAP, CHAN, 100, 0);
+    tell(FAN_GAP, CHAN, 100 + dropped_max, 0);
+    read_all(0);
+    check_frame(0, WS_TEXT, "{\"type\":\"refetch\",\"channels\":[\"C34\"],\"all\":false}");
+    check_frame(0, WS_TEXT, "{\"type\":\"refetch\",\"channels\":[],\"all\":true}");
+    check_no_frame(0);
+    end();
+}
+
 TEST(a_new_channel_is_confirmed_by_its_chan)
 {
     begin(NULL);
@@ -265,9 +332,9 @@ TEST(after_revalidate_nobody_hears_until_confirmed)
     event(11, "secret", 0, 0);
     end_turn();
     CHECK_EQ(w.socks[0].iov_len + w.socks[1].iov_len, 0);
-    answer_sub(true, 1);
-    answer_sub(false, 1);
-    answer_sub(true, 1);
+    answer_sub(true, 0);
+    answer_sub(false, 0);
+    answer_sub(true, 0);
     event(11, "open", 0, 0);
     end_turn();
     for (unsigned i = 0; i < 3; i++)
