@@ -222,6 +222,14 @@ TEST(joined_and_left)
     read_all(0);
     check_frame(0, WS_TEXT, "in");
     check_no_frame(0);
+    advance(20000);
+    tell(FAN_JOINED, CHAN, 11, 101); /* in time: the channel is not idle any more */
+    for (int s = 0; s < 20; s++) {
+        advance(1000);
+        client(0, WS_PONG, "");
+    }
+    CHECK(!pop(&w.ev_chan, &c));
+    tell(FAN_LEFT, CHAN, 11, 101);
     advance(29000);
     CHECK(!pop(&w.ev_chan, &c));
     advance(2100);
@@ -229,7 +237,7 @@ TEST(joined_and_left)
     CHECK_EQ(c.type, CHAN_IDLE);
     CHECK_EQ(c.cid, 11);
     CHECK_EQ(c.u.u[0], 0);
-    CHECK_EQ(c.u.u[1], 1); /* the FAN_JOINED above */
+    CHECK_EQ(c.u.u[1], 2); /* the FAN_JOINED above */
     CHECK_EQ(w.f->subs.used, 0);
     end();
 }
