@@ -58,7 +58,9 @@ static void refuse(struct fanout *f, struct fan_conn *c, const struct fan_upgrad
 
 /* ---- opening ---- */
 
-/* The token is read again: it may have been revoked after the ticket was issued, and an upgrade on
+/* An expired ticket is refused like an unknown one, by 403. (Slack opens the socket and sends an
+ * error frame; an unmodified client asks for a new URL either way.) 404 would be fatal to slack-go.
+ * The token is read again: it may have been revoked after the ticket was issued, and an upgrade on
  * its way here is in no table that the revocation could clear. */
 static enum err admit(struct fanout *f, const struct fan_upgrade *u, struct ticket *k)
 {

@@ -26,7 +26,8 @@ enum fan_msg {
     /* event: a join or a removal was lost: forget all subscribers of cid, send CHAN_SUB for every
      * socket, and owe those that are members a hint. */
     FAN_REVALIDATE,
-    /* request from an acceptor; struct fan_ticket; answered at once. ERR_FULL: table full. */
+    /* request from an acceptor; struct fan_ticket; answered at once. ERR_FULL: table full;
+     * ERR_SERVICE_UNAVAILABLE: draining. */
     FAN_TICKET
 };
 
