@@ -107,7 +107,6 @@ static void send_sub(struct fanout *f, struct sub_req *r)
     cell->type = CHAN_SUB;
     cell->req = (uintptr_t)r;
     cell->u.p = &r->sub;
-    f->subs_sent[r->chan]++;
 }
 
 static struct sub_req *new_req(struct ask *a, const struct fan_conn *c, uint16_t chan)
@@ -255,6 +254,7 @@ void on_sub_ok(struct fanout *f, const struct cell *cell)
     struct sub_req *r = (struct sub_req *)(uintptr_t)cell->req;
     struct fan_conn *c = conn_find(f, r->sub.conn);
     bool alive = c != NULL && c->state <= FAN_OPEN;
+    f->stamps[r->chan] = MAX(f->stamps[r->chan], r->sub.stamp);
     if (alive && r->ask == NULL) {
         on_unsure(f, c, r, (enum err)cell->err);
     } else if (cell->err != ERR_OK && r->ask != NULL) {

@@ -67,7 +67,7 @@ static void on_joined(struct fanout *f, actor_id from, const struct cell *cell)
     uint16_t chan = chan_index(f, from);
     bool sure = chan < f->conf.chans_len;
     if (sure)
-        f->joins_taken[chan]++;
+        f->stamps[chan] = MAX(f->stamps[chan], cell->u.u[2]);
     for (struct fan_conn *c = NULL; (c = conn_of_user(f, cell->u.u[0], c)) != NULL;) {
         bool ok = sure ? subs_add(f, c, cell->cid) : subs_add_unsure(f, c, cell->cid);
         if (!ok)

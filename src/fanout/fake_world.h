@@ -63,6 +63,7 @@ struct world {
     struct frame_slab frames;
     struct sock socks[sockets_max];
     uint32_t gens;
+    uint64_t stamp; /* of grants of interest */
     bool acked_with_open_socket;
 };
 
@@ -415,6 +416,8 @@ static inline void tell(enum fan_msg type, actor_id from, uint64_t cid, uint64_t
 {
     struct cell c = {.type = (uint16_t)type, .cid = cid};
     c.u.u[0] = uid;
+    if (type == FAN_JOINED && from == CHAN)
+        c.u.u[2] = ++w.stamp;
     give(from, CLASS_EVENT, &c);
     end_turn();
 }

@@ -29,9 +29,8 @@ static enum err init(struct fanout *f)
     TRY(table_init(f));
     TRY(tickets_init(&f->tickets, (uint32_t)conf->ws_tickets_max));
     TRY(slab_init(&f->posts, (uint32_t)posts_max, sizeof(struct post_req)));
-    f->subs_sent = calloc(f->conf.chans_len, sizeof *f->subs_sent);
-    f->joins_taken = calloc(f->conf.chans_len, sizeof *f->joins_taken);
-    if (f->subs_sent == NULL || f->joins_taken == NULL)
+    f->stamps = calloc(f->conf.chans_len, sizeof *f->stamps);
+    if (f->stamps == NULL)
         return ERR_NOMEM;
     return json_reader_new(&f->json);
 }
@@ -97,8 +96,7 @@ void fanout_free(struct fanout *f)
     slab_deinit(&f->posts);
     tickets_deinit(&f->tickets);
     table_deinit(f);
-    free(f->subs_sent);
-    free(f->joins_taken);
+    free(f->stamps);
     free(f);
 }
 

@@ -217,7 +217,7 @@ struct fanout {
     uint32_t wait_first, wait_last; /* sockets waiting for an ask */
     struct ask *asks_unsent, *asks_unsent_last, *asks_first;
     uint32_t asks_out;
-    uint64_t *subs_sent, *joins_taken; /* CHAN_SUBs to, FAN_JOINEDs from each chan so far */
+    uint64_t *stamps; /* the youngest grant of interest seen from each chan; see CHAN_IDLE */
     struct slab posts;
     struct arena_pool arenas;
     struct arena_pool scratch_pool;

@@ -175,8 +175,7 @@ void subs_tell_idle(struct fanout *f)
             return; /* the next sweep tries again */
         c->type = CHAN_IDLE;
         c->cid = h->cid;
-        c->u.u[0] = f->subs_sent[chan];
-        c->u.u[1] = f->joins_taken[chan];
+        c->u.u[0] = f->stamps[chan];
         leave_idle(s, i);
         forget(s, i);
     }
