@@ -535,6 +535,7 @@ static void port_handover(void *net, conn_id id, actor_id to, struct net_adopt *
     }
     ASSERT(c->send == NULL);
     c->state = CONN_HANDOVER;
+    c->paused = false; /* its new owner starts afresh, on this loop too */
     c->adopt = a;
     c->adopt_to = to;
     if (c->held_len > 0) { /* came while it was paused */
