@@ -145,7 +145,7 @@ test('rtm.start gives the snapshot', async () => {
   const random = r.channels.find((c) => c.name === 'random');
   assert.equal(random.is_member, true);
   assert.equal(typeof random.unread_count, 'number');
-  assert.match(r.url, /^ws:\/\/127\.0\.0\.1:\d+\/ws\/[0-9a-f]+$/);
+  assert.match(r.url, /^ws:\/\/127\.0\.0\.1:\d+\/rtm\/[0-9a-f]+$/);
   assert.ok(r.headers.get('deprecation'));
 });
 
