@@ -48,7 +48,7 @@ struct fan_upgrade {
     char ticket[ticket_text_len];
     char accept[28]; /* Sec-WebSocket-Accept */
     uint64_t wall_us;
-    char request_id[32]; /* for the answer's header and the log; NUL behind it */
+    char request_id[33]; /* for the answer's header and the log; NUL behind it */
 };
 
 /* The fanout a ticket names; actors_max when malformed. */

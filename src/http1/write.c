@@ -10,6 +10,7 @@ const char *http_reason(int status)
     } reasons[] = {{100, "Continue"},
                    {101, "Switching Protocols"},
                    {200, "OK"},
+                   {204, "No Content"},
                    {400, "Bad Request"},
                    {401, "Unauthorized"},
                    {403, "Forbidden"},
