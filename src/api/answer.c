@@ -1,0 +1,288 @@
+/* answer.c - heads and bodies of answers, errors in Slack's form, what is counted and logged of
+ * each. */
+#include "api/internal.h"
+
+#include <netinet/in.h>
+
+enum { retry_after_max_s = 8 };
+
+/* ---- status ---- */
+
+/* Errors of the transport and of load always show their own status; those of a method are 200, as
+ * Slack's clients need it, unless the caller asked otherwise. */
+static bool has_own_status(const struct request *r, enum err err)
+{
+    int status = err_http(err);
+    if (status >= 500 || status == 429 || r->method == NULL)
+        return err != ERR_UNKNOWN_METHOD;
+    switch ((int)err) {
+    case ERR_BAD_REQUEST:
+    case ERR_BODY_TOO_LARGE:
+    case ERR_URI_TOO_LONG:
+    case ERR_HEADERS_TOO_LARGE:
+    case ERR_EXPECTATION_FAILED:
+    case ERR_REQUEST_TIMEOUT:
+    case ERR_METHOD_NOT_ALLOWED:
+        return true;
+    case ERR_INVALID_POST_TYPE: /* a compressed body; an unread type is the method's error */
+        return r->fields.content_encoding.p != NULL;
+    default:
+        return false;
+    }
+}
+
+static int status_of(const struct request *r, enum err err)
+{
+    if (err == ERR_OK)
+        return 200;
+    return r->http_errors || has_own_status(r, err) ? err_http(err) : 200;
+}
+
+/* ---- head ---- */
+
+static const char cors[] =
+    "Access-Control-Allow-Origin: *\r\n"
+    "Access-Control-Expose-Headers: retry-after, x-request-id, x-oauth-scopes, "
+    "x-accepted-oauth-scopes\r\n";
+static const char constant[] = "Content-Type: application/json; charset=utf-8\r\n"
+                               "Cache-Control: private, no-store\r\n"
+                               "X-Content-Type-Options: nosniff\r\n";
+static const char deprecated[] =
+    "Deprecation: @1735689600\r\n"
+    "Link: <https://docs.slack.dev/legacy/legacy-rtm-api>; rel=\"deprecation\"\r\n";
+
+static void write_scopes(struct buf *b, uint64_t scopes)
+{
+    bool comma = false;
+    for (int s = 0; s < SCOPE_COUNT; s++) {
+        if ((scopes >> s & 1) == 0)
+            continue;
+        const char *name = scope_name((enum scope_bit)s);
+        if (comma)
+            buf_putc(b, ',');
+        buf_put(b, name, strlen(name));
+        comma = true;
+    }
+}
+
+static void write_scope_fields(struct request *r, struct buf *b)
+{
+    const uint64_t all = (UINT64_C(1) << SCOPE_COUNT) - 1;
+    buf_put(b, "X-OAuth-Scopes: ", 16);
+    if ((r->who.scopes & all) == all)
+        buf_put(b, r->a->scopes_all, strlen(r->a->scopes_all));
+    else
+        write_scopes(b, r->who.scopes);
+    buf_put(b, "\r\nX-Accepted-OAuth-Scopes: ", 27);
+    write_scopes(b, r->method->scopes);
+    buf_put(b, "\r\n", 2);
+}
+
+static void write_trace(const struct request *r, struct buf *b)
+{
+    http_write_field(b, "X-Request-Id", (struct str_view){r->id, sizeof r->id});
+    buf_put(b, "traceparent: 00-", 16);
+    buf_put(b, r->trace, sizeof r->trace);
+    buf_putc(b, '-');
+    buf_put(b, r->span, sizeof r->span);
+    buf_putc(b, '-');
+    buf_put(b, r->trace_flags, sizeof r->trace_flags);
+    buf_put(b, "\r\n", 2);
+}
+
+static void write_head(struct request *r)
+{
+    struct buf b;
+    buf_init_fixed(&b, r->head_p, head_bytes_max);
+    http_write_status(&b, r->status);
+    http_write_date(&b, r->a->t->wall_us);
+    if (r->status != 204) {
+        buf_put(&b, constant, sizeof constant - 1);
+        http_write_field_u64(&b, "Content-Length", r->answer_body.len);
+    }
+    buf_put(&b, cors, sizeof cors - 1);
+    write_trace(r, &b);
+    if (r->known && r->method != NULL)
+        write_scope_fields(r, &b);
+    if (r->method != NULL && sv_starts(r->method->name, SV("rtm.")))
+        buf_put(&b, deprecated, sizeof deprecated - 1);
+    if (r->retry_after_s > 0)
+        http_write_field_u64(&b, "Retry-After", r->retry_after_s);
+    buf_put_sv(&b, r->extra);
+    if (r->close)
+        http_write_field(&b, "Connection", SV("close"));
+    else if (r->http.minor == 0)
+        http_write_field(&b, "Connection", SV("keep-alive"));
+    http_write_end(&b);
+    ASSERT(!b.failed);
+    r->head = buf_view(&b);
+}
+
+/* ---- done ---- */
+
+static void count(struct request *r)
+{
+    struct metrics *m = r->a->t->metrics;
+    if (r->method != NULL)
+        metric_add(m, r->err == ERR_OK ? METRIC_API_OK : METRIC_API_FAILED, 1);
+    if (r->err != ERR_OK && has_own_status(r, r->err) && r->status != 500 && r->status != 503 &&
+        r->status != 429)
+        metric_add(m, METRIC_HTTP_ERRORS, 1);
+    metric_hist(m, METRIC_HIST_REQUEST_US, r->a->t->mono_us - r->started_us);
+}
+
+static void log_request(const struct request *r)
+{
+    char client[INET6_ADDRSTRLEN];
+    bool fault = r->err == ERR_INTERNAL_ERROR || r->err == ERR_CORRUPT;
+    if (!fault && LIKELY(!log_enabled(LOG_DEBUG)))
+        return;
+    log_line(fault ? LOG_WARN : LOG_DEBUG, "request",
+             "\"method\":%s,\"status\":%d,\"error\":\"%s\",\"us\":%llu,\"request_id\":\"%.*s\","
+             "\"trace_id\":\"%.*s\",\"peer\":%s",
+             log_str(r->method != NULL ? r->method->name : SV("")), r->status,
+             r->err == ERR_OK ? "" : err_slack(r->err),
+             (unsigned long long)(r->a->t->mono_us - r->started_us), id_hex_len, r->id, id_hex_len,
+             r->trace, log_str(proxy_client(r, client, sizeof client)));
+}
+
+static void done(struct request *r, enum err err, int status, struct str_view body)
+{
+    ASSERT(r->state == REQ_RUNNING && r->conn != NULL);
+    if (r->id[0] == '\0')
+        head_name(r); /* refused before its head was whole */
+    /* While draining the last answer of a connection ends it. */
+    if (r->a->draining && r->next == NULL) {
+        r->close = true;
+        r->conn->closing = true;
+    }
+    if ((status == 503 || status == 429) && r->retry_after_s == 0)
+        r->retry_after_s = 1 + (uint32_t)rand_below(r->a->t->rand, retry_after_max_s);
+    r->err = err;
+    r->status = status;
+    r->answer_body = body;
+    write_head(r);
+    if (r->http.method == HTTP_HEAD)
+        r->answer_body = SV("");
+    r->state = REQ_ANSWERED;
+    count(r);
+    log_request(r);
+    hconn_mark(r->conn);
+}
+
+void answer_begin(struct request *r)
+{
+    buf_init(&r->body, &r->arena, 512);
+    r->j = json_out_on(&r->body);
+    json_obj(&r->j);
+    json_kv_bool(&r->j, "ok", true);
+}
+
+void answer_end(struct request *r)
+{
+    json_obj_end(&r->j);
+    if (r->body.failed)
+        answer_error(r, ERR_NOMEM);
+    else
+        done(r, ERR_OK, 200, buf_view(&r->body));
+}
+
+void answer_body(struct request *r, enum err err, struct str_view body)
+{
+    done(r, err, status_of(r, err), body);
+}
+
+static void write_scope_needs(struct request *r, struct json_out *j)
+{
+    json_key(j, "needed");
+    buf_putc(j->b, '"');
+    write_scopes(j->b, r->method->scopes);
+    buf_putc(j->b, '"');
+    j->comma = true;
+    json_key(j, "provided");
+    buf_putc(j->b, '"');
+    write_scopes(j->b, r->who.scopes);
+    buf_putc(j->b, '"');
+    j->comma = true;
+}
+
+static void write_detail(struct request *r, struct json_out *j)
+{
+    json_key(j, "response_metadata");
+    json_obj(j);
+    json_key(j, "messages");
+    json_arr(j);
+    buf_put(j->b, "\"[ERROR] ", 9);
+    buf_put(j->b, r->detail, strlen(r->detail)); /* our own words and names: no escapes */
+    buf_putc(j->b, '"');
+    json_arr_end(j);
+    json_obj_end(j);
+}
+
+void answer_error(struct request *r, enum err err)
+{
+    struct buf b;
+    if (err_slack(err)[0] == '\0')
+        err = ERR_INTERNAL_ERROR; /* one of the codes that no client should meet */
+    buf_init_fixed(&b, r->error_p, error_body_max);
+    struct json_out j = json_out_on(&b);
+    json_obj(&j);
+    json_kv_bool(&j, "ok", false);
+    json_kv_str(&j, "error", sv_from(err_slack(err)));
+    if (err == ERR_MISSING_SCOPE)
+        write_scope_needs(r, &j);
+    if (r->detail != NULL)
+        write_detail(r, &j);
+    json_obj_end(&j);
+    ASSERT(!b.failed);
+    answer_body(r, err, buf_view(&b));
+}
+
+void answer_preflight(struct request *r)
+{
+    r->extra = SV("Access-Control-Allow-Methods: GET, POST, OPTIONS\r\n"
+                  "Access-Control-Allow-Headers: authorization, content-type, traceparent, "
+                  "x-parley-errors, x-request-timeout\r\n"
+                  "Access-Control-Max-Age: 86400\r\n");
+    done(r, ERR_OK, 204, SV(""));
+}
+
+/* ---- without a request ---- */
+
+#define BUSY_BODY "{\"ok\":false,\"error\":\"service_unavailable\"}"
+#define BUSY(seconds)                                                                              \
+    SV("HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json; charset=utf-8\r\n"     \
+       "Content-Length: 42\r\nRetry-After: " seconds "\r\nConnection: close\r\n\r\n" BUSY_BODY)
+_Static_assert(sizeof BUSY_BODY - 1 == 42, "Content-Length of BUSY");
+
+struct str_view answer_busy(struct acceptor *a)
+{
+    const struct str_view busy[] = {BUSY("1"), BUSY("2"), BUSY("3"), BUSY("4"),
+                                    BUSY("5"), BUSY("6"), BUSY("7"), BUSY("8")};
+    return busy[rand_below(a->t->rand, ARRAY_LEN(busy))];
+}
+
+/* ---- our own address ---- */
+
+void answer_url(const struct request *r, struct buf *out, bool websocket)
+{
+    struct str_view base = sv_from(r->a->conf.conf->server_public_url);
+    bool secure = r->secure;
+    if (sv_starts(base, SV("https://"))) {
+        secure = true;
+        base = (struct str_view){base.p + 8, base.len - 8};
+    } else if (sv_starts(base, SV("http://"))) {
+        secure = false;
+        base = (struct str_view){base.p + 7, base.len - 7};
+    }
+    while (base.len > 0 && base.p[base.len - 1] == '/')
+        base.len--;
+    if (base.len == 0)
+        base = r->http.host.len > 0 ? r->http.host : SV("localhost");
+    const char *scheme = websocket ? (secure ? "wss://" : "ws://")
+                         : secure  ? "https://"
+                                   : "http://";
+    buf_put(out, scheme, strlen(scheme));
+    buf_put_sv(out, base);
+    buf_putc(out, '/');
+}

@@ -1,0 +1,76 @@
+/* auth.c - who calls: the token from the header, the arguments, or both; its rate. */
+#include "api/internal.h"
+#include "dir/rate.h"
+
+static void copy(struct request *r, const struct principal *p)
+{
+    r->who = (struct who){.team = p->team,
+                          .uid = p->uid,
+                          .bot_id = p->bot_id,
+                          .app_id = p->app_id,
+                          .scopes = p->scopes,
+                          .tag = p->token_tag,
+                          .kind = p->kind,
+                          .user_flags = p->user_flags};
+    r->known = true;
+    r->turn = r->a->turn;
+}
+
+static enum err take_rate(struct request *r, struct principal *p)
+{
+    const struct conf *conf = r->a->conf.conf;
+    uint64_t per_s =
+        r->method->rate == RATE_WRITES ? conf->api_rate_posts_per_s : conf->api_rate_reads_per_s;
+    if (rate_take(&p->rate[r->method->rate], r->a->t->mono_us, per_s, &r->retry_after_s))
+        return ERR_OK;
+    metric_add(r->a->t->metrics, METRIC_RATE_LIMITED, 1);
+    return ERR_RATELIMITED;
+}
+
+static enum err by_token(struct request *r, struct str_view token)
+{
+    struct principal *p;
+    TRY(dir_token(r->a->conf.dir_reader, token, &p));
+    TRY(take_rate(r, p));
+    copy(r, p);
+    return ERR_OK;
+}
+
+enum err auth_by_header(struct request *r)
+{
+    if (r->fields.auth_bad)
+        return ERR_INVALID_AUTH;
+    return r->fields.token.p == NULL ? ERR_OK : by_token(r, r->fields.token);
+}
+
+/* A token in the URL of a POST is refused: URLs end up in logs. One in the arguments and another in
+ * the header are refused; equal ones are one (Bolt sends both). */
+enum err auth_by_args(struct request *r)
+{
+    struct str_view token = r->fields.token;
+    bool checked = r->known;
+    for (uint32_t i = 0; i < r->args_len; i++) {
+        const struct json_member *m = &r->args[i];
+        if (!sv_eq(m->name, SV("token")))
+            continue;
+        if (m->value.type == JSON_STRING && m->value.s.len == 0)
+            continue; /* an empty form field is no token */
+        if (i < r->query_args_len && r->http.method == HTTP_POST)
+            return ERR_NOT_AUTHED;
+        if (m->value.type != JSON_STRING ||
+            (token.p != NULL && !sv_eq_constant_time(token, m->value.s)))
+            return ERR_INVALID_AUTH;
+        token = m->value.s;
+    }
+    if (token.p == NULL)
+        return ERR_NOT_AUTHED;
+    return checked ? ERR_OK : by_token(r, token);
+}
+
+enum err auth_again(struct request *r)
+{
+    struct principal *p;
+    TRY(dir_token_by_tag(r->a->conf.dir_reader, r->who.tag, &p));
+    copy(r, p);
+    return ERR_OK;
+}

@@ -1,0 +1,241 @@
+/* api/internal.h - the acceptor's state, shared by the files of this room. A connection holds its
+ * requests in order; a request owns the arena that everything about it lies in, and lives until its
+ * answer is sent or, when the client has left, until whoever borrowed the arena has answered. */
+#ifndef PARLEY_API_INTERNAL_H
+#define PARLEY_API_INTERNAL_H
+
+#include "api/acceptor.h"
+#include "api/method.h"
+#include "base/log.h"
+#include "base/slab.h"
+#include "http1/parse.h"
+#include "http1/write.h"
+#include "json/read.h"
+#include "json/write.h"
+
+enum {
+    arena_first_bytes = 16384,
+    arena_keep_max = 1024,
+    arena_request_max = 2 << 20, /* a 1 MiB body, its head and its decoded form */
+    arena_list_max = 64 << 20,   /* answers that list everything */
+    head_bytes_max = 2048,       /* of an answer; set aside at the start, so that */
+    error_body_max = 1024,       /* a refusal never fails for want of room */
+    refused_body_max = 65536,    /* of a refused request: longer, and the connection ends instead */
+    proxies_max = 64,
+    id_hex_len = 32,
+    span_hex_len = 16
+};
+
+/* ---- connections (conn.c) ---- */
+
+union peer_addr {
+    struct sockaddr sa;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+struct hconn {
+    struct acceptor *a;
+    conn_id id; /* CONN_NONE: the slot is free */
+    struct request *first, *last;
+    struct request *reading; /* the one whose bytes come now; it is `last` then */
+    struct hconn *dirty_next;
+    uint8_t *held; /* bytes that came behind what may be read now */
+    uint32_t held_len, held_at;
+    uint32_t under_way; /* requests that are whole and whose answer is not sent */
+    uint32_t parked;
+    uint32_t sending_n; /* requests in the send under way */
+    uint64_t idle_since_us;
+    uint64_t timer_due_us; /* what timer is armed for; 0: not */
+    struct timer timer;
+    union peer_addr addr;
+    uint16_t listener;
+    bool tls, trusted; /* trusted: the peer is a configured proxy */
+    bool sending, paused, dirty;
+    bool closing; /* not one more byte is read; ends once all answers are sent */
+    bool ending;  /* net_close was called */
+    bool starved; /* no memory for one more request until the present ones are sent */
+};
+
+/* ---- requests (request.c) ---- */
+
+enum req_state {
+    REQ_HEAD, /* being read */
+    REQ_BODY,
+    REQ_RUNNING,  /* a handler works on it, in this very call */
+    REQ_PARKED,   /* waits for a credit */
+    REQ_OUT,      /* another actor has it and its arena */
+    REQ_ANSWERED, /* waits for those before it */
+    REQ_SENDING,
+    REQ_UPGRADE /* waits to be handed to a fanout */
+};
+
+struct who { /* copied from the principal: that one may be gone next turn */
+    uint64_t team, uid, bot_id, app_id, scopes, tag;
+    enum token_kind kind;
+    uint32_t user_flags;
+};
+
+/* The header fields that matter, found in one pass. p NULL: absent. */
+struct head_fields {
+    struct str_view token, content_type, content_encoding, traceparent, errors, timeout,
+        forwarded_for, forwarded_proto, upgrade, ws_key, ws_version;
+    bool auth_bad; /* two Authorization fields that differ, or not a bearer token */
+};
+
+struct arg_value {
+    bool given;
+    struct str_view s;
+    uint64_t n; /* number, boolean, ts or id */
+};
+
+typedef void req_then(struct request *r, const struct cell *answer);
+
+struct request {
+    struct acceptor *a;
+    struct hconn *conn; /* NULL: the client has left */
+    uint64_t handle;
+    struct request *next; /* on the connection */
+    enum req_state state;
+    enum err refused; /* judged by its head; answered once the body has passed */
+    struct arena arena;
+    struct http_parser *parser;
+    struct http_request http;
+    struct head_fields fields;
+    uint64_t started_us, read_due_us, deadline_us, fed;
+    uint64_t turn; /* of the token's check */
+    const struct method *method;
+    struct who who;
+    bool known;       /* who is filled */
+    bool wants_100;   /* waits for "100 Continue" */
+    bool close;       /* the connection ends behind this answer */
+    bool http_errors; /* true status on API errors */
+    bool secure;      /* came by TLS, here or at a trusted proxy */
+    char id[id_hex_len], trace[id_hex_len], span[span_hex_len], trace_flags[2];
+    /* arguments */
+    struct json_member *args;
+    uint32_t args_len, query_args_len;
+    struct arg_value *argv;
+    const char *detail; /* which argument is at fault; NULL: none */
+    /* work */
+    req_then *then;
+    struct {
+        actor_id dst;
+        uint16_t type;
+        uint64_t cid;
+        void *p;
+    } out;
+    void *work; /* the handler's own, in the arena */
+    struct request *park_next, **park_link;
+    struct timer timer; /* deadline while parked */
+    /* answer */
+    char *head_p, *error_p;
+    struct str_view head, answer_body, extra; /* extra: header lines */
+    struct buf body;
+    struct json_out j;
+    uint32_t retry_after_s;
+    int status;
+    enum err err;
+};
+
+struct park {
+    struct request *first, **last;
+};
+
+struct proxy {
+    uint8_t ip[16]; /* IPv4 as ::ffff:a.b.c.d */
+    unsigned bits;
+};
+
+struct acceptor {
+    struct acceptor_conf conf;
+    struct turn *t; /* of the present call */
+    uint64_t turn;  /* counts end_turn */
+    struct hconn *conns;
+    uint32_t conns_cap, conns_len;
+    struct slab requests;
+    struct arena_pool pool;
+    struct http_limits limits;
+    struct json_reader *json;
+    struct hconn *dirty;
+    struct park parked[actors_max];
+    uint32_t parked_len;
+    uint32_t hist_next; /* reads go round */
+    bool draining;
+    struct proxy proxies[proxies_max];
+    uint32_t proxies_len;
+    char scopes_all[256]; /* what a token with every scope is told */
+};
+
+extern const struct net_owner_ops acceptor_net_ops;
+void hconn_mark(struct hconn *c);  /* hconn_step is owed at the end of the turn */
+void hconn_step(struct hconn *c);  /* sends, reads on, hands over or ends: whatever is due */
+void hconn_drain(struct hconn *c); /* ends it if nothing is under way */
+void hconn_free(struct hconn *c);
+/* Bytes of this connection may be parsed now. */
+bool hconn_blocked(const struct hconn *c);
+
+/* NULL: no memory. */
+struct request *req_new(struct hconn *c);
+void req_free(struct request *r);
+void req_head_done(struct request *r);
+void req_whole(struct request *r);
+/* The bytes are no request, or came too late: answered with the error's own status, then the end.
+ */
+void req_end(struct request *r, enum err err);
+/* Sends a cell to dst; r waits, parked if need be, and then() gets the answer. p lies in r's arena.
+ */
+void req_send(struct request *r, actor_id dst, uint16_t type, uint64_t cid, void *p,
+              req_then *then);
+void req_on_answer(struct acceptor *a, const struct cell *c);
+void park_resume(struct acceptor *a);
+void park_revoke(struct acceptor *a);
+void park_leave(struct request *r); /* not parked: nothing */
+actor_id req_chan(const struct request *r, uint64_t cid);
+actor_id req_hist(struct request *r);
+
+/* ---- judging (head.c, auth.c, proxy.c, args.c) ---- */
+
+/* Fields, trace, path: what the head alone tells. */
+MUST_USE enum err head_judge(struct request *r);
+void head_name(struct request *r);                   /* its ids, for the answer and the log */
+MUST_USE enum err auth_by_header(struct request *r); /* ERR_OK too when there is no token there */
+MUST_USE enum err auth_by_args(struct request *r);
+MUST_USE enum err auth_again(struct request *r); /* after a turn: is the token still good? */
+MUST_USE enum err proxies_parse(struct acceptor *a, const char *list);
+bool proxies_have(const struct acceptor *a, const union peer_addr *addr);
+/* The client's address as text: the peer's, or what trusted proxies say. */
+struct str_view proxy_client(const struct request *r, char *out, size_t cap);
+MUST_USE enum err args_gather(struct request *r);
+MUST_USE enum err args_check(struct request *r);
+const struct json_value *args_find(const struct request *r, struct str_view name);
+/* By a name of the method's row. */
+const struct arg_value *arg(const struct request *r, const char *name);
+MUST_USE enum err cursor_read(struct request *r, const char *key, struct str_view *value);
+/* "response_metadata":{"next_cursor":...}; empty value: the end. */
+void cursor_write(struct request *r, const char *key, struct str_view value);
+
+/* ---- answers (answer.c) ---- */
+
+void answer_begin(struct request *r); /* {"ok":true; members follow through r->j */
+void answer_end(struct request *r);
+void answer_error(struct request *r, enum err err);
+/* With a body of the caller's making. */
+void answer_body(struct request *r, enum err err, struct str_view body);
+void answer_preflight(struct request *r);
+/* A whole answer in constant memory: 503, end. */
+struct str_view answer_busy(struct acceptor *a);
+void answer_url(const struct request *r, struct buf *out, bool websocket);
+
+/* ---- shared by families ---- */
+
+struct hist_viewer;
+struct hist_viewer req_viewer(const struct request *r);
+void user_json(struct json_out *j, const struct request *r, const struct row_user *u);
+void users_json(struct request *r, uint64_t after, uint32_t limit, uint64_t *next);
+
+/* GET /rtm/TICKET (upgrade.c) */
+void upgrade_judge(struct request *r);
+void upgrade_hand_over(struct request *r);
+
+#endif

@@ -1,0 +1,81 @@
+/* api/method.h - the table of API methods, grown from method.def: what each takes, who may call it,
+ * which function answers it. The router, the argument checks and docs/api.md all read it.
+ * Thread: constant. */
+#ifndef PARLEY_API_METHOD_H
+#define PARLEY_API_METHOD_H
+
+#include "base/err.h"
+
+enum scope_bit {
+#define SCOPE(code, name) SCOPE_BIT_##code,
+#include "api/scope.def"
+#undef SCOPE
+    SCOPE_COUNT
+};
+
+/* A method's scopes: any one of them is enough. */
+#define SCOPE_NONE     0u
+#define SCOPE_OF(code) (1u << SCOPE_BIT_##code)
+#define SCOPE_READ     (SCOPE_OF(CHANNELS_READ) | SCOPE_OF(GROUPS_READ))
+#define SCOPE_WRITE    (SCOPE_OF(CHANNELS_WRITE) | SCOPE_OF(GROUPS_WRITE))
+#define SCOPE_HISTORY  (SCOPE_OF(CHANNELS_HISTORY) | SCOPE_OF(GROUPS_HISTORY))
+#define SCOPE_POST     SCOPE_OF(CHAT_WRITE)
+#define SCOPE_USERS    SCOPE_OF(USERS_READ)
+#define SCOPE_TEAM     SCOPE_OF(TEAM_READ)
+#define SCOPE_RTM      SCOPE_OF(RTM_STREAM)
+
+enum {                 /* who may call; bits of 1 << enum token_kind */
+       WHO_ANYONE = 0, /* no token is looked at */
+       WHO_USER = 1,
+       WHO_BOT = 2,
+       WHO_APP = 4,
+       WHO_MEMBER = WHO_USER | WHO_BOT,
+       WHO_TOKEN = WHO_MEMBER | WHO_APP
+};
+
+enum rate_class { RATE_WRITES, RATE_READS }; /* index of principal.rate */
+
+enum arg_type {
+    ARG_TEXT,         /* string */
+    ARG_BOOL,         /* true false 1 0 True False */
+    ARG_INT,          /* 1..max, also as a string */
+    ARG_TS,           /* "seconds.micros", only as a string */
+    ARG_CHANNEL,      /* conversation id */
+    ARG_CHANNEL_NAME, /* conversation id, #name or name */
+    ARG_USER,         /* user id */
+    ARG_USERS,        /* user ids, comma-separated or an array */
+    ARG_OBJECTS,      /* JSON array of at most max objects, or its text */
+    ARG_CURSOR,       /* next_cursor of this method's last page */
+    ARG_ANY           /* unchecked */
+};
+const char *arg_type_name(enum arg_type t);
+
+struct arg_spec {
+    const char *name; /* NULL ends the list */
+    enum arg_type type;
+    enum err missing; /* ERR_OK: the argument is optional */
+    enum err bad;     /* answered when the value does not fit the type */
+    uint32_t max;     /* ARG_INT, ARG_OBJECTS */
+    const char *what;
+};
+enum { method_args_max = 16 };
+
+struct request;
+typedef void method_fn(struct request *r);
+
+struct method {
+    struct str_view name;
+    method_fn *run;
+    uint32_t scopes;
+    uint32_t who;
+    enum rate_class rate;
+    const char *what;
+    const struct arg_spec *args;
+};
+
+extern const struct method methods[];
+extern const uint32_t methods_len;
+const struct method *method_find(struct str_view name); /* or NULL */
+const char *scope_name(enum scope_bit s);
+
+#endif

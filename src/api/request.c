@@ -1,0 +1,285 @@
+/* request.c - the life of a request: judged by its head, run when whole, parked while its target
+ * has no credit, answered exactly once. */
+#include "api/internal.h"
+
+#include "chan/chan.h"
+#include "hist/hist_msg.h"
+
+struct request *req_new(struct hconn *c)
+{
+    struct acceptor *a = c->a;
+    const struct conf *conf = a->conf.conf;
+    uint64_t handle;
+    struct request *r = slab_take(&a->requests, &handle);
+    if (r == NULL)
+        return NULL;
+    if (arena_init(&r->arena, &a->pool, arena_request_max) != ERR_OK) {
+        slab_give(&a->requests, handle);
+        return NULL;
+    }
+    r->a = a;
+    r->conn = c;
+    r->handle = handle;
+    r->state = REQ_HEAD;
+    r->started_us = a->t->mono_us;
+    r->read_due_us = r->started_us + conf->http_head_timeout_ms * 1000;
+    r->deadline_us = r->started_us + conf->http_request_timeout_ms * 1000;
+    r->secure = c->tls;
+    r->http_errors = conf->api_client_errors == 1;
+    r->head_p = arena_alloc(&r->arena, head_bytes_max);
+    r->error_p = arena_alloc(&r->arena, error_body_max);
+    r->parser = arena_alloc(&r->arena, http_parser_bytes());
+    ASSERT(r->head_p != NULL && r->error_p != NULL && r->parser != NULL);
+    http_parser_init(r->parser, &a->limits);
+    http_parser_begin(r->parser, &r->arena, &r->http);
+    return r;
+}
+
+void req_free(struct request *r)
+{
+    struct acceptor *a = r->a;
+    arena_deinit(&r->arena);
+    slab_give(&a->requests, r->handle);
+}
+
+/* ---- reading ---- */
+
+static bool has_body(const struct request *r)
+{
+    return r->http.chunked || r->http.content_length > 0;
+}
+
+/* An unread body cannot be told from the next request. */
+static bool must_end(const struct request *r, enum err err)
+{
+    return err == ERR_INVALID_POST_TYPE || r->http.expect_continue ||
+           r->http.content_length > refused_body_max;
+}
+
+void req_head_done(struct request *r)
+{
+    const struct conf *conf = r->a->conf.conf;
+    r->state = REQ_BODY;
+    r->read_due_us = r->a->t->mono_us + conf->http_body_timeout_ms * 1000;
+    metric_add(r->a->t->metrics, METRIC_HTTP_REQUESTS, 1);
+    enum err err = head_judge(r);
+    if (err == ERR_OK && r->method != NULL && r->method->who != WHO_ANYONE)
+        err = auth_by_header(r);
+    r->refused = err;
+    if (err != ERR_OK && has_body(r) && must_end(r, err)) {
+        req_end(r, err);
+        return;
+    }
+    r->wants_100 = r->http.expect_continue && has_body(r) && err == ERR_OK;
+}
+
+static void stop_reading(struct request *r)
+{
+    struct hconn *c = r->conn;
+    ASSERT(c->reading == r);
+    c->reading = NULL;
+    c->under_way++;
+    r->state = REQ_RUNNING;
+    r->wants_100 = false;
+}
+
+void req_end(struct request *r, enum err err)
+{
+    stop_reading(r);
+    r->close = true;
+    r->conn->closing = true;
+    answer_error(r, err);
+}
+
+static enum err authorise(struct request *r)
+{
+    const struct method *m = r->method;
+    if (m->who == WHO_ANYONE)
+        return ERR_OK;
+    if (r->known && r->turn != r->a->turn)
+        TRY(auth_again(r));
+    TRY(auth_by_args(r));
+    if ((m->who & 1u << r->who.kind) == 0)
+        return ERR_NOT_ALLOWED_TOKEN_TYPE;
+    if (m->scopes != SCOPE_NONE && (r->who.scopes & m->scopes) == 0)
+        return ERR_MISSING_SCOPE;
+    return ERR_OK;
+}
+
+static enum err prepare(struct request *r)
+{
+    TRY(r->refused);
+    if (r->method == NULL)
+        return ERR_OK;
+    TRY(args_gather(r));
+    TRY(authorise(r));
+    return args_check(r);
+}
+
+void req_whole(struct request *r)
+{
+    stop_reading(r);
+    if (!r->http.keep_alive) {
+        r->close = true;
+        r->conn->closing = true;
+    }
+    enum err err = prepare(r);
+    if (err != ERR_OK)
+        answer_error(r, err);
+    else if (r->method != NULL)
+        r->method->run(r);
+    else if (r->http.method == HTTP_OPTIONS)
+        answer_preflight(r);
+    else
+        upgrade_judge(r);
+}
+
+/* ---- other actors ---- */
+
+actor_id req_chan(const struct request *r, uint64_t cid)
+{
+    return r->a->conf.chans[chan_of(cid, r->a->conf.chans_len)];
+}
+
+actor_id req_hist(struct request *r)
+{
+    return r->a->conf.hists[r->a->hist_next++ % r->a->conf.hists_len];
+}
+
+struct hist_viewer req_viewer(const struct request *r)
+{
+    return (struct hist_viewer){
+        .team = r->who.team, .uid = r->who.uid, .is_bot = r->who.kind == TOKEN_BOT};
+}
+
+static bool send_now(struct request *r)
+{
+    struct cell *c = outbox_request(r->a->t->out, r->out.dst);
+    if (c == NULL)
+        return false;
+    c->type = r->out.type;
+    c->cid = r->out.cid;
+    c->req = r->handle;
+    c->u.p = r->out.p;
+    r->state = REQ_OUT;
+    return true;
+}
+
+void req_on_answer(struct acceptor *a, const struct cell *cell)
+{
+    struct request *r = slab_find(&a->requests, cell->req);
+    ASSERT(r != NULL && r->state == REQ_OUT);
+    if (r->conn == NULL) { /* the client has left; the arena is ours again */
+        req_free(r);
+        return;
+    }
+    arena_charge(&r->arena); /* what the borrower wrote; it is paid for already, so not refused */
+    r->state = REQ_RUNNING;
+    r->then(r, cell);
+}
+
+/* ---- parking: first come, first served for each destination ---- */
+
+static void park_deadline(struct timer *timer, void *ctx)
+{
+    struct request *r = (struct request *)((char *)timer - offsetof(struct request, timer));
+    r->a->t = ctx;
+    park_leave(r);
+    answer_error(r, ERR_DEADLINE);
+}
+
+static void park_put(struct request *r)
+{
+    struct acceptor *a = r->a;
+    struct park *p = &a->parked[r->out.dst];
+    if (p->first == NULL)
+        p->last = &p->first;
+    r->park_next = NULL;
+    r->park_link = p->last;
+    *p->last = r;
+    p->last = &r->park_next;
+    r->state = REQ_PARKED;
+    a->parked_len++;
+    r->conn->parked++;
+    r->timer.fire = park_deadline;
+    wheel_arm(a->t->wheel, &r->timer, r->deadline_us);
+    hconn_mark(r->conn);
+}
+
+void park_leave(struct request *r)
+{
+    struct acceptor *a = r->a;
+    if (r->state != REQ_PARKED)
+        return;
+    *r->park_link = r->park_next;
+    if (r->park_next != NULL)
+        r->park_next->park_link = r->park_link;
+    else
+        a->parked[r->out.dst].last = r->park_link;
+    wheel_disarm(a->t->wheel, &r->timer);
+    a->parked_len--;
+    r->state = REQ_RUNNING;
+    if (r->conn != NULL) {
+        r->conn->parked--;
+        hconn_mark(r->conn);
+    }
+}
+
+void req_send(struct request *r, actor_id dst, uint16_t type, uint64_t cid, void *p, req_then *then)
+{
+    struct acceptor *a = r->a;
+    r->then = then;
+    r->out.dst = dst;
+    r->out.type = type;
+    r->out.cid = cid;
+    r->out.p = p;
+    if (a->parked[dst].first == NULL && send_now(r))
+        return;
+    if (a->parked_len >= a->conf.conf->http_parked_max) {
+        metric_add(a->t->metrics, METRIC_RING_STALLS, 1);
+        answer_error(r, ERR_SERVICE_UNAVAILABLE);
+        return;
+    }
+    park_put(r);
+}
+
+/* It waited over turns: its token and its time are judged again. */
+static enum err still_good(struct request *r)
+{
+    if (r->deadline_us <= r->a->t->mono_us)
+        return ERR_DEADLINE;
+    return r->known ? auth_again(r) : ERR_OK;
+}
+
+void park_resume(struct acceptor *a)
+{
+    for (uint32_t dst = 0; dst < actors_max && a->parked_len > 0; dst++) {
+        struct request *r;
+        while ((r = a->parked[dst].first) != NULL && a->t->out->credits[dst] > 0) {
+            park_leave(r);
+            enum err err = still_good(r);
+            if (err != ERR_OK) {
+                answer_error(r, err);
+            } else {
+                bool sent = send_now(r);
+                ASSERT(sent);
+            }
+        }
+    }
+}
+
+/* A token was revoked: whoever waits with it is told now, before the revocation is acknowledged. */
+void park_revoke(struct acceptor *a)
+{
+    for (uint32_t dst = 0; dst < actors_max && a->parked_len > 0; dst++) {
+        for (struct request *r = a->parked[dst].first; r != NULL;) {
+            struct request *next = r->park_next;
+            enum err err = r->known ? auth_again(r) : ERR_OK;
+            if (err != ERR_OK) {
+                park_leave(r);
+                answer_error(r, err);
+            }
+            r = next;
+        }
+    }
+}

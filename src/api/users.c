@@ -1,0 +1,138 @@
+/* users.c - users.list, users.info: read in place from the directory's tables. */
+#include "api/handlers.h"
+#include "api/internal.h"
+
+enum { users_batch = 256 };
+
+static void put_images(struct json_out *j)
+{
+    static const char *const names[] = {"image_24", "image_32",  "image_48",
+                                        "image_72", "image_192", "image_512"};
+    json_kv_str(j, "avatar_hash", SV(""));
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        json_kv_str(j, names[i], SV(""));
+}
+
+static void put_profile(struct json_out *j, const struct request *r, const struct row_user *u)
+{
+    struct str_view display = u->display_name.len > 0 ? u->display_name : SV("");
+    json_key(j, "profile");
+    json_obj(j);
+    json_kv_str(j, "real_name", u->real_name);
+    json_kv_str(j, "real_name_normalized", u->real_name);
+    json_kv_str(j, "display_name", display);
+    json_kv_str(j, "display_name_normalized", display);
+    if ((r->who.scopes & SCOPE_OF(USERS_READ_EMAIL)) != 0 && u->email.len > 0)
+        json_kv_str(j, "email", u->email);
+    json_kv_str(j, "title", u->title);
+    json_kv_str(j, "phone", SV(""));
+    json_kv_str(j, "status_text", SV(""));
+    json_kv_str(j, "status_emoji", SV(""));
+    json_kv_u64(j, "status_expiration", 0);
+    put_images(j);
+    json_kv_id(j, "team", ID_TEAM, u->team);
+    if (u->bot_id != ID_NONE) {
+        json_kv_id(j, "bot_id", ID_BOT, u->bot_id);
+        json_kv_id(j, "api_app_id", ID_APP, u->app_id);
+    }
+    json_obj_end(j);
+}
+
+static struct str_view color_of(char out[6], uint64_t uid)
+{
+    static const char hex[] = "0123456789abcdef";
+    uint64_t v = mix64(uid);
+    for (int i = 0; i < 6; i++, v >>= 4)
+        out[i] = hex[v & 15];
+    return (struct str_view){out, 6};
+}
+
+void user_json(struct json_out *j, const struct request *r, const struct row_user *u)
+{
+    char color[6];
+    bool owner = (u->flags & USER_OWNER) != 0;
+    json_obj(j);
+    json_kv_id(j, "id", ID_USER, u->uid);
+    json_kv_id(j, "team_id", ID_TEAM, u->team);
+    json_kv_str(j, "name", u->name);
+    json_kv_bool(j, "deleted", (u->flags & USER_DELETED) != 0);
+    json_kv_str(j, "color", color_of(color, u->uid));
+    json_kv_str(j, "real_name", u->real_name);
+    json_kv_str(j, "tz", u->tz.len > 0 ? u->tz : SV("UTC"));
+    json_kv_str(j, "tz_label", SV("Coordinated Universal Time"));
+    json_kv_u64(j, "tz_offset", 0);
+    put_profile(j, r, u);
+    json_kv_bool(j, "is_admin", owner || (u->flags & USER_ADMIN) != 0);
+    json_kv_bool(j, "is_owner", owner);
+    json_kv_bool(j, "is_primary_owner", false);
+    json_kv_bool(j, "is_restricted", false);
+    json_kv_bool(j, "is_ultra_restricted", false);
+    json_kv_bool(j, "is_bot", (u->flags & USER_BOT) != 0);
+    json_kv_bool(j, "is_app_user", false);
+    json_kv_u64(j, "updated", u->updated_s);
+    json_obj_end(j);
+}
+
+/* At most limit users with an id behind `after`, in order of id; *next: the last of them when there
+ * are more, else 0. */
+void users_json(struct request *r, uint64_t after, uint32_t limit, uint64_t *next)
+{
+    uint64_t uids[users_batch];
+    uint32_t left = limit;
+    json_arr(&r->j);
+    for (;;) {
+        uint32_t n = dir_users(r->a->conf.dir_reader, r->who.team, after, uids,
+                               MIN(left, (uint32_t)users_batch));
+        if (n == 0 || r->body.failed)
+            break;
+        for (uint32_t i = 0; i < n; i++) {
+            const struct row_user *u = dir_user(r->a->conf.dir_reader, r->who.team, uids[i]);
+            if (u != NULL)
+                user_json(&r->j, r, u);
+        }
+        after = uids[n - 1];
+        left -= n;
+    }
+    json_arr_end(&r->j);
+    bool more = left == 0 && dir_users(r->a->conf.dir_reader, r->who.team, after, uids, 1) > 0;
+    *next = more ? after : 0;
+}
+
+void users_list(struct request *r)
+{
+    const struct arg_value *limit = arg(r, "limit");
+    struct str_view cursor;
+    uint64_t after = 0, next;
+    char text[20];
+    enum err err = cursor_read(r, "user", &cursor);
+    if (err == ERR_OK && cursor.len > 0 && !sv_to_u64(cursor, &after))
+        err = ERR_INVALID_CURSOR;
+    if (err != ERR_OK) {
+        answer_error(r, err);
+        return;
+    }
+    r->arena.bytes_max = arena_list_max;
+    answer_begin(r);
+    json_key(&r->j, "members");
+    users_json(r, after, limit->given ? (uint32_t)limit->n : UINT32_MAX, &next);
+    json_kv_u64(&r->j, "cache_ts", r->a->t->wall_us / 1000000);
+    struct buf b;
+    buf_init_fixed(&b, text, sizeof text);
+    if (next != 0)
+        json_u64(&(struct json_out){.b = &b}, next);
+    cursor_write(r, "user", buf_view(&b));
+    answer_end(r);
+}
+
+void users_info(struct request *r)
+{
+    const struct row_user *u = dir_user(r->a->conf.dir_reader, r->who.team, arg(r, "user")->n);
+    if (u == NULL) {
+        answer_error(r, ERR_USER_NOT_FOUND);
+        return;
+    }
+    answer_begin(r);
+    json_key(&r->j, "user");
+    user_json(&r->j, r, u);
+    answer_end(r);
+}
