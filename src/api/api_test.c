@@ -177,6 +177,8 @@ static const struct refusal refusals[] = {
      "invalid_ts_oldest", 400},
     {"GET /api/conversations.history?channel=CR9&cursor=bWVtYmVyOjE%3D", "", NULL, "invalid_cursor",
      400},
+    {"GET /api/conversations.history?channel=CR9&cursor=Y2hhbm5lbDo1", "", NULL, "invalid_cursor",
+     400},
     {"GET /api/conversations.members?channel=CR9&cursor=%21", "", NULL, "invalid_cursor", 400},
     {"GET /api/conversations.list?types=public_channel,x", "", NULL, "invalid_types", 400},
     {"GET /api/conversations.list?exclude_archived=maybe", "", NULL, "invalid_arguments", 400},

@@ -119,6 +119,29 @@ TEST(no_credit_parks_in_order_then_refuses)
     world_free(w);
 }
 
+/* A credit comes home and a new request arrives in one turn: who waited goes first. */
+TEST(nobody_overtakes_the_parked)
+{
+    struct world *w = world_new();
+    w->conf.ring_request_cells = 2;
+    world_start(w);
+    for (conn_id c = 0; c < 3; c++)
+        open_conn(w, c);
+    ask(w, 0, POST_LINE, BEARER(ADA_TOKEN) FORM_TYPE, "channel=general&text=m0");
+    ask(w, 1, POST_LINE, BEARER(ADA_TOKEN) FORM_TYPE, "channel=general&text=m1");
+    struct cell c = take(w, A_CHAN);
+    outbox_credit_back(&w->out, A_CHAN);
+    acceptor_actor_ops.on_cells(w->a, A_CHAN, CLASS_ANSWER, &c, 1, &w->t);
+    ask(w, 2, POST_LINE, BEARER(ADA_TOKEN) FORM_TYPE, "channel=general&text=m2");
+    c = take(w, A_CHAN);
+    CHECK(strstr(post_of(&c)->members.p, "m1") != NULL);
+    posted(w, c, 1000000);
+    c = take(w, A_CHAN);
+    CHECK(strstr(post_of(&c)->members.p, "m2") != NULL);
+    posted(w, c, 2000000);
+    world_free(w);
+}
+
 TEST(parked_requests_end_at_their_deadline_or_revocation)
 {
     struct world *w = world_new();
