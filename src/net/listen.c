@@ -115,11 +115,13 @@ void listen_arm(struct net *n)
             io_uring_sqe_set_data64(sqe, net_user_data(OP_NONE, 0));
         } else if (!l->armed && want) {
             struct io_uring_sqe *sqe = net_sqe(n);
-            if (multishot)
+            if (multishot) {
                 io_uring_prep_multishot_accept_direct(sqe, l->fd, NULL, NULL, SOCK_NONBLOCK);
-            else
-                io_uring_prep_accept_direct(sqe, l->fd, NULL, NULL, SOCK_NONBLOCK,
-                                            IORING_FILE_INDEX_ALLOC);
+            } else {
+                io_uring_prep_accept(sqe, l->fd, NULL, NULL, SOCK_NONBLOCK);
+                /* liburing 2.3's helper adds one to it, which asks for a plain descriptor. */
+                sqe->file_index = IORING_FILE_INDEX_ALLOC;
+            }
             io_uring_sqe_set_data64(sqe, user_data);
             l->armed = true;
             l->multishot = multishot;
