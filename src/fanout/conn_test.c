@@ -68,7 +68,7 @@ static void revoke(uint64_t tag, uint64_t uid)
 TEST(a_revocation_ends_tickets_and_sockets_before_it_is_acknowledged)
 {
     char ticket[ticket_text_len];
-    struct cell c;
+    struct cell c = {0};
     begin(NULL);
     open_socket(0, 1, C1, 1);
     open_socket(1, 2, C1, 1);
@@ -171,7 +171,7 @@ static void one_subscription(struct conf *c)
 TEST(hello_says_that_channels_were_left_out)
 {
     char ticket[ticket_text_len];
-    struct cell c;
+    struct cell c = {0};
     begin(one_subscription);
     CHECK_EQ(issue(1, ticket), ERR_OK);
     adopt(0, ticket);
@@ -191,7 +191,7 @@ TEST(hello_says_that_channels_were_left_out)
 TEST(a_socket_whose_channels_cannot_be_read_is_told_to_try_later)
 {
     char ticket[ticket_text_len];
-    struct cell c;
+    struct cell c = {0};
     begin(NULL);
     CHECK_EQ(issue(1, ticket), ERR_OK);
     adopt(0, ticket);

@@ -74,7 +74,7 @@ TEST(one_event_of_many_in_a_turn_is_one_send_a_socket)
 
 TEST(a_frame_comes_home_once_also_when_its_sockets_die)
 {
-    struct cell c;
+    struct cell c = {0};
     begin(NULL);
     open_socket(0, 1, C1, 1);
     open_socket(1, 2, C1, 1);
@@ -211,7 +211,7 @@ TEST(a_socket_that_takes_nothing_is_reset)
 
 TEST(joined_and_left)
 {
-    struct cell c;
+    struct cell c = {0};
     begin(NULL);
     open_socket(0, 1, NULL, 0);
     tell(FAN_JOINED, CHAN, 11, 101);
@@ -243,7 +243,7 @@ TEST(joined_and_left)
 
 TEST(interest_without_subscribers_is_taken_back_again_and_again)
 {
-    struct cell c;
+    struct cell c = {0};
     begin(NULL);
     for (int i = 0; i < 2; i++) {
         event(11, "for nobody", 0, 0); /* chan ignored the first CHAN_IDLE */
@@ -271,7 +271,7 @@ TEST(interest_without_subscribers_is_taken_back_again_and_again)
 
 TEST(a_failed_confirmation_is_asked_again)
 {
-    struct cell c;
+    struct cell c = {0};
     begin(NULL);
     open_socket(0, 1, C1, 1);
     tell(FAN_REVALIDATE, CHAN, 11, 0);

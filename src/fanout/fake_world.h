@@ -182,7 +182,7 @@ static inline bool pop(struct edge *e, struct cell *out)
 
 static inline void frames_come_home(void)
 {
-    struct cell c;
+    struct cell c = {0};
     while (pop(&w.ans_chan, &c)) {
         CHECK_EQ(c.type, FRAME_HOME);
         frame_give(&w.frames, c.u.p);
@@ -235,7 +235,7 @@ static inline void give(actor_id from, enum ring_class class, const struct cell 
 static inline enum err issue(uint64_t tag, char ticket[ticket_text_len])
 {
     struct fan_ticket m = {.team = 7, .uid = 100 + tag, .token_tag = tag};
-    struct cell c = {.type = FAN_TICKET, .u.p = &m}, answer;
+    struct cell c = {.type = FAN_TICKET, .u.p = &m}, answer = {0};
     give(ACCEPTOR, CLASS_REQUEST, &c);
     end_turn();
     CHECK(pop(&w.ans_acceptor, &answer));
@@ -283,7 +283,7 @@ static inline void read_all(unsigned slot)
 
 static inline void answer_hist(const uint64_t *cids, uint32_t n)
 {
-    struct cell c;
+    struct cell c = {0};
     CHECK(pop(&w.req_hist, &c));
     CHECK_EQ(c.type, HIST_MEMBERSHIPS);
     struct hist_memberships *m = c.u.p;
@@ -298,7 +298,7 @@ static inline void answer_hist(const uint64_t *cids, uint32_t n)
 
 static inline void answer_sub(bool member, uint64_t last_ts_us)
 {
-    struct cell c;
+    struct cell c = {0};
     CHECK(pop(&w.req_chan, &c));
     CHECK_EQ(c.type, CHAN_SUB);
     struct chan_sub *s = c.u.p;
@@ -349,7 +349,7 @@ static inline bool frame(unsigned slot, uint8_t *opcode, struct str_view *payloa
 static inline void check_frame(unsigned slot, uint8_t opcode, const char *text)
 {
     uint8_t got;
-    struct str_view payload;
+    struct str_view payload = SV_NONE;
     CHECK(frame(slot, &got, &payload));
     CHECK_EQ(got, opcode);
     if (payload.len != strlen(text) || memcmp(payload.p, text, payload.len) != 0)
@@ -364,7 +364,7 @@ static inline void check_no_frame(unsigned slot)
 static inline void check_close(unsigned slot, uint16_t status)
 {
     uint8_t got;
-    struct str_view payload;
+    struct str_view payload = SV_NONE;
     CHECK(frame(slot, &got, &payload));
     CHECK_EQ(got, WS_CLOSE);
     CHECK(payload.len >= 2);
@@ -429,7 +429,7 @@ enum { cid1 = 11, cid2 = 12 }; /* "CB", "CC" */
 
 static inline void post_answer(enum err err, uint64_t ts_us)
 {
-    struct cell c;
+    struct cell c = {0};
     CHECK(pop(&w.req_chan, &c));
     CHECK_EQ(c.type, CHAN_POST);
     ((struct chan_post *)c.u.p)->ts_us = ts_us;

@@ -26,7 +26,7 @@ static enum err init(struct fanout *f)
     arena_pool_init(&f->arenas, arena_first_bytes, arenas_keep, arenas_bytes_max);
     arena_pool_init(&f->scratch_pool, 65536, 1, UINT64_MAX);
     TRY(arena_init(&f->scratch, &f->scratch_pool, scratch_max));
-    TRY(table_init(f));
+    TRY(conns_init(f));
     TRY(tickets_init(&f->tickets, (uint32_t)conf->ws_tickets_max));
     TRY(slab_init(&f->posts, (uint32_t)posts_max, sizeof(struct post_req)));
     f->stamps = calloc(f->conf.chans_len, sizeof *f->stamps);
@@ -95,7 +95,7 @@ void fanout_free(struct fanout *f)
     pool_deinit(&f->sub_pool);
     slab_deinit(&f->posts);
     tickets_deinit(&f->tickets);
-    table_deinit(f);
+    conns_deinit(f);
     free(f->stamps);
     free(f);
 }

@@ -232,8 +232,8 @@ struct fanout {
 };
 
 /* table.c */
-MUST_USE enum err table_init(struct fanout *f);
-void table_deinit(struct fanout *f);
+MUST_USE enum err conns_init(struct fanout *f);
+void conns_deinit(struct fanout *f);
 struct fan_conn *conn_take(struct fanout *f, conn_id net); /* NULL: full */
 void conn_give(struct fanout *f, struct fan_conn *c);
 struct fan_conn *conn_by_net(struct fanout *f, conn_id net);

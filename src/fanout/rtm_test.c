@@ -184,7 +184,7 @@ TEST(unread_pongs_stop_the_reading)
 
 TEST(typing_goes_to_the_chan_of_a_subscriber)
 {
-    struct cell c;
+    struct cell c = {0};
     begin(NULL);
     open_socket(0, 1, C1, 1);
     client(0, WS_TEXT, "{\"id\":1,\"type\":\"typing\",\"channel\":\"CC\"}");

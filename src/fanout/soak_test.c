@@ -96,7 +96,7 @@ static void serve_hist(void)
 
 static void serve_sub(void)
 {
-    struct cell c;
+    struct cell c = {0};
     if (!pop(&w.req_chan, &c))
         return;
     struct chan_sub *s = c.u.p;

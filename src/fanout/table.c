@@ -16,7 +16,7 @@ static enum err index_init(struct conn_index *x, uint32_t conns_max)
     return ERR_OK;
 }
 
-enum err table_init(struct fanout *f)
+enum err conns_init(struct fanout *f)
 {
     uint32_t slots = f->conns_max + fan_refusals_max;
     TRY(slab_init(&f->conns, slots, sizeof(struct fan_conn)));
@@ -32,7 +32,7 @@ enum err table_init(struct fanout *f)
     return index_init(&f->teams, slots);
 }
 
-void table_deinit(struct fanout *f)
+void conns_deinit(struct fanout *f)
 {
     free(f->by_net);
     free(f->hot);
