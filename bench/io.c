@@ -364,7 +364,11 @@ void io_step(struct io *io, uint64_t wait_until_us)
 
 bool io_run_until_zero(struct io *io, const uint64_t *left, uint64_t until_us)
 {
-    while (*left > 0 && !io_stop && clock_mono_us() < until_us)
+    /* At least one step, also when until_us was counted from an old now_us: it renews that. */
+    do {
+        if (*left == 0 || io_stop)
+            break;
         io_step(io, MIN(until_us, clock_mono_us() + 200000));
+    } while (clock_mono_us() < until_us);
     return *left == 0;
 }
