@@ -57,7 +57,7 @@ async function replay(parley, file, during = async () => {}) {
 
 const posting = (err) => /\d+ posted/.test(err());
 
-test('replay: all lines accounted for, audit clean', { timeout: 240000 }, async () => {
+test('replay: all lines accounted for, audit clean', { timeout: 120000 }, async () => {
   const parley = await Parley.start();
   try {
     const { file, lines } = trace(parley);
@@ -70,7 +70,7 @@ test('replay: all lines accounted for, audit clean', { timeout: 240000 }, async 
   }
 });
 
-test('replay under kill -9: 0 lost, 0 double, order kept', { timeout: 360000 }, async () => {
+test('replay under kill -9: 0 lost, 0 double, order kept', { timeout: 180000 }, async () => {
   const parley = await Parley.start();
   try {
     const { file, lines } = trace(parley);
