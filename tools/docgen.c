@@ -1,0 +1,218 @@
+/* docgen.c - writes the parts of the documentation that the tables of the code already say:
+ * settings, errors, metrics, API methods, and conf/parley.conf as a whole. In a Markdown file a
+ * generated part stands between two markers and everything outside of them is left alone:
+ *
+ *     <!-- generated: NAME -->
+ *     ...
+ *     <!-- end: NAME -->
+ *
+ * parley-docgen ROOT writes what differs; parley-docgen --check ROOT writes nothing and fails when
+ * a file is not what would be written. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/conf.h"
+#include "base/err.h"
+
+enum { file_bytes_max = 4 << 20, arena_bytes = 1 << 20 };
+
+typedef void part_fn(struct buf *out);
+
+/* A pipe inside a cell would end it. */
+static void put_cell(struct buf *out, const char *text)
+{
+    buf_printf(out, " ");
+    for (; *text != '\0'; text++) {
+        if (*text == '|')
+            buf_putc(out, '\\');
+        buf_putc(out, *text);
+    }
+    buf_printf(out, " |");
+}
+
+/* ---- errors ---- */
+
+static const char *const retry_words[] = {[RETRY_NO] = "no",
+                                          [RETRY_LATER] = "after `Retry-After`",
+                                          [RETRY_SAFE] = "yes, same `client_msg_id`"};
+
+/* Codes that share a string with an earlier one, or have none, never look different to a client. */
+static bool seen_by_clients(int code)
+{
+    const char *slack = err_slack((enum err)code);
+    if (slack[0] == '\0')
+        return false;
+    for (int i = 0; i < code; i++) {
+        if (strcmp(err_slack((enum err)i), slack) == 0)
+            return false;
+    }
+    return true;
+}
+
+static void put_errors(struct buf *out)
+{
+    buf_printf(out, "| error | status | retry helps | meaning |\n|---|---|---|---|\n");
+    for (int i = 0; i < ERR_COUNT; i++) {
+        enum err e = (enum err)i;
+        if (!seen_by_clients(i))
+            continue;
+        buf_printf(out, "| `%s` | %d | %s |", err_slack(e), err_http(e), retry_words[err_retry(e)]);
+        put_cell(out, err_meaning(e));
+        buf_putc(out, '\n');
+    }
+}
+
+/* ---- metrics ---- */
+
+static const struct {
+    const char *name, *kind, *suffix, *help;
+} metrics[] = {
+#define COUNTER(id, help)   {#id, "counter", "_total", help},
+#define GAUGE(id, help)     {#id, "gauge", "", help},
+#define HISTOGRAM(id, help) {#id, "summary", "", help},
+#include "base/metric.def"
+#undef COUNTER
+#undef GAUGE
+#undef HISTOGRAM
+};
+
+static void put_metrics(struct buf *out)
+{
+    buf_printf(out, "| metric | kind | what it counts |\n|---|---|---|\n");
+    for (size_t i = 0; i < ARRAY_LEN(metrics); i++) {
+        buf_printf(out, "| `parley_");
+        for (const char *p = metrics[i].name; *p != '\0'; p++)
+            buf_putc(out, *p >= 'A' && *p <= 'Z' ? (char)(*p + 32) : *p);
+        buf_printf(out, "%s` | %s |", metrics[i].suffix, metrics[i].kind);
+        put_cell(out, metrics[i].help);
+        buf_putc(out, '\n');
+    }
+}
+
+/* ---- settings ---- */
+
+static void put_conf(struct buf *out)
+{
+    static struct conf c;
+    conf_defaults(&c);
+    buf_printf(out, "; Parley's settings. Every line here is the default: delete what you do not "
+                    "change.\n"
+                    "; Numbers take k, m and g (powers of 1024); times take ms, s and min.\n"
+                    "; Check a file with: parleyd --config FILE --check\n"
+                    "; Made from src/base/conf.def by parley-docgen.\n\n");
+    conf_print(&c, true, out);
+}
+
+/* ---- files ---- */
+
+static const struct {
+    const char *file, *name; /* name NULL: the whole file */
+    part_fn *put;
+} parts[] = {
+    {"conf/parley.conf", NULL, put_conf},
+    {"docs/operations.md", "settings", conf_print_markdown},
+    {"docs/operations.md", "metrics", put_metrics},
+    {"docs/api.md", "errors", put_errors},
+};
+
+static bool fail(const char *path, const char *what)
+{
+    fprintf(stderr, "parley-docgen: %s: %s\n", path, what);
+    return false;
+}
+
+/* An absent file is an empty one: the first run makes conf/parley.conf. */
+static bool read_file(const char *path, char *text, size_t *len)
+{
+    FILE *f = fopen(path, "re");
+    *len = 0;
+    if (f == NULL)
+        return errno == ENOENT || fail(path, strerror(errno));
+    *len = fread(text, 1, file_bytes_max, f);
+    bool ok = !ferror(f) && *len < file_bytes_max;
+    fclose(f);
+    text[*len] = '\0';
+    return ok || fail(path, "cannot be read, or too large");
+}
+
+static bool write_file(const char *path, struct str_view text)
+{
+    FILE *f = fopen(path, "we");
+    if (f == NULL)
+        return fail(path, strerror(errno));
+    bool ok = fwrite(text.p, 1, text.len, f) == text.len;
+    ok = fclose(f) == 0 && ok;
+    return ok || fail(path, "cannot be written");
+}
+
+/* The old text with the part's new body between its markers. */
+static bool splice(struct buf *out, const char *path, const char *old, const char *name,
+                   part_fn *put)
+{
+    char begin[64], end[64];
+    snprintf(begin, sizeof begin, "<!-- generated: %s -->\n", name);
+    snprintf(end, sizeof end, "<!-- end: %s -->\n", name);
+    const char *from = strstr(old, begin);
+    const char *to = from == NULL ? NULL : strstr(from, end);
+    if (to == NULL) {
+        fprintf(stderr, "parley-docgen: %s: no markers for \"%s\"\n", path, name);
+        return false;
+    }
+    from += strlen(begin);
+    buf_put(out, old, (size_t)(from - old));
+    put(out);
+    buf_printf(out, "%s", to);
+    return true;
+}
+
+static bool make_part(size_t i, const char *root, bool check, struct arena *a, bool *stale)
+{
+    static char old[file_bytes_max + 1];
+    char path[4096];
+    size_t len;
+    struct buf out;
+    snprintf(path, sizeof path, "%s/%s", root, parts[i].file);
+    buf_init(&out, a, arena_bytes);
+    old[0] = '\0';
+    if (!read_file(path, old, &len))
+        return false;
+    if (parts[i].name == NULL)
+        parts[i].put(&out);
+    else if (!splice(&out, path, old, parts[i].name, parts[i].put))
+        return false;
+    if (out.failed)
+        return fail(path, "no memory");
+    if (out.len == len && memcmp(out.p, old, len) == 0)
+        return true;
+    *stale = true;
+    printf("%s%s%s: %s\n", parts[i].file, parts[i].name == NULL ? "" : ", ",
+           parts[i].name == NULL ? "" : parts[i].name, check ? "stale" : "written");
+    return check || write_file(path, buf_view(&out));
+}
+
+int main(int argc, char **argv)
+{
+    bool check = argc == 3 && strcmp(argv[1], "--check") == 0;
+    if (argc != 2 && !check) {
+        fputs("usage: parley-docgen [--check] ROOT\n"
+              "Writes the generated parts of docs/ and conf/ under ROOT, or checks them.\n",
+              stderr);
+        return 2;
+    }
+    struct arena_pool pool;
+    struct arena a;
+    arena_pool_init(&pool, arena_bytes, 1, UINT64_MAX);
+    if (arena_init(&a, &pool, UINT64_MAX) != ERR_OK)
+        return 1;
+    bool ok = true, stale = false;
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        ok &= make_part(i, argv[argc - 1], check, &a, &stale);
+    arena_deinit(&a);
+    arena_pool_deinit(&pool);
+    if (check && stale)
+        fputs("parley-docgen: run the target docs: cmake --build build/debug --target docs\n",
+              stderr);
+    return ok && !(check && stale) ? 0 : 1;
+}
