@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/method.h"
 #include "base/conf.h"
 #include "base/err.h"
 
@@ -91,6 +92,98 @@ static void put_metrics(struct buf *out)
     }
 }
 
+/* ---- methods ---- */
+
+struct arg_doc {
+    const char *name, *type, *what;
+    enum err missing, bad;
+    uint32_t max;
+};
+
+static const struct method_doc {
+    const char *name, *what;
+    uint32_t scopes, who;
+    enum rate_class rate;
+    struct arg_doc args[method_args_max + 1];
+} method_docs[] = {
+#define ARG_NONE                                                                                   \
+    {                                                                                              \
+        0                                                                                          \
+    }
+#define ARG(name, type, missing, bad, max, what)                                                   \
+    {                                                                                              \
+        name, #type, what, ERR_##missing, ERR_##bad, max                                           \
+    }
+#define METHOD(name, function, scopes, who, rate, what, ...)                                       \
+    {name, what, scopes, who, rate, {__VA_ARGS__}},
+#include "api/method.def"
+#undef METHOD
+#undef ARG
+#undef ARG_NONE
+};
+
+static const char *const scope_names[] = {
+#define SCOPE(code, name) name,
+#include "api/scope.def"
+#undef SCOPE
+};
+
+static void put_who(struct buf *out, const struct method_doc *m)
+{
+    static const char *const kinds[] = {"user", "bot", "app"};
+    const char *between = "Token: ";
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        if ((m->who >> i & 1) == 0)
+            continue;
+        buf_printf(out, "%s%s", between, kinds[i]);
+        between = ", ";
+    }
+    if (m->who == WHO_ANYONE)
+        buf_printf(out, "Token: none needed");
+    between = ". Scope: ";
+    for (size_t i = 0; i < ARRAY_LEN(scope_names); i++) {
+        if ((m->scopes >> i & 1) == 0)
+            continue;
+        buf_printf(out, "%s`%s`", between, scope_names[i]);
+        between = " or ";
+    }
+    buf_printf(out, ". Rate: %s.\n\n", m->rate == RATE_WRITES ? "writes" : "reads");
+}
+
+static void put_lower(struct buf *out, const char *name)
+{
+    for (const char *p = name; *p != '\0'; p++)
+        buf_putc(out, *p == '_' ? ' ' : *p >= 'A' && *p <= 'Z' ? (char)(*p + 32) : *p);
+}
+
+static void put_arg(struct buf *out, const struct arg_doc *a)
+{
+    buf_printf(out, "| `%s` | ", a->name);
+    put_lower(out, a->type);
+    if (a->max > 0)
+        buf_printf(out, ", at most %u", a->max);
+    buf_printf(out, a->missing == ERR_OK ? " | no |" : " | yes, `%s` |", err_slack(a->missing));
+    put_cell(out, a->what);
+    buf_printf(out, " `%s` |\n", err_slack(a->bad));
+}
+
+static void put_methods(struct buf *out)
+{
+    for (size_t i = 0; i < ARRAY_LEN(method_docs); i++) {
+        const struct method_doc *m = &method_docs[i];
+        buf_printf(out, "%s### %s\n\n%s ", i == 0 ? "" : "\n", m->name, m->what);
+        put_who(out, m);
+        if (m->args[0].name == NULL) {
+            buf_printf(out, "No arguments.\n");
+            continue;
+        }
+        buf_printf(out, "| argument | type | required | what it is | when it does not fit |\n"
+                        "|---|---|---|---|---|\n");
+        for (const struct arg_doc *a = m->args; a->name != NULL; a++)
+            put_arg(out, a);
+    }
+}
+
 /* ---- settings ---- */
 
 static void put_conf(struct buf *out)
@@ -114,6 +207,7 @@ static const struct {
     {"conf/parley.conf", NULL, put_conf},
     {"docs/operations.md", "settings", conf_print_markdown},
     {"docs/operations.md", "metrics", put_metrics},
+    {"docs/api.md", "methods", put_methods},
     {"docs/api.md", "errors", put_errors},
 };
 
