@@ -427,16 +427,22 @@ enum { cid1 = 11, cid2 = 12 }; /* "CB", "CC" */
 #define C2  ((const uint64_t[]){cid2})
 #define C12 ((const uint64_t[]){cid1, cid2})
 
-static inline void post_answer(enum err err, uint64_t ts_us)
+static inline void post_answer_as(enum err err, uint64_t ts_us, uint16_t flags)
 {
     struct cell c = {0};
     CHECK(pop(&w.req_chan, &c));
     CHECK_EQ(c.type, CHAN_POST);
     ((struct chan_post *)c.u.p)->ts_us = ts_us;
     c.err = err;
+    c.flags = flags;
     outbox_credit_back(&w.out, CHAN);
     give(CHAN, CLASS_ANSWER, &c);
     end_turn();
+}
+
+static inline void post_answer(enum err err, uint64_t ts_us)
+{
+    post_answer_as(err, ts_us, 0);
 }
 
 static inline void small_queues(struct conf *c)

@@ -190,7 +190,7 @@ static bool encode(struct fanout *f, struct post_req *r, const struct principal 
                            .client_msg_id = m->client_msg_id};
     const struct row_user *u = p->bot_id == ID_NONE ? NULL : dir_user(f->conf.dir, p->team, p->uid);
     if (u != NULL)
-        pj.bot_name = u->real_name.len > 0 ? u->real_name : u->name;
+        pj.bot_name = u->name; /* as chat.postMessage has it: one bot, one profile */
     buf_init(&members, &r->arena, m->text.len + 512);
     post_json_members(&members, &pj);
     r->text = arena_dup(&r->arena, m->text);
@@ -266,15 +266,16 @@ static void on_message(struct fanout *f, struct fan_conn *c, const struct rtm *m
     c->requests_out++;
 }
 
-static void reply_ok(struct fanout *f, struct fan_conn *c, const struct post_req *r)
+static void reply_ok(struct fanout *f, struct fan_conn *c, const struct post_req *r, bool duplicate)
 {
     struct buf b;
     struct json_out j = reply(f, &b);
     json_kv_bool(&j, "ok", true);
     json_kv_u64(&j, "reply_to", (uint64_t)r->reply_to);
     json_kv_ts(&j, "ts", r->post.ts_us);
-    /* Of a very long text the client gets the ts alone: it knows what it sent. */
-    if (r->post.members.len <= reply_text_max) {
+    /* Of a very long text the client gets the ts alone: it knows what it sent. Of a known key too:
+     * the text that is stored under that ts is the first one, which may not be this. */
+    if (!duplicate && r->post.members.len <= reply_text_max) {
         json_key(&j, "text");
         post_json_text(&j, &f->scratch, r->text);
     }
@@ -290,7 +291,7 @@ void on_posted(struct fanout *f, const struct cell *cell)
         c->requests_out--;
         arena_reset(&f->scratch);
         if (c->state <= FAN_OPEN && cell->err == ERR_OK)
-            reply_ok(f, c, r);
+            reply_ok(f, c, r, (cell->flags & CHAN_F_DUPLICATE) != 0);
         else if (c->state <= FAN_OPEN)
             reply_err(f, c, r->reply_to, (enum err)cell->err);
     }

@@ -55,6 +55,21 @@ TEST(a_message_is_answered_when_chan_answers)
     end();
 }
 
+/* The text of a retry need not be the one that was stored. */
+TEST(a_known_key_is_answered_by_its_ts_alone)
+{
+    begin(NULL);
+    open_socket(0, 1, C1, 1);
+    client(0, WS_TEXT,
+           "{\"id\":9,\"type\":\"message\",\"channel\":\"CB\",\"text\":\"other\","
+           "\"client_msg_id\":\"k1\"}");
+    end_turn();
+    post_answer_as(ERR_OK, 1700000000000001, CHAN_F_DUPLICATE);
+    read_all(0);
+    check_frame(0, WS_TEXT, "{\"ok\":true,\"reply_to\":9,\"ts\":\"1700000000.000001\"}");
+    end();
+}
+
 TEST(a_message_that_cannot_be_is_told_why)
 {
     begin(NULL);
