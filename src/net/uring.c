@@ -358,6 +358,31 @@ static enum err probe_buf_ring(struct io_uring *ring, char *msg, size_t msg_len)
     return ERR_BAD_CONF;
 }
 
+/* Options of a direct descriptor are read and set through the ring: a number for setsockopt(2) it
+ * has not. */
+static enum err probe_socket_commands(struct io_uring *ring, char *msg, size_t msg_len)
+{
+    int type = 0, rc = -ENOMEM, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+    struct io_uring_cqe *cqe;
+    io_uring_prep_rw(IORING_OP_URING_CMD, sqe, fd, NULL, 0, 0);
+    sqe->cmd_op = 2; /* SOCKET_URING_OP_GETSOCKOPT */
+    sqe->addr = (uint64_t)SO_TYPE << 32 | SOL_SOCKET;
+    sqe->file_index = sizeof type;
+    sqe->addr3 = (uintptr_t)&type;
+    if (fd >= 0 && io_uring_submit_and_wait(ring, 1) >= 0 && io_uring_wait_cqe(ring, &cqe) == 0) {
+        rc = cqe->res;
+        io_uring_cqe_seen(ring, cqe);
+    }
+    if (fd >= 0)
+        close(fd);
+    if (rc >= 0 && type == SOCK_STREAM)
+        return ERR_OK;
+    snprintf(msg, msg_len, "this kernel's io_uring lacks socket commands (Linux 6.7): %s",
+             strerror(-rc));
+    return ERR_BAD_CONF;
+}
+
 enum err net_probe(char *msg, size_t msg_len)
 {
     struct io_uring ring;
@@ -379,6 +404,8 @@ enum err net_probe(char *msg, size_t msg_len)
     enum err err = probe_ops(&ring, msg, msg_len);
     if (err == ERR_OK)
         err = probe_buf_ring(&ring, msg, msg_len);
+    if (err == ERR_OK)
+        err = probe_socket_commands(&ring, msg, msg_len);
     if (err == ERR_OK && io_uring_register_files_sparse(&ring, 8) != 0) {
         snprintf(msg, msg_len, "this kernel's io_uring lacks sparse file tables (Linux 5.19)");
         err = ERR_BAD_CONF;
