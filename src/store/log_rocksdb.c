@@ -8,7 +8,7 @@
 #include "store/internal.h"
 #include "store/log.h"
 
-enum { exit_sync_failed = 70, space_check_us = 1000000 };
+enum { space_check_us = 1000000, reopen_wait_us_max = 4000000 };
 
 struct queued {
     struct cell request;
@@ -24,10 +24,12 @@ struct log {
     struct queued *queue; /* of this turn; room for every credit of every decider */
     uint32_t queue_len, queue_cap;
     uint64_t failed_epoch[log_parts_max]; /* batches of the part up to this epoch are refused */
-    bool stopped; /* a write failed: nothing is written until a resume succeeds */
+    bool stopped; /* a write failed: nothing is written until the store is open again */
     enum err stopped_err;
-    uint64_t looked_us; /* when space was looked at, and a resume tried */
-    uint32_t disk_full; /* atomic */
+    uint64_t looked_us;                 /* when space was looked at, and a way back tried */
+    uint64_t reopen_us, reopen_wait_us; /* after a reopening that failed: not before, and longer */
+    bool must_reload[log_parts_max];    /* its next batch was decided on rows that have changed */
+    uint32_t disk_full;                 /* atomic */
     struct timer timer; /* while writes are refused up front no batch comes that would look again */
 };
 
@@ -79,34 +81,38 @@ static void look_at_space(struct log *l)
     __atomic_store_n(&l->disk_full, full, __ATOMIC_RELAXED);
 }
 
-/* RocksDB says what failed in its text only. A sync that failed may have thrown away what the
- * kernel held: nobody can know what is on disk, so the process ends and recovers from what really
- * is. */
-static enum err judge_failure(char *error)
+static void reopen(struct log *l, uint64_t now_us)
 {
-    bool sync = strstr(error, "fdatasync") != NULL || strstr(error, "fsync") != NULL ||
-                strstr(error, "While sync") != NULL;
-    bool space = strstr(error, "No space") != NULL || strstr(error, "Space limit") != NULL;
-    log_error(sync ? "store_sync_failed" : "commit_failed", "\"problem\":%s",
-              log_str(sv_from(error)));
-    if (sync) {
-        log_stop();
-        _exit(exit_sync_failed);
+    bool surfaced = false;
+    if (!store_probe(l->store))
+        return;
+    if (store_reopen(l->store, &surfaced) != ERR_OK) {
+        l->reopen_wait_us =
+            MIN(MAX(l->reopen_wait_us * 2, (uint64_t)space_check_us), (uint64_t)reopen_wait_us_max);
+        l->reopen_us = now_us + l->reopen_wait_us;
+        return;
     }
-    rocksdb_free(error);
-    return space ? ERR_DISK_FULL : ERR_STORAGE_UNAVAILABLE;
+    l->reopen_wait_us = 0;
+    l->stopped = false;
+    for (uint32_t i = 0; surfaced && i < log_parts_max; i++)
+        l->must_reload[i] = true;
+    log_info("writes_resumed", NULL);
 }
 
-/* Refusing fast while stopped; a resume is tried at most once a second. */
+/* Refusing fast while stopped; a way back is tried at most once a second, and not while there is
+ * too little space for it. */
 static bool may_write(struct log *l, uint64_t now_us)
 {
+    if (!l->stopped && __atomic_load_n(&l->store->background_failed, __ATOMIC_ACQUIRE) != 0) {
+        l->stopped = true; /* a flush or compaction failed: no need to lose a batch to learn it */
+        l->stopped_err = ERR_STORAGE_UNAVAILABLE;
+        l->looked_us = 0;
+    }
     if (now_us - l->looked_us >= space_check_us) {
         l->looked_us = now_us;
         look_at_space(l);
-        if (l->stopped && store_shim_resume(l->store->db)) {
-            l->stopped = false;
-            log_info("writes_resumed", NULL);
-        }
+        if (l->stopped && !log_disk_full(l) && now_us >= l->reopen_us)
+            reopen(l, now_us);
     }
     return !l->stopped;
 }
@@ -151,7 +157,9 @@ static enum err commit(struct log *l, uint32_t from, uint32_t to, struct turn *t
     metric_hist(t->metrics, METRIC_HIST_COMMIT_US, clock_mono_us() - started_us);
     if (error != NULL) {
         metric_add(t->metrics, METRIC_LOG_ERRORS, 1);
-        return judge_failure(error);
+        enum err err = store_judge(error);
+        rocksdb_free(error);
+        return err;
     }
     metric_add(t->metrics, METRIC_LOG_BATCHES, 1);
     metric_add(t->metrics, METRIC_LOG_ROWS, rows);
@@ -164,6 +172,7 @@ static enum err commit(struct log *l, uint32_t from, uint32_t to, struct turn *t
 static void refuse(struct log *l, struct batch *b, enum err err)
 {
     b->err = err;
+    l->must_reload[b->part] = false;
     l->failed_epoch[b->part] = MAX(l->failed_epoch[b->part], b->epoch);
 }
 
@@ -189,8 +198,8 @@ static void write_queue(struct log *l, struct turn *t)
                 (bytes + b->bytes > l->bytes_max || requests + b->requests > l->requests_max))
                 break;
             b->err = ERR_OK;
-            if (!open)
-                refuse(l, b, l->stopped_err);
+            if (!open || l->must_reload[b->part])
+                refuse(l, b, open ? ERR_STORAGE_UNAVAILABLE : l->stopped_err);
             else if (b->epoch <= l->failed_epoch[b->part])
                 b->err = ERR_STORAGE_UNAVAILABLE;
             bytes += b->bytes;

@@ -25,6 +25,11 @@ static const struct {
 #undef CF
 };
 
+static void on_note(bool warning, const char *text)
+{
+    log_line(warning ? LOG_WARN : LOG_DEBUG, "rocksdb", "\"note\":%s", log_str(sv_from(text)));
+}
+
 static rocksdb_options_t *make_options(const struct store *s, const struct conf *c,
                                        size_t prefix_bytes)
 {
@@ -51,7 +56,7 @@ static rocksdb_options_t *make_options(const struct store *s, const struct conf 
     rocksdb_options_set_max_background_jobs(o, background_jobs);
     rocksdb_options_set_max_total_wal_size(
         o, wal_bytes_max); /* recovery time: replay of this at most */
-    rocksdb_options_set_keep_log_file_num(o, 4);
+    store_shim_log(o, on_note, log_enabled(LOG_DEBUG));
     rocksdb_options_set_allow_concurrent_memtable_write(o, 0); /* one writer */
     /* A torn tail is what a crash leaves behind the last sync and is dropped; damage anywhere else
      * refuses to open, since what follows it was acknowledged. */
@@ -61,13 +66,14 @@ static rocksdb_options_t *make_options(const struct store *s, const struct conf 
 
 static enum err complain(const char *event, const char *path, char *rocksdb_error)
 {
+    bool corrupt = strncmp(rocksdb_error, "Corruption", 10) == 0;
     log_error(event, "\"path\":%s,\"problem\":%s", log_str(sv_from(path)),
               log_str(sv_from(rocksdb_error)));
     rocksdb_free(rocksdb_error);
-    return ERR_IO;
+    return corrupt ? ERR_CORRUPT : ERR_IO;
 }
 
-static enum err open_db(struct store *s)
+enum err store_open_db(struct store *s, bool read_only)
 {
     const char *names[CF_COUNT + 1];
     const rocksdb_options_t *options[CF_COUNT + 1];
@@ -79,8 +85,12 @@ static enum err open_db(struct store *s)
     names[CF_COUNT] = "default"; /* RocksDB insists on one of this name; nothing is in it */
     options[CF_COUNT] = s->options[CF_META];
     char *error = NULL;
-    s->db = rocksdb_open_column_families(s->options[CF_META], s->path, CF_COUNT + 1, names, options,
-                                         handles, &error);
+    s->read_only = read_only;
+    s->db = read_only ? rocksdb_open_for_read_only_column_families(s->options[CF_META], s->path,
+                                                                   CF_COUNT + 1, names, options,
+                                                                   handles, 0, &error)
+                      : rocksdb_open_column_families(s->options[CF_META], s->path, CF_COUNT + 1,
+                                                     names, options, handles, &error);
     if (error != NULL) {
         s->db = NULL;
         return complain("store_open_failed", s->path, error);
@@ -89,6 +99,18 @@ static enum err open_db(struct store *s)
     for (int i = 0; i < CF_COUNT; i++)
         s->cfs[i] = handles[i];
     return ERR_OK;
+}
+
+void store_close_db(struct store *s)
+{
+    if (s->db == NULL)
+        return;
+    for (int i = 0; i < CF_COUNT; i++) {
+        rocksdb_column_family_handle_destroy(s->cfs[i]); /* before the close, or RocksDB aborts */
+        s->cfs[i] = NULL;
+    }
+    rocksdb_close(s->db);
+    s->db = NULL;
 }
 
 /* Reads the schema's number, or writes it into a new store. */
@@ -127,6 +149,23 @@ static enum err check_schema(struct store *s)
     return err;
 }
 
+/* A reopening must not wait for ever behind readers that take turns. */
+static void init_lock(struct store *s)
+{
+    pthread_rwlockattr_t attr;
+    pthread_rwlockattr_init(&attr);
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&s->opened, &attr);
+    pthread_rwlockattr_destroy(&attr);
+}
+
+static void on_background_error(void *ctx, const char *error)
+{
+    struct store *s = ctx;
+    (void)!store_judge(error);
+    __atomic_store_n(&s->background_failed, 1, __ATOMIC_RELEASE);
+}
+
 enum err store_open(struct store **out, const struct conf *c)
 {
     struct store *s = calloc(1, sizeof *s);
@@ -134,13 +173,16 @@ enum err store_open(struct store **out, const struct conf *c)
         return ERR_NOMEM;
     uint64_t started_us = clock_mono_us();
     snprintf(s->path, sizeof s->path, "%s/store", c->server_data);
+    init_lock(s);
     s->cache = rocksdb_cache_create_lru(c->store_cache_bytes);
     s->write_sync = rocksdb_writeoptions_create();
     rocksdb_writeoptions_set_sync(s->write_sync, 1);
     s->read = rocksdb_readoptions_create();
     for (int i = 0; i < CF_COUNT; i++)
         s->options[i] = make_options(s, c, cf_table[i].prefix_bytes);
-    enum err err = open_db(s);
+    (void)!mkdir(s->path, 0700); /* there already: fine; cannot be: the opening says so */
+    store_shim_listen(s->options[CF_META], on_background_error, s);
+    enum err err = store_open_db(s, false);
     if (err == ERR_OK)
         err = check_schema(s);
     if (err != ERR_OK) {
@@ -157,13 +199,8 @@ void store_close(struct store *s)
 {
     if (s == NULL)
         return;
-    for (int i = 0; i < CF_COUNT; i++) {
-        if (s->cfs[i] != NULL)
-            rocksdb_column_family_handle_destroy(
-                s->cfs[i]); /* before the close, or RocksDB aborts */
-    }
-    if (s->db != NULL)
-        rocksdb_close(s->db);
+    store_close_db(s);
+    pthread_rwlock_destroy(&s->opened);
     for (int i = 0; i < CF_COUNT; i++)
         rocksdb_options_destroy(s->options[i]);
     rocksdb_writeoptions_destroy(s->write_sync);
@@ -245,9 +282,10 @@ static enum err get_some(struct store *s, struct view_get *gets, uint32_t n, str
     return err;
 }
 
-static enum err rocks_multi_get(void *self, struct view_get *gets, uint32_t n, struct arena *a)
+static enum err get_all(struct store *s, struct view_get *gets, uint32_t n, struct arena *a)
 {
-    struct store *s = self;
+    if (s->db == NULL)
+        return ERR_IO;
     if (n == 1)
         return get_one(s, gets, a);
     for (uint32_t i = 0; i < n; i += multi_get_max)
@@ -255,10 +293,20 @@ static enum err rocks_multi_get(void *self, struct view_get *gets, uint32_t n, s
     return ERR_OK;
 }
 
-static enum err rocks_scan(void *self, enum cf cf, struct str_view from, struct str_view to,
-                           view_row_fn *fn, void *ctx)
+static enum err rocks_multi_get(void *self, struct view_get *gets, uint32_t n, struct arena *a)
 {
     struct store *s = self;
+    pthread_rwlock_rdlock(&s->opened);
+    enum err err = get_all(s, gets, n, a);
+    pthread_rwlock_unlock(&s->opened);
+    return err;
+}
+
+static enum err scan(struct store *s, enum cf cf, struct str_view from, struct str_view to,
+                     view_row_fn *fn, void *ctx)
+{
+    if (s->db == NULL)
+        return ERR_IO;
     size_t prefix = cf_table[cf].prefix_bytes;
     bool one_prefix =
         prefix > 0 && from.len >= prefix && to.len >= prefix && memcmp(from.p, to.p, prefix) == 0;
@@ -281,6 +329,16 @@ static enum err rocks_scan(void *self, enum cf cf, struct str_view from, struct 
     rocksdb_iter_destroy(it);
     rocksdb_readoptions_destroy(ro);
     return error == NULL ? ERR_OK : complain("store_read_failed", s->path, error);
+}
+
+static enum err rocks_scan(void *self, enum cf cf, struct str_view from, struct str_view to,
+                           view_row_fn *fn, void *ctx)
+{
+    struct store *s = self;
+    pthread_rwlock_rdlock(&s->opened);
+    enum err err = scan(s, cf, from, to, fn, ctx);
+    pthread_rwlock_unlock(&s->opened);
+    return err;
 }
 
 static const struct view_ops rocks_view_ops = {.multi_get = rocks_multi_get, .scan = rocks_scan};

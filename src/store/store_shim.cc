@@ -1,12 +1,85 @@
-// What RocksDB's C interface lacks: DB::Resume, which ends the read-only state after a failed
-// write.
-#include <rocksdb/db.h>
+// What RocksDB's C interface lacks: a listener for errors in the background, and a logger of our
+// own.
+#include <cstdarg>
+#include <cstdio>
 
-struct rocksdb_t { // as c.cc declares it: the one member that c.h keeps to itself
-    rocksdb::DB *rep;
+#include <rocksdb/env.h>
+#include <rocksdb/listener.h>
+#include <rocksdb/options.h>
+
+struct rocksdb_options_t { // as c.cc declares it: the one member that c.h keeps to itself
+    rocksdb::Options rep;
 };
 
-extern "C" bool store_shim_resume(rocksdb_t *db)
+typedef void store_background_fn(void *ctx, const char *error);
+typedef void store_note_fn(bool warning, const char *text);
+
+namespace
 {
-    return db->rep->Resume().ok();
+// RocksDB's own ways back are switched off. They write the buffer of the log that failed once more,
+// behind what was torn, and such a log is refused if the process dies before it is removed.
+class listener final : public rocksdb::EventListener
+{
+  public:
+    listener(store_background_fn *fn, void *ctx) : fn_(fn), ctx_(ctx)
+    {
+    }
+
+    void OnBackgroundError(rocksdb::BackgroundErrorReason, rocksdb::Status *error) override
+    {
+        fn_(ctx_, error->ToString().c_str());
+    }
+
+    void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
+                              bool *auto_recovery) override
+    {
+        *auto_recovery = false;
+    }
+
+  private:
+    store_background_fn *fn_;
+    void *ctx_;
+};
+
+// RocksDB's own LOG file is a second thing to write to a disk that is full: Debian's build aborts
+// the process by an assertion when a write to it fails.
+class logger final : public rocksdb::Logger
+{
+  public:
+    explicit logger(store_note_fn *fn) : fn_(fn)
+    {
+    }
+
+    using rocksdb::Logger::Logv;
+
+    void Logv(const char *format, va_list args) override
+    {
+        Logv(rocksdb::InfoLogLevel::INFO_LEVEL, format, args);
+    }
+
+    void Logv(const rocksdb::InfoLogLevel level, const char *format, va_list args) override
+    {
+        char text[1024];
+        if (level < GetInfoLogLevel())
+            return;
+        vsnprintf(text, sizeof text, format, args);
+        fn_(level >= rocksdb::InfoLogLevel::WARN_LEVEL, text);
+    }
+
+  private:
+    store_note_fn *fn_;
+};
+} // namespace
+
+extern "C" void store_shim_log(rocksdb_options_t *o, store_note_fn *fn, bool details)
+{
+    o->rep.info_log = std::make_shared<logger>(fn);
+    o->rep.info_log->SetInfoLogLevel(details ? rocksdb::InfoLogLevel::INFO_LEVEL
+                                             : rocksdb::InfoLogLevel::WARN_LEVEL);
+}
+
+extern "C" void store_shim_listen(rocksdb_options_t *o, store_background_fn *fn, void *ctx)
+{
+    o->rep.listeners.push_back(std::make_shared<listener>(fn, ctx));
+    o->rep.max_bgerror_resume_count = 0;
 }

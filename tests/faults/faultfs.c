@@ -10,8 +10,9 @@
  *                                  says 0 free
  *     free PERCENT                 what statfs says is free
  *     rule OP ACTION [match=GLOB] [after=N] [times=N]
- *         OP      write create read fsync fallocate rename
- *         ACTION  enospc, eio, delay=MS, short=BYTES (of a write; the rest is for the next write)
+ *         OP      write create read fsync fallocate rename truncate
+ *         ACTION  enospc, eio, delay=MS, short=BYTES (of a write; the rest is for the next write);
+ *                 late: the error is told of a write that was done
  *         match   against the path below the mount point; default: every file
  *         after   lets N calls pass first; times: then strikes N calls (default: for ever)
  *     reset                        counts start again
@@ -36,9 +37,9 @@
 
 enum { rules_max = 64, files_max = 4096, path_max = 256, text_max = 1 << 18 };
 
-enum op { OP_WRITE, OP_CREATE, OP_READ, OP_FSYNC, OP_FALLOCATE, OP_RENAME, OPS };
-static const char *const op_names[OPS] = {"write", "create",    "read",
-                                          "fsync", "fallocate", "rename"};
+enum op { OP_WRITE, OP_CREATE, OP_READ, OP_FSYNC, OP_FALLOCATE, OP_RENAME, OP_TRUNCATE, OPS };
+static const char *const op_names[OPS] = {"write",     "create", "read",    "fsync",
+                                          "fallocate", "rename", "truncate"};
 
 struct rule {
     enum op op;
@@ -46,6 +47,7 @@ struct rule {
     int64_t delay_ms;  /* 0: none */
     int64_t short_len; /* -1: none */
     int64_t after, times;
+    bool late;
     char match[path_max];
 };
 
@@ -106,7 +108,7 @@ static void wait_ms(int64_t ms)
 }
 
 /* Counts the call and says what becomes of it: 0 or a negative errno. *len may shrink. */
-static int judge(enum op op, const char *path, size_t *len)
+static int judge_late(enum op op, const char *path, size_t *len, bool *late)
 {
     int64_t delay_ms = 0;
     int error = 0;
@@ -123,6 +125,7 @@ static int judge(enum op op, const char *path, size_t *len)
         struck++;
         delay_ms = r->delay_ms;
         error = r->error != 0 ? r->error : error;
+        *late = r->late;
         if (r->short_len >= 0 && len != NULL && (size_t)r->short_len < *len)
             *len = (size_t)r->short_len;
     }
@@ -130,6 +133,12 @@ static int judge(enum op op, const char *path, size_t *len)
     if (delay_ms > 0)
         wait_ms(delay_ms);
     return -error;
+}
+
+static int judge(enum op op, const char *path, size_t *len)
+{
+    bool late = false;
+    return judge_late(op, path, len, &late);
 }
 
 /* ---- control ---- */
@@ -162,6 +171,8 @@ static int parse_rule(char *words)
         } else if (parse_number(w, "delay", &r.delay_ms) ||
                    parse_number(w, "short", &r.short_len)) {
             acts = true;
+        } else if (strcmp(w, "late") == 0) {
+            r.late = true;
         } else if (strncmp(w, "match=", 6) == 0 && strlen(w) < path_max) {
             strcpy(r.match, w + 6);
         } else if (!parse_number(w, "after", &r.after) && !parse_number(w, "times", &r.times)) {
@@ -309,10 +320,13 @@ static int fs_write(const char *path, const char *buf, size_t size, off_t offset
 {
     if (is_control(path))
         return obey(buf, size);
-    int err = judge(OP_WRITE, path, &size);
-    if (err != 0)
+    bool late = false;
+    int err = judge_late(OP_WRITE, path, &size, &late);
+    if (err != 0 && !late)
         return err;
     ssize_t n = pwrite((int)fi->fh, buf, size, offset);
+    if (err != 0)
+        return err;
     return n < 0 ? -errno : (int)n;
 }
 
@@ -348,8 +362,9 @@ static int fs_fallocate(const char *path, int mode, off_t offset, off_t len,
 
 static int fs_truncate(const char *path, off_t size, struct fuse_file_info *fi)
 {
-    if (is_control(path))
-        return 0;
+    int judged = is_control(path) ? 0 : judge(OP_TRUNCATE, path, NULL);
+    if (judged != 0 || is_control(path))
+        return judged;
     if (fi != NULL)
         return done(ftruncate((int)fi->fh, size));
     int fd = openat(root_fd, below(path), O_WRONLY | O_CLOEXEC);

@@ -1,0 +1,81 @@
+/* reopen.c - what failures mean, and the way back. After a failed write the log on disk may end in
+ * a torn record, and RocksDB's own resume would write on behind it. Closing and opening goes the
+ * way that a crash goes, which is the one that is tested most: what the disk holds is the truth. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "store/internal.h"
+
+enum { exit_sync_failed = 70, probe_piece_bytes = 65536, probe_pieces = 16 };
+
+/* A sync that failed may have thrown away what the kernel held: nobody can know what is on disk, so
+ * the process ends and recovers from what really is. */
+static _Noreturn void end_process(const char *error)
+{
+    static uint32_t ending; /* the first of several threads to see it says so and ends */
+    if (__atomic_exchange_n(&ending, 1, __ATOMIC_ACQ_REL) == 0) {
+        log_error("store_sync_failed", "\"problem\":%s", log_str(sv_from(error)));
+        log_stop();
+        _exit(exit_sync_failed);
+    }
+    for (;;)
+        pause();
+}
+
+enum err store_judge(const char *error)
+{
+    /* RocksDB's contexts, at their place: file names, which may hold anything, follow them. */
+    if (strstr(error, ": While fdatasync") != NULL || strstr(error, ": While fsync") != NULL)
+        end_process(error);
+    bool space = strstr(error, "No space") != NULL || strstr(error, "Space limit") != NULL;
+    log_error("store_failed", "\"problem\":%s", log_str(sv_from(error)));
+    return space ? ERR_DISK_FULL : ERR_STORAGE_UNAVAILABLE;
+}
+
+static bool write_probe(int fd)
+{
+    static const char piece[probe_piece_bytes];
+    for (int i = 0; i < probe_pieces; i++) {
+        if (write(fd, piece, sizeof piece) != (ssize_t)sizeof piece)
+            return false;
+    }
+    return fdatasync(fd) == 0;
+}
+
+bool store_probe(const struct store *s)
+{
+    char path[sizeof s->path + 8];
+    snprintf(path, sizeof path, "%s.probe", s->path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return false;
+    bool ok = write_probe(fd);
+    ok = close(fd) == 0 && ok;
+    return unlink(path) == 0 && ok;
+}
+
+enum err store_reopen(struct store *s, bool *surfaced)
+{
+    uint64_t started_us = clock_mono_us();
+    pthread_rwlock_wrlock(&s->opened);
+    if (s->db != NULL && !s->read_only)
+        s->last_seq = rocksdb_get_latest_sequence_number(s->db);
+    store_close_db(s);
+    __atomic_store_n(&s->background_failed, 0, __ATOMIC_RELEASE);
+    enum err err = store_open_db(s, false);
+    if (err != ERR_OK)
+        (void)!store_open_db(s, true);
+    else
+        *surfaced = rocksdb_get_latest_sequence_number(s->db) != s->last_seq;
+    pthread_rwlock_unlock(&s->opened);
+    if (err == ERR_OK)
+        log_info("store_reopened", "\"took_ms\":%llu,\"surfaced\":%s",
+                 (unsigned long long)((clock_mono_us() - started_us) / 1000),
+                 *surfaced ? "true" : "false");
+    return err;
+}
