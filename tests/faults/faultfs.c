@@ -497,6 +497,7 @@ int main(int argc, char **argv)
         return 1;
     }
     umask(0);
-    char *args[] = {argv[0], "-f", "-o", "fsname=faultfs,default_permissions", argv[2], NULL};
+    char *args[] = {argv[0], "-f", "-o", "fsname=faultfs,default_permissions,max_threads=64",
+                    argv[2], NULL};
     return fuse_main(5, args, &operations, NULL);
 }
