@@ -5,7 +5,8 @@ cd "$top" || exit 1
 build_packages="cmake ninja-build gcc g++ pkg-config liburing-dev libck-dev librocksdb-dev android-libboringssl-dev
   libsimdjson-dev node-llhttp libmimalloc-dev libxxhash-dev zlib1g-dev libinih-dev libcmocka-dev"
 run_packages="curl"
-test_packages="clang libclang-rt-14-dev nodejs openssl strace curl jq fuse3 libfuse3-dev"
+test_packages="clang libclang-rt-14-dev nodejs openssl strace curl jq fuse3 libfuse3-dev
+  libfaketime e2fsprogs mount"
 
 say() { printf '\033[1m== %s\033[0m\n' "$*"; }
 die() { printf '%s\n' "$*" >&2; exit 1; }
@@ -25,6 +26,13 @@ install_packages() {
     $sudo apt-get update -qq || die "apt-get update failed"
     DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq "${missing[@]}" >/dev/null ||
         die "apt-get could not install: ${missing[*]}"
+}
+
+# The clients of the end-to-end tests, as their lock file names them.
+install_node_packages() {
+    [ -d tests/e2e/node_modules ] && [ ! tests/e2e/package-lock.json -nt tests/e2e/node_modules ] && return
+    (cd tests/e2e && npm ci --no-audit --no-fund --silent) || die "npm ci failed in tests/e2e"
+    touch tests/e2e/node_modules
 }
 
 # build PRESET [TARGET...]: configures when needed, builds with all cores.
