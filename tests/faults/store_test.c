@@ -403,7 +403,7 @@ static void path_of(const struct bench *b, const char *pattern, char *out, size_
 
 static void flip(const char *path, off_t from_begin)
 {
-    uint8_t byte;
+    uint8_t byte = 0;
     int fd = open(path, O_RDWR | O_CLOEXEC);
     need(fd >= 0 && pread(fd, &byte, 1, from_begin) == 1, path);
     byte ^= 0x10;
