@@ -93,7 +93,8 @@ enum err store_open_db(struct store *s, bool read_only)
                                                      names, options, handles, &error);
     if (error != NULL) {
         s->db = NULL;
-        return complain("store_open_failed", s->path, error);
+        (void)!complain("store_open_failed", s->path, error);
+        return ERR_IO;
     }
     rocksdb_column_family_handle_destroy(handles[CF_COUNT]);
     for (int i = 0; i < CF_COUNT; i++)

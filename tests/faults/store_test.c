@@ -438,7 +438,7 @@ TEST(flipped_bit_in_the_log_refuses_to_open)
     close_store(&b);
     path_of(&b, "*.log", path, sizeof path);
     flip(path, 100);
-    CHECK_EQ(store_open(&b.store, &b.conf), ERR_CORRUPT);
+    CHECK_EQ(store_open(&b.store, &b.conf), ERR_IO);
     flip(path, 100);
     open_store(&b);
     CHECK(is_stored(&b, 3));
