@@ -151,7 +151,8 @@ await withDisk('full again and again under load: what was answered ok is there, 
 await withDisk('little space left: refused up front, before the disk says so', async (w) => {
   await postOk(w, 'before');
   w.disk.tell('free 4');
-  await eventually(async () => (await post(w, 'probe')).error === 'disk_full', 'the daemon sees it');
+  let n = 0; // a new message each time: a known key is answered from what is stored
+  await eventually(async () => (await post(w, `probe ${n++}`)).error === 'disk_full', 'the daemon sees it');
   const writes = w.disk.counts(/\.log$/).write;
   for (let i = 0; i < 20; i++) assertRefused(await post(w, `during ${i}`), ['disk_full']);
   assert.equal(w.disk.counts(/\.log$/).write, writes, 'no write was tried');
