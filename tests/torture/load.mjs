@@ -181,7 +181,7 @@ export class Load {
     const name = `torture-${process.pid}-${n}-${this.generation = (this.generation ?? 0) + 1}`;
     let made = await this.insist(c, 'conversations.create', owner.token, { name });
     if (made?.error === 'name_taken') { // made, and the answer was lost
-      const list = await this.insist(c, 'conversations.list', owner.token, { limit: 1000 });
+      const list = await this.insist(c, 'conversations.list', owner.token, { limit: 999 });
       made = { ok: true, channel: list?.channels?.find((x) => x.name === name) };
     }
     if (made === undefined) return;
@@ -238,7 +238,7 @@ export class Load {
   async page(c, channel, oldest) {
     const rows = [];
     for (let cursor = ''; cursor !== undefined;) {
-      const r = await this.insist(c, 'conversations.history', this.demo.users[0].token, { channel, limit: 1000, oldest, ...(cursor ? { cursor } : {}) });
+      const r = await this.insist(c, 'conversations.history', this.demo.users[0].token, { channel, limit: 999, oldest, ...(cursor ? { cursor } : {}) });
       if (!r?.ok) {
         this.violate('wrong_answers', `audit: conversations.history: ${r?.error}`);
         return rows.reverse();

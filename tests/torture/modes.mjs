@@ -40,8 +40,8 @@ class Kill extends Mode {
   static what = 'SIGKILL at random moments, also while it recovers (the default)';
 
   async cycle(parley, load) {
-    load.fault();
     await parley.kill();
+    load.fault();
     while (this.rand.next() < 0.25) { // once more, while it reads its log
       const start = parley.up().catch(() => {});
       await sleep(this.rand.between(0, 60));
@@ -61,11 +61,11 @@ class Term extends Mode {
   static what = 'SIGTERM under load: ends with 0 in time, starts again';
 
   async cycle(parley, load) {
-    load.fault();
     const from = Date.now();
     const exit = await Promise.race([parley.term(), sleep(15000)]);
     if (exit === undefined) throw new Error('SIGTERM: still running after 15 s');
     if (exit.code !== 0) throw new Error(`SIGTERM: ended with ${JSON.stringify(exit)}`);
+    load.fault();
     this.noteMost('longest_drain_ms', Date.now() - from);
     await this.up(parley);
     await load.untilTaken(ready_ms_max, 'after SIGTERM');
@@ -77,8 +77,9 @@ class Stop extends Mode {
   static what = 'SIGSTOP for one to four seconds';
 
   async cycle(parley, load) {
-    load.fault();
     parley.child.kill('SIGSTOP');
+    await sleep(10);
+    load.fault();
     await sleep(this.rand.between(1000, 4000));
     parley.child.kill('SIGCONT');
     await load.untilTaken(ready_ms_max, 'after SIGSTOP');
@@ -123,10 +124,10 @@ class PowerCut extends Mode {
   }
 
   async cycle(parley, load) {
-    load.fault();
     this.disk.cut(this.rand.whole(2 ** 31));
     await sleep(this.rand.between(0, 50));
     await parley.kill();
+    load.fault();
     const { kept, dropped, flushes } = this.disk.counts();
     this.note('sectors_kept', kept);
     this.note('sectors_lost', dropped);
@@ -166,8 +167,8 @@ class Clock extends Mode {
     const seconds = Math.round(this.rand.between(-1, 1) * [1, 30, 3600, 86400][this.rand.whole(4)]);
     this.step(seconds);
     if (this.rand.next() < 0.5) {
-      load.fault();
       await parley.kill();
+      load.fault();
       await this.up(parley);
     } else {
       await sleep(300);
