@@ -7,7 +7,8 @@
  * IMAGE always holds exactly what survived: everything up to the last flush. Control: write a line
  * to MOUNTPOINT/control, read it for counts.
  *     cut SEED     the power goes: of the sectors written since the last flush a seeded subset
- *                  reaches IMAGE, the others are lost; every later call fails with EIO */
+ *                  reaches IMAGE, the others are lost; every later call fails with EIO
+ * A flush takes a millisecond, as a drive's does, so that a cut can fall into it. */
 #define FUSE_USE_VERSION 35
 #include <errno.h>
 #include <fcntl.h>
@@ -19,9 +20,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { sector_bytes = 512, pending_max = 1 << 20 };
+enum { sector_bytes = 512, pending_max = 1 << 20, flush_ns = 1000000 };
 
 static int image_fd;
 static uint64_t image_bytes;
@@ -209,6 +211,7 @@ static int fs_fsync(const char *path, int data_only, struct fuse_file_info *fi)
 {
     (void)data_only;
     (void)fi;
+    nanosleep(&(struct timespec){.tv_nsec = flush_ns}, NULL);
     pthread_mutex_lock(&lock);
     int result = !is_disk(path) ? 0 : dead ? -EIO : flush();
     pthread_mutex_unlock(&lock);

@@ -36,13 +36,14 @@ async function startFs(bin, program, ...words) {
   return child;
 }
 
+// It unmounts itself at SIGTERM; whatever went wrong, no mount is left behind.
 async function stopFs(child, at) {
-  spawnSync('umount', ['-l', at]);
   if (child.exitCode === null && child.signalCode === null) {
     const ended = once(child, 'exit');
     child.kill('SIGTERM');
-    await Promise.race([ended, sleep(3000).then(() => child.kill('SIGKILL'))]);
+    await Promise.race([ended, sleep(3000, undefined, { ref: false }).then(() => child.kill('SIGKILL'))]);
   }
+  spawnSync('umount', ['-l', at]);
 }
 
 // A directory whose disk does what it is told: `data` is for the daemon, `below` is what lies under it.
@@ -107,7 +108,7 @@ export class CutDisk {
   async plugIn() {
     this.child = await startFs(this.bin, 'cutdisk', this.image, this.drive);
     this.loop = run('losetup', '-f', '--show', join(this.drive, 'disk'));
-    run('mount', this.loop, this.at);
+    run('mount', '-o', 'commit=1', this.loop, this.at); // its journal is busy all the time
   }
 
   // From now on every call fails; what survived is in the image.

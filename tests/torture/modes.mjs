@@ -120,7 +120,8 @@ class PowerCut extends Mode {
 
   async setUp() {
     this.disk = await CutDisk.create(this.bin);
-    return { data: this.disk.data };
+    // Small memtables: files are made, merged and removed all the time, and a cut falls into that too.
+    return { data: this.disk.data, settings: { 'store.memtable_bytes': 131072 } };
   }
 
   async cycle(parley, load) {
