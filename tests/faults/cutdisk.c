@@ -9,7 +9,7 @@
  *     cut SEED     the power goes: of the sectors written since the last flush a seeded subset
  *                  reaches IMAGE, the others are lost; every later call fails with EIO
  * A flush takes a millisecond, as a drive's does, so that a cut can fall into it. */
-#define FUSE_USE_VERSION 35
+#define FUSE_USE_VERSION 312
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse3/fuse.h>
@@ -273,6 +273,6 @@ int main(int argc, char **argv)
     order = calloc(pending_max, sizeof *order);
     if (pending == NULL || order == NULL)
         return 1;
-    char *args[] = {argv[0], "-f", "-o", "fsname=cutdisk,max_threads=8", argv[2], NULL};
+    char *args[] = {argv[0], "-f", "-o", "fsname=cutdisk", argv[2], NULL};
     return fuse_main(5, args, &operations, NULL);
 }

@@ -17,7 +17,7 @@
  *         after   lets N calls pass first; times: then strikes N calls (default: for ever)
  *     reset                        counts start again
  * The first rule that matches and has not passed is the one that counts. */
-#define FUSE_USE_VERSION 35
+#define FUSE_USE_VERSION 312
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -497,7 +497,7 @@ int main(int argc, char **argv)
         return 1;
     }
     umask(0);
-    char *args[] = {argv[0], "-f", "-o", "fsname=faultfs,default_permissions,max_threads=64",
+    char *args[] = {argv[0], "-f", "-o", "fsname=faultfs,default_permissions",
                     argv[2], NULL};
     return fuse_main(5, args, &operations, NULL);
 }
