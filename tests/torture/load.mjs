@@ -207,20 +207,20 @@ export class Load {
     const c = client(this.parley.port);
     const { token } = this.demo.users[n % this.demo.users.length];
     while (!this.stopping) {
-      try {
-        const { body } = await c.call('rtm.connect', token, {});
-        if (!body.ok) throw new Error(body.error);
-        const ws = new WebSocket(body.url);
-        const last = new Map();
-        this.sockets.add(ws);
-        ws.on('error', () => {});
-        ws.on('message', (data) => this.onEvent(JSON.parse(data), last));
-        await once(ws, 'close');
-        this.sockets.delete(ws);
-      } catch { /* it is down */ }
+      const answer = await c.call('rtm.connect', token, {}).catch(() => undefined); // it is down
+      if (answer?.body.ok && !this.stopping) await this.hear(new WebSocket(answer.body.url));
       await sleep(20);
     }
     c.end();
+  }
+
+  async hear(ws) {
+    const last = new Map();
+    this.sockets.add(ws);
+    ws.on('error', () => {});
+    ws.on('message', (data) => this.onEvent(JSON.parse(data), last));
+    await once(ws, 'close');
+    this.sockets.delete(ws);
   }
 
   onEvent(event, last) {
