@@ -9,12 +9,16 @@
 #include "ring/loop.h"
 #include "store/view.h"
 
+struct log;
+
 struct dir_conf {
     actor_id self, log;
     const actor_id *acceptors, *fanouts; /* borrowed for the dir's life */
     uint16_t acceptors_len, fanouts_len;
     uint32_t frames_max, tokens_max;
-    uint8_t secret[32]; /* keys the token hashes; DATA/secret.key */
+    uint8_t secret[32];                     /* keys the token hashes; DATA/secret.key */
+    bool (*disk_full)(const struct log *l); /* NULL: never. What adds rows is refused then */
+    const struct log *disk;
 };
 
 MUST_USE enum err dir_new(struct dir **out, const struct dir_conf *c);

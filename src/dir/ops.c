@@ -354,9 +354,17 @@ static enum err publish_channel_create(struct dir *d, const struct dir_channel_c
 
 /* ---- all ---- */
 
+/* Taking rights away must work on a full disk, as long as the disk takes it. */
+static bool takes_away(const struct dir_op *op)
+{
+    return op->request.type == DIR_USER_DISABLE || op->request.type == DIR_TOKEN_REVOKE;
+}
+
 enum err dir_op_decide(struct dir *d, struct dir_op *op)
 {
     void *m = op->request.u.p;
+    if (d->conf.disk_full != NULL && !takes_away(op) && d->conf.disk_full(d->conf.disk))
+        return ERR_DISK_FULL;
     switch ((enum dir_msg)op->request.type) {
     case DIR_TEAM_ADD:
         return decide_team_add(d, m);

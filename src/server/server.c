@@ -110,7 +110,9 @@ static enum err make_dir(struct server *s)
                           .fanouts = topology_ids(t, ACTOR_FANOUT),
                           .fanouts_len = t->len[ACTOR_FANOUT],
                           .frames_max = (uint32_t)s->conf->ring_frames,
-                          .tokens_max = (uint32_t)s->conf->dir_tokens_max};
+                          .tokens_max = (uint32_t)s->conf->dir_tokens_max,
+                          .disk_full = log_disk_full,
+                          .disk = s->log};
     struct view v;
     TRY(secret_load(s->conf->server_data, dc.secret));
     TRY(dir_new(&s->dir, &dc));

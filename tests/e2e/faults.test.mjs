@@ -156,8 +156,10 @@ await withDisk('little space left: refused up front, before the disk says so', a
   const writes = w.disk.counts(/\.log$/).write;
   for (let i = 0; i < 20; i++) assertRefused(await post(w, `during ${i}`), ['disk_full']);
   assert.equal(w.disk.counts(/\.log$/).write, writes, 'no write was tried');
-  const join = await w.parley.call('conversations.history', w.token, { channel: w.channel });
-  assert.equal(join.ok, true);
+  assertRefused(await w.parley.call('conversations.create', w.token, { name: 'no-space' }), ['disk_full']);
+  assert.equal((await w.parley.call('conversations.history', w.token, { channel: w.channel })).ok, true);
+  w.parley.ctl('token', 'revoke', w.demo.users[2].token); // rights can be taken away all the same
+  assert.equal((await w.parley.call('auth.test', w.demo.users[2].token)).error, 'token_revoked');
   w.disk.tell('clear');
   assert.ok((await postUntilOk(w, 'during 0', 20000 * slow)).took < 5000 * slow);
 });
