@@ -497,7 +497,6 @@ int main(int argc, char **argv)
         return 1;
     }
     umask(0);
-    char *args[] = {argv[0], "-f", "-o", "fsname=faultfs,default_permissions",
-                    argv[2], NULL};
+    char *args[] = {argv[0], "-f", "-o", "fsname=faultfs,default_permissions", argv[2], NULL};
     return fuse_main(5, args, &operations, NULL);
 }
