@@ -32,6 +32,7 @@ MUST_USE enum err store_open_db(struct store *s, bool read_only);
 void store_close_db(struct store *s);
 
 /* What RocksDB says of a failure, in its text only. A failed sync ends the process here. */
+void store_check_sync(const char *error);
 MUST_USE enum err store_judge(const char *error);
 
 /* After a failed write: writes, syncs and removes a file beside the database. False: not yet. */

@@ -8,7 +8,7 @@
 #include "store/internal.h"
 #include "store/log.h"
 
-enum { space_check_us = 1000000, reopen_wait_us_max = 4000000 };
+enum { space_check_us = 1000000, reopen_wait_us_max = 2000000 };
 
 struct queued {
     struct cell request;

@@ -27,11 +27,16 @@ static _Noreturn void end_process(const char *error)
         pause();
 }
 
-enum err store_judge(const char *error)
+void store_check_sync(const char *error)
 {
     /* RocksDB's contexts, at their place: file names, which may hold anything, follow them. */
     if (strstr(error, ": While fdatasync") != NULL || strstr(error, ": While fsync") != NULL)
         end_process(error);
+}
+
+enum err store_judge(const char *error)
+{
+    store_check_sync(error);
     bool space = strstr(error, "No space") != NULL || strstr(error, "Space limit") != NULL;
     log_error("store_failed", "\"problem\":%s", log_str(sv_from(error)));
     return space ? ERR_DISK_FULL : ERR_STORAGE_UNAVAILABLE;

@@ -93,7 +93,7 @@ enum err store_open_db(struct store *s, bool read_only)
                                                      names, options, handles, &error);
     if (error != NULL) {
         s->db = NULL;
-        (void)!store_judge(error); /* a sync may have failed here too */
+        store_check_sync(error);
         (void)!complain("store_open_failed", s->path, error);
         return ERR_IO;
     }

@@ -381,7 +381,8 @@ TEST(flush_that_fails_is_overcome)
     for (uint64_t i = 0; i < n; i++)
         CHECK_EQ(is_stored(&b, i), stored[i]);
     tell(&b, "clear\n");
-    second(&b);
+    for (int i = 0; i < 3; i++) /* it failed before: the next try comes a little later */
+        second(&b);
     CHECK_EQ(append(&b, 100), ERR_OK);
     for (uint64_t i = 0; i < n; i++)
         CHECK_EQ(is_stored(&b, i), stored[i]);
