@@ -37,10 +37,10 @@ MUST_USE enum err store_judge(const char *error);
 
 /* After a failed write: writes, syncs and removes a file beside the database. False: not yet. */
 bool store_probe(const struct store *s);
-/* Closes and opens: what the disk holds is the truth then. *surfaced: a batch that was answered
- * with an error is there after all, so that whoever decided on its absence must read again. On an
- * error the store can be read if that is possible at all. Log's thread. */
-MUST_USE enum err store_reopen(struct store *s, bool *surfaced);
+/* Closes and opens: what the disk holds is the truth then. Should it hold a batch that was answered
+ * with an error, the process ends, since every actor decided on its absence. On an error the store
+ * can be read if that is possible at all. Log's thread. */
+MUST_USE enum err store_reopen(struct store *s);
 
 /* What RocksDB's C interface lacks: hear of errors in its background, and keep it from resuming by
  * itself. fn is called on any of its threads. */

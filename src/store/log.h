@@ -8,10 +8,9 @@
  * ERR_STORAGE_UNAVAILABLE or ERR_DISK_FULL, and every later batch of that part with the same or a
  * lower epoch too, since it was decided on heads that do not exist. The decider drops what it
  * believed, raises its epoch and reloads. Each second the disk is tried; when it takes writes, the
- * store is closed and opened again (reads wait for that) and commits go on. Should a batch that was
- * answered with an error be there then, the next batch of each part is refused once more. A failed
- * fsync is fatal: the process ends (log line store_sync_failed) and recovers from disk at its next
- * start. */
+ * store is closed and opened again (reads wait for that) and commits go on. Should it hold a batch
+ * that was answered with an error, or should a sync ever fail, the process ends with 70 (log lines
+ * store_surfaced, store_sync_failed) and recovers from disk at its next start. */
 #ifndef PARLEY_STORE_LOG_H
 #define PARLEY_STORE_LOG_H
 

@@ -28,7 +28,6 @@ struct log {
     enum err stopped_err;
     uint64_t looked_us;                 /* when space was looked at, and a way back tried */
     uint64_t reopen_us, reopen_wait_us; /* after a reopening that failed: not before, and longer */
-    bool must_reload[log_parts_max];    /* its next batch was decided on rows that have changed */
     uint32_t disk_full;                 /* atomic */
     struct timer timer; /* while writes are refused up front no batch comes that would look again */
 };
@@ -83,10 +82,9 @@ static void look_at_space(struct log *l)
 
 static void reopen(struct log *l, uint64_t now_us)
 {
-    bool surfaced = false;
     if (!store_probe(l->store))
         return;
-    if (store_reopen(l->store, &surfaced) != ERR_OK) {
+    if (store_reopen(l->store) != ERR_OK) {
         l->reopen_wait_us =
             MIN(MAX(l->reopen_wait_us * 2, (uint64_t)space_check_us), (uint64_t)reopen_wait_us_max);
         l->reopen_us = now_us + l->reopen_wait_us;
@@ -94,8 +92,6 @@ static void reopen(struct log *l, uint64_t now_us)
     }
     l->reopen_wait_us = 0;
     l->stopped = false;
-    for (uint32_t i = 0; surfaced && i < log_parts_max; i++)
-        l->must_reload[i] = true;
     log_info("writes_resumed", NULL);
 }
 
@@ -172,7 +168,6 @@ static enum err commit(struct log *l, uint32_t from, uint32_t to, struct turn *t
 static void refuse(struct log *l, struct batch *b, enum err err)
 {
     b->err = err;
-    l->must_reload[b->part] = false;
     l->failed_epoch[b->part] = MAX(l->failed_epoch[b->part], b->epoch);
 }
 
@@ -198,8 +193,8 @@ static void write_queue(struct log *l, struct turn *t)
                 (bytes + b->bytes > l->bytes_max || requests + b->requests > l->requests_max))
                 break;
             b->err = ERR_OK;
-            if (!open || l->must_reload[b->part])
-                refuse(l, b, open ? ERR_STORAGE_UNAVAILABLE : l->stopped_err);
+            if (!open)
+                refuse(l, b, l->stopped_err);
             else if (b->epoch <= l->failed_epoch[b->part])
                 b->err = ERR_STORAGE_UNAVAILABLE;
             bytes += b->bytes;

@@ -11,27 +11,27 @@
 #include "base/log.h"
 #include "store/internal.h"
 
-enum { exit_sync_failed = 70, probe_piece_bytes = 65536, probe_pieces = 16 };
+enum { exit_recover = 70, probe_piece_bytes = 65536, probe_pieces = 16 };
 
-/* A sync that failed may have thrown away what the kernel held: nobody can know what is on disk, so
- * the process ends and recovers from what really is. */
-static _Noreturn void end_process(const char *error)
+/* From here only what is on disk is known for sure: end, and recover from it. */
+static _Noreturn void end_process(const char *event, const char *problem)
 {
     static uint32_t ending; /* the first of several threads to see it says so and ends */
     if (__atomic_exchange_n(&ending, 1, __ATOMIC_ACQ_REL) == 0) {
-        log_error("store_sync_failed", "\"problem\":%s", log_str(sv_from(error)));
+        log_error(event, "\"problem\":%s", log_str(sv_from(problem)));
         log_stop();
-        _exit(exit_sync_failed);
+        _exit(exit_recover);
     }
     for (;;)
         pause();
 }
 
+/* A sync that failed may have thrown away what the kernel held; a second one would not tell. */
 void store_check_sync(const char *error)
 {
     /* RocksDB's contexts, at their place: file names, which may hold anything, follow them. */
     if (strstr(error, ": While fdatasync") != NULL || strstr(error, ": While fsync") != NULL)
-        end_process(error);
+        end_process("store_sync_failed", error);
 }
 
 enum err store_judge(const char *error)
@@ -64,7 +64,7 @@ bool store_probe(const struct store *s)
     return unlink(path) == 0 && ok;
 }
 
-enum err store_reopen(struct store *s, bool *surfaced)
+enum err store_reopen(struct store *s)
 {
     uint64_t started_us = clock_mono_us();
     pthread_rwlock_wrlock(&s->opened);
@@ -75,12 +75,11 @@ enum err store_reopen(struct store *s, bool *surfaced)
     enum err err = store_open_db(s, false);
     if (err != ERR_OK)
         (void)!store_open_db(s, true);
-    else
-        *surfaced = rocksdb_get_latest_sequence_number(s->db) != s->last_seq;
+    else if (rocksdb_get_latest_sequence_number(s->db) != s->last_seq)
+        end_process("store_surfaced", "a batch whose write failed is there after all");
     pthread_rwlock_unlock(&s->opened);
     if (err == ERR_OK)
-        log_info("store_reopened", "\"took_ms\":%llu,\"surfaced\":%s",
-                 (unsigned long long)((clock_mono_us() - started_us) / 1000),
-                 *surfaced ? "true" : "false");
+        log_info("store_reopened", "\"took_ms\":%llu",
+                 (unsigned long long)((clock_mono_us() - started_us) / 1000));
     return err;
 }

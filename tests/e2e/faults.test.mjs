@@ -164,6 +164,20 @@ await withDisk('little space left: refused up front, before the disk says so', a
   assert.ok((await postUntilOk(w, 'during 0', 20000 * slow)).took < 5000 * slow);
 });
 
+await withDisk('start on a full disk: refused with the reason, and up when there is space', async (w) => {
+  await postOk(w, 'before');
+  await w.parley.kill();
+  w.disk.tell('full on');
+  await assert.rejects(w.parley.up());
+  assert.deepEqual(w.parley.exit, { code: 1, signal: null });
+  assert.match(w.parley.log, /"event":"store_open_failed"[^\n]*No space left on device/);
+  w.disk.tell('clear');
+  w.parley.exit = undefined;
+  await w.parley.up();
+  await postOk(w, 'after');
+  assert.deepEqual(await texts(w), ['before', 'after']);
+});
+
 await withDisk('failed fsync: the process ends, and what was answered ok is there', async (w) => {
   const acked = new Map();
   for (let i = 0; i < 5; i++) acked.set(`before ${i}`, (await postOk(w, `before ${i}`)).ts);
