@@ -1,7 +1,6 @@
 // load.mjs - clients that keep account: senders with keys, joiners, readers, listeners; and the audit of what they were
 // told against what is there.
 import http from 'node:http';
-import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -219,7 +218,7 @@ export class Load {
     this.sockets.add(ws);
     ws.on('error', () => {});
     ws.on('message', (data) => this.onEvent(JSON.parse(data), last));
-    await once(ws, 'close');
+    await new Promise((resolve) => { ws.on('close', resolve); }); // comes after an error too
     this.sockets.delete(ws);
   }
 
