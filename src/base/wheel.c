@@ -43,7 +43,8 @@ static void place(struct wheel *w, struct timer *t)
 void wheel_arm(struct wheel *w, struct timer *t, uint64_t due_us)
 {
     wheel_disarm(w, t);
-    uint64_t tick = (due_us + WHEEL_TICK_US - 1) / WHEEL_TICK_US; /* never before its time */
+    /* Rounded up: never before its time. UINT64_MAX, "never", must not wrap to "now". */
+    uint64_t tick = due_us / WHEEL_TICK_US + (due_us % WHEEL_TICK_US != 0);
     t->due_tick = MAX(tick, w->now_tick + 1);
     place(w, t);
     w->armed++;
