@@ -123,6 +123,8 @@ bool arena_reserve(struct arena *a, size_t n)
 
 void *arena_alloc(struct arena *a, size_t n)
 {
+    if (n > SIZE_MAX / 2) /* rounding up would wrap to a small piece */
+        return NULL;
     n = round16(n);
     if (!arena_reserve(a, n))
         return NULL;
