@@ -50,8 +50,8 @@ uint64_t hist_log_quantile(const struct hist_log *h, double q)
     want = MAX(want, 1);
     for (unsigned i = 0; i < hist_log_buckets; i++) {
         seen += h->buckets[i];
-        if (seen >= want)
-            return MIN(bucket_end(i), h->max);
+        if (seen >= want) /* the last bucket is open at its end */
+            return i == hist_log_buckets - 1 ? h->max : MIN(bucket_end(i), h->max);
     }
     return h->max;
 }
