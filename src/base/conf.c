@@ -1,6 +1,7 @@
 #include "base/conf.h"
 
 #include <ini.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -86,7 +87,7 @@ static unsigned distance(struct str_view a, struct str_view b)
 
 static const struct setting *find(struct str_view name, const struct setting **nearest)
 {
-    unsigned best = 1000;
+    unsigned best = UINT_MAX; /* a name too long to compare still gets some neighbour */
     for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
         char text[96];
         struct str_view full = full_name(&settings[i], text);
@@ -204,33 +205,80 @@ enum err conf_set(struct conf *c, struct str_view name, struct str_view value, c
 
 struct load {
     struct conf *conf;
-    char *msg;
-    size_t msg_len;
+    FILE *file;
+    int line;       /* the one that is being read */
+    int wrong_line; /* where reading stopped; 0: nothing wrong yet */
+    char why[384];
 };
+
+enum { line_max = 1024 };
+
+static void wrong(struct load *l, const char *why)
+{
+    l->wrong_line = l->line;
+    snprintf(l->why, sizeof l->why, "%s", why);
+}
+
+/* inih splits longer lines in two, and reads an indented line as more of the value before it:
+ * neither may change what a setting gets, so lines are refused or stripped before inih sees them.
+ * Nothing is read behind the first error, whose line and reason are the ones told. */
+static char *read_line(char *out, int n, void *ctx)
+{
+    struct load *l = ctx;
+    char line[line_max];
+    if (l->wrong_line != 0 || fgets(line, sizeof line, l->file) == NULL)
+        return NULL;
+    l->line++;
+    struct str_view text = sv_from(line);
+    bool ended = text.len > 0 && text.p[text.len - 1] == '\n';
+    if (!ended && !feof(l->file)) {
+        wrong(l, "the line is too long, or holds a NUL byte");
+        return NULL;
+    }
+    text.len -= ended;
+    text = sv_trim(text);
+    if (text.len > 0 && (text.p[0] == ';' || text.p[0] == '#'))
+        text.len = 0;
+    if (text.len + 2 > (size_t)n) {
+        wrong(l, "the line is too long");
+        return NULL;
+    }
+    snprintf(out, (size_t)n, "%.*s\n", SV_ARG(text));
+    return out;
+}
 
 static int on_pair(void *ctx, const char *section, const char *key, const char *value)
 {
     struct load *l = ctx;
-    char name[256];
-    int n = snprintf(name, sizeof name, "%s.%s", section, key);
-    if (n < 0 || (size_t)n >= sizeof name) {
-        snprintf(l->msg, l->msg_len, "a name is too long");
-        return 0;
-    }
-    return conf_set(l->conf, sv_from(name), sv_from(value), l->msg, l->msg_len) == ERR_OK;
+    char name[line_max], why[sizeof l->why];
+    snprintf(name, sizeof name, "%s.%s", section, key);
+    if (conf_set(l->conf, sv_from(name), sv_from(value), why, sizeof why) == ERR_OK)
+        return 1;
+    if (l->wrong_line == 0)
+        wrong(l, why);
+    return 0;
 }
 
 enum err conf_load_file(struct conf *c, const char *path, char *msg, size_t msg_len)
 {
-    char why[384] = "not of the form key = value";
-    struct load l = {c, why, sizeof why};
-    int line = ini_parse(path, on_pair, &l);
-    if (line == 0)
-        return ERR_OK;
-    if (line < 0)
+    struct load l = {.conf = c, .file = fopen(path, "re")};
+    if (l.file == NULL) {
         snprintf(msg, msg_len, "%s: cannot be read", path);
+        return ERR_BAD_CONF;
+    }
+    int line = ini_parse_stream(read_line, &l, on_pair, &l);
+    bool unread = ferror(l.file) != 0;
+    fclose(l.file);
+    if (unread) {
+        snprintf(msg, msg_len, "%s: cannot be read", path);
+        return ERR_BAD_CONF;
+    }
+    if (l.wrong_line != 0 && (line <= 0 || line >= l.wrong_line))
+        snprintf(msg, msg_len, "%s:%d: %s", path, l.wrong_line, l.why);
+    else if (line != 0)
+        snprintf(msg, msg_len, "%s:%d: not of the form key = value", path, line);
     else
-        snprintf(msg, msg_len, "%s:%d: %s", path, line, why);
+        return ERR_OK;
     return ERR_BAD_CONF;
 }
 
