@@ -14,7 +14,14 @@ enum parse_state {
     STATE_FAILED
 };
 
-enum { chunk_line_max = 256, chunk_extensions_max = 4096, trailers_max = 4096, body_padding = 64 };
+enum {
+    chunk_line_max = 256,
+    chunk_extensions_max = 4096,
+    trailers_max = 4096,
+    body_padding = 64,
+    blank_lines_max = 4, /* before a request */
+    body_trust_bytes = 65536
+};
 
 struct http_parser {
     const struct http_limits *limits;
@@ -28,7 +35,7 @@ struct http_parser {
     uint64_t left;                /* of the body or chunk */
     char line[chunk_line_max + 2];
     uint32_t line_len;
-    uint32_t extension_bytes, trailer_bytes;
+    uint32_t extension_bytes, trailer_bytes, blank_lines;
 };
 
 size_t http_parser_bytes(void)
@@ -98,6 +105,43 @@ static bool is_field_value(struct str_view s)
 
 /* ---- request line ---- */
 
+static bool is_alnum(unsigned char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* RFC 3986 3.2.2, without escapes and user names: a name, an IPv4 or a bracketed IPv6 address, then
+ * perhaps a port. It goes into URLs that we make, so nothing else may pass. */
+static bool is_host(struct str_view s)
+{
+    size_t i = 0;
+    if (s.len > 0 && s.p[0] == '[') {
+        for (i = 1; i < s.len && s.p[i] != ']'; i++) {
+            unsigned char c = (unsigned char)s.p[i];
+            if (!is_alnum(c) && c != ':' && c != '.')
+                return false;
+        }
+        if (i < 3 || i++ == s.len)
+            return false;
+    } else {
+        while (i < s.len && (is_alnum((unsigned char)s.p[i]) || strchr(".-_", s.p[i]) != NULL))
+            i++;
+        if (i == 0)
+            return false;
+    }
+    if (i == s.len)
+        return true;
+    uint64_t port;
+    struct str_view digits = {s.p + i + 1, s.len - i - 1};
+    return s.p[i] == ':' &&
+           (digits.len == 0 || (digits.len <= 5 && sv_to_u64(digits, &port) && port <= 65535));
+}
+
+static bool starts_nocase(struct str_view s, struct str_view prefix)
+{
+    return s.len >= prefix.len && sv_eq_nocase((struct str_view){s.p, prefix.len}, prefix);
+}
+
 static enum http_method method_of(struct str_view s)
 {
     static const struct {
@@ -128,19 +172,21 @@ static enum err parse_version(struct http_request *r, struct str_view v)
 /* RFC 9112 3.2: origin-form; absolute-form must be accepted; `*` for OPTIONS only. */
 static enum err parse_target(struct http_request *r, struct str_view t)
 {
-    for (size_t i = 0; i < t.len; i++) {
-        if ((unsigned char)t.p[i] <= 0x20 || (unsigned char)t.p[i] >= 0x7f)
+    for (size_t i = 0; i < t.len; i++) { /* a fragment is never sent (RFC 9110 7.1) */
+        if ((unsigned char)t.p[i] <= 0x20 || (unsigned char)t.p[i] >= 0x7f || t.p[i] == '#')
             return ERR_BAD_REQUEST;
     }
     r->target = t;
     struct str_view rest = t;
-    if (sv_starts(t, SV("http://")) || sv_starts(t, SV("https://"))) {
-        size_t at = t.p[4] == 's' ? 8 : 7;
+    size_t scheme = starts_nocase(t, SV("http://")) ? 7 : starts_nocase(t, SV("https://")) ? 8 : 0;
+    if (scheme > 0) {
+        size_t at = scheme;
         while (at < t.len && t.p[at] != '/' && t.p[at] != '?')
             at++;
+        r->host = (struct str_view){t.p + scheme, at - scheme};
+        if (!is_host(r->host))
+            return ERR_BAD_REQUEST;
         rest = (struct str_view){t.p + at, t.len - at};
-        if (rest.len == 0)
-            rest = SV("/");
     } else if (sv_eq(t, SV("*")) && r->method == HTTP_OPTIONS) {
         r->path = t;
         return ERR_OK;
@@ -148,6 +194,8 @@ static enum err parse_target(struct http_request *r, struct str_view t)
         return ERR_BAD_REQUEST;
     }
     r->path = sv_cut(&rest, '?');
+    if (r->path.len == 0) /* http://host and http://host?query */
+        r->path = SV("/");
     r->query = rest.p == NULL ? SV("") : rest;
     return ERR_OK;
 }
@@ -173,17 +221,6 @@ static bool has_word(struct str_view list, struct str_view word)
             return true;
     }
     return false;
-}
-
-static bool is_host(struct str_view s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        bool alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-        if (!alnum && strchr(".-_:[]%", c) == NULL)
-            return false;
-    }
-    return s.len > 0;
 }
 
 /* RFC 9112 6.1: only chunked is read. Known codings are honestly not supported; anything else is an
@@ -217,7 +254,8 @@ static enum err judge_field(struct http_request *r, const struct http_field *f,
     if (sv_eq_nocase(f->name, SV("Host"))) {
         if (n->host++ > 0 || !is_host(f->value))
             return ERR_BAD_REQUEST;
-        r->host = f->value;
+        if (r->host.p == NULL) /* RFC 9112 3.2.2: the target's own host goes before the field */
+            r->host = f->value;
     } else if (sv_eq_nocase(f->name, SV("Content-Length"))) {
         if (r->has_content_length || f->value.len > 19 || !sv_to_u64(f->value, &r->content_length))
             return ERR_BAD_REQUEST;
@@ -321,8 +359,9 @@ static enum err gather_head(struct http_parser *p, const uint8_t *in, size_t n, 
         unsigned char c = in[i];
         if (p->head.len == 0 && i == from && !p->started && (c == '\r' || c == '\n')) {
             /* RFC 9112 2.2: an empty line before a request is skipped; a bare LF is not one. */
-            if ((c == '\n') != (p->last == '\r'))
+            if ((c == '\n') != (p->last == '\r') || p->blank_lines == blank_lines_max)
                 return ERR_BAD_REQUEST;
+            p->blank_lines += c == '\n';
             p->last = (char)c;
             from = i + 1;
             continue;
@@ -357,10 +396,27 @@ static enum err gather_head(struct http_parser *p, const uint8_t *in, size_t n, 
     return keep(&p->head, in + from, n - from) ? ERR_OK : ERR_NOMEM;
 }
 
+/* A declaration alone gets little memory. Once body_trust_bytes have really come, the rest is
+ * reserved in one or two steps: doubling all the way would leave more than the body behind in the
+ * arena. */
+static bool keep_body(struct http_parser *p, const uint8_t *in, size_t n)
+{
+    size_t need = p->body.len + n;
+    if (n > 0 && need + body_padding > p->body.cap) {
+        size_t whole = (size_t)(p->request->chunked
+                                    ? MIN(p->limits->body_max, (uint64_t)MAX(need, 4 * p->body.cap))
+                                    : p->request->content_length);
+        size_t cap = need > body_trust_bytes ? whole : need;
+        if (!buf_reserve(&p->body, cap - p->body.len + body_padding))
+            return false;
+    }
+    return keep(&p->body, in, n);
+}
+
 static enum http_step finish(struct http_parser *p)
 {
     /* Decoders read a little past the end. */
-    if (p->body.len > 0 && buf_reserve(&p->body, body_padding))
+    if (p->body.len > 0)
         memset(p->body.p + p->body.len, 0, body_padding);
     p->request->body = p->body.len > 0 ? buf_view(&p->body) : SV("");
     p->state = STATE_DONE;
@@ -448,7 +504,7 @@ static enum err feed_chunked(struct http_parser *p, const uint8_t *in, size_t n,
     while (i < n && !*whole) {
         if (p->state == STATE_CHUNK_DATA) {
             size_t take = (size_t)MIN((uint64_t)(n - i), p->left);
-            if (!keep(&p->body, in + i, take))
+            if (!keep_body(p, in + i, take))
                 return ERR_NOMEM;
             i += take;
             p->left -= take;
@@ -503,7 +559,7 @@ enum http_step http_parser_feed(struct http_parser *p, const uint8_t *in, size_t
         return HTTP_HEAD_DONE;
     case STATE_BODY_LENGTH: {
         size_t take = (size_t)MIN((uint64_t)n, p->left);
-        if (!keep(&p->body, in, take))
+        if (!keep_body(p, in, take))
             return fail(p, ERR_NOMEM, why);
         p->left -= take;
         *used = take;

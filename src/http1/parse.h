@@ -1,7 +1,6 @@
-/* http1/parse.h - HTTP/1.1 requests from bytes, strictly. llhttp under our own checks (TROUBLE:
- * space before the colon, empty names, obsolete folding, control bytes, host rules are refused
- * here). Sources: RFC 9112, RFC 9110. No sockets, no clock: deadlines are the caller's. Thread: one
- * owner. */
+/* http1/parse.h - HTTP/1.1 requests from bytes, strictly: what is not plainly right is refused,
+ * never repaired. Sources: RFC 9112, RFC 9110. No sockets, no clock: deadlines are the caller's.
+ * Thread: one owner. */
 #ifndef PARLEY_HTTP1_PARSE_H
 #define PARLEY_HTTP1_PARSE_H
 
@@ -30,7 +29,7 @@ struct http_request {
     uint64_t content_length;
     struct http_field *fields;
     uint32_t fields_len;
-    struct str_view host;
+    struct str_view host; /* of an absolute target, else of the Host field */
     struct str_view body; /* whole, contiguous, after HTTP_DONE */
 };
 
