@@ -161,7 +161,9 @@ static enum err part_head(struct arena *a, struct str_view *rest, struct form_pa
         }
     }
     param->is_file = param->filename.p != NULL;
-    return param->name.p != NULL && is_text(param->name) ? ERR_OK : ERR_INVALID_FORM_DATA;
+    bool clean = param->name.p != NULL && is_text(param->name) && is_text(param->filename) &&
+                 is_text(param->content_type);
+    return clean ? ERR_OK : ERR_INVALID_FORM_DATA;
 }
 
 enum { boundary_max = 70 };
@@ -191,12 +193,9 @@ enum err form_parse_multipart(struct form *f, struct arena *a, struct str_view c
         rest = (struct str_view){rest.p + 2, rest.len - 2};
         struct form_param param = {0};
         TRY(part_head(a, &rest, &param));
-        struct str_view next = find(rest, delimiter);
-        if (next.p == NULL &&
-            rest.p - 2 >= body.p) { /* an empty part: its CRLF was the head's last */
-            struct str_view with_crlf = {rest.p - 2, rest.len + 2};
-            next = sv_starts(with_crlf, delimiter) ? with_crlf : SV_NONE;
-        }
+        /* An empty part: the head's last CRLF is the delimiter's too. */
+        struct str_view with_crlf = {rest.p - 2, rest.len + 2};
+        struct str_view next = sv_starts(with_crlf, delimiter) ? with_crlf : find(rest, delimiter);
         if (next.p == NULL)
             return ERR_INVALID_FORM_DATA;
         param.value = (struct str_view){rest.p, next.p < rest.p ? 0 : (size_t)(next.p - rest.p)};

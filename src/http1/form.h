@@ -12,9 +12,9 @@
 enum { form_params_max = 256 };
 
 struct form_param {
-    struct str_view name, value;  /* decoded; valid UTF-8 unless is_file */
-    struct str_view filename;     /* multipart only; p NULL when absent */
-    struct str_view content_type; /* multipart only */
+    struct str_view name, value;  /* decoded; valid UTF-8, but for the value of a file */
+    struct str_view filename;     /* multipart only; valid UTF-8; p NULL when absent */
+    struct str_view content_type; /* multipart only; valid UTF-8 */
     bool is_file;
 };
 
