@@ -286,6 +286,8 @@ size_t ws_encode_header(uint8_t out[ws_header_max], enum ws_opcode opcode, uint6
 size_t ws_encode_close(uint8_t out[2 + ws_control_max], uint16_t status, struct str_view reason)
 {
     size_t n = MIN(reason.len, (size_t)ws_control_max - 2);
+    while (n > 0 && n < reason.len && ((uint8_t)reason.p[n] & 0xc0) == 0x80)
+        n--; /* cut between characters: half of one is bad data to the peer */
     out[0] = 0x80 | WS_CLOSE;
     if (status ==
         WS_STATUS_NONE) { /* never on the wire: an empty close is answered by an empty one */

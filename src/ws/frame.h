@@ -54,13 +54,15 @@ struct ws_decoder {
     uint8_t utf8_state;         /* of the text under way */
     uint8_t control[ws_control_max], control_len;
     bool fin, in_payload, failed;
-    uint32_t empty_fragments; /* in a row; a bound ends endless empty fragments with 1008 */
+    uint32_t empty_fragments; /* of this message; a bound ends endless ones with 1008 */
 };
 
 void ws_decoder_init(struct ws_decoder *d, uint32_t message_max);
 void ws_decoder_deinit(struct ws_decoder *d);
-/* Takes bytes until one message or control frame is whole; *used says how many. in is unmasked in
- * place. WS_FAILED: *status is the close code to send; nothing more may be fed. */
+/* Takes bytes until one message or control frame is whole; *used says how many. Call until WS_MORE,
+ * with n 0 at last: that call frees the buffer of the message before, so an idle connection holds
+ * none. in is unmasked in place. WS_FAILED: *status is the close code to send; nothing more may be
+ * fed. */
 enum ws_step ws_decode(struct ws_decoder *d, uint8_t *in, size_t n, size_t *used,
                        struct ws_message *out, uint16_t *status);
 
