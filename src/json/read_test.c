@@ -1,5 +1,8 @@
 #include "json/read.h"
 
+#include <stdlib.h>
+
+#include "base/rand.h"
 #include "json/write.h"
 #include "test.h"
 
@@ -187,5 +190,83 @@ TEST(writing_escapes_and_places_commas)
     CHECK_SV(buf_view(&b), "{\"s\":\"a\\\"\\\\\\n\\u0001/"
                            "\xc3\xa9\",\"n\":18446744073709551615,\"a\":[-5,false,null,{}],"
                            "\"r\":1,\"q\":2,\"ts\":\"1517436010.000936\",\"id\":\"C11\"}");
+    fix_deinit(&f);
+}
+
+/* Numbers keep their text; an integer that does not fit 64 bits with sign is a double. */
+TEST(numbers_at_their_edges)
+{
+    static const struct {
+        struct str_view text;
+        enum json_type type;
+        int64_t i;
+    } rows[] = {{{"0", 1}, JSON_INT, 0},
+                {{"-0", 2}, JSON_INT, 0},
+                {{"9223372036854775807", 19}, JSON_INT, INT64_MAX},
+                {{"-9223372036854775807", 20}, JSON_INT, -INT64_MAX},
+                {{"9223372036854775808", 19}, JSON_DOUBLE, 0},
+                {{"18446744073709551615", 20}, JSON_DOUBLE, 0},
+                {{"1e3", 3}, JSON_DOUBLE, 0},
+                {{"1517436010.000936", 17}, JSON_DOUBLE, 0}};
+    struct fix f;
+    struct json_member *m;
+    uint32_t n;
+    fix_init(&f);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct buf b;
+        buf_init(&b, &f.a, 64);
+        buf_printf(&b, "{\"n\":%.*s}", SV_ARG(rows[i].text));
+        CHECK_EQ(json_read_object(f.r, &f.a, buf_view(&b), &m, &n), ERR_OK);
+        CHECK_EQ(m[0].value.type, rows[i].type);
+        CHECK(sv_eq(m[0].value.s, rows[i].text));
+        if (rows[i].type == JSON_INT)
+            CHECK(m[0].value.i == rows[i].i);
+    }
+    fix_deinit(&f);
+}
+
+/* What is written is read back to the byte, whatever the text, from a block of its exact size. */
+TEST(text_comes_back_unchanged)
+{
+    struct fix f;
+    struct rand_src r;
+    fix_init(&f);
+    rand_init_seeded(&r, 21);
+    for (int round = 0; round < 3000; round++) {
+        static const char *const pieces[] = {"a",
+                                             "\"",
+                                             "\\",
+                                             "/",
+                                             "\x01",
+                                             "\x1f",
+                                             "\x7f",
+                                             "\xc3\xa4",
+                                             "\xe2\x80\xa8",
+                                             "\xf0\x9f\x8e\x89",
+                                             "\n",
+                                             "\t",
+                                             "u0041",
+                                             "<&>",
+                                             "{}[]:,"};
+        struct buf text, out;
+        struct json_member *m;
+        uint32_t n;
+        buf_init(&text, &f.a, 16);
+        for (uint64_t k = rand_below(&r, 40); k > 0; k--)
+            buf_put_sv(&text, sv_from(pieces[rand_below(&r, ARRAY_LEN(pieces))]));
+        buf_init(&out, &f.a, 16);
+        struct json_out j = json_out_on(&out);
+        json_obj(&j);
+        json_kv_str(&j, "t", buf_view(&text));
+        json_obj_end(&j);
+        char *exact = malloc(out.len);
+        memcpy(exact, out.p, out.len);
+        CHECK_EQ(json_read_object(f.r, &f.a, (struct str_view){exact, out.len}, &m, &n), ERR_OK);
+        CHECK(sv_eq(m[0].value.s, buf_view(&text)));
+        for (size_t cut = 0; cut < out.len && round < 200; cut++) /* no prefix of it is whole */
+            CHECK(json_read_object(f.r, &f.a, (struct str_view){exact, cut}, &m, &n) != ERR_OK);
+        free(exact);
+        arena_reset(&f.a);
+    }
     fix_deinit(&f);
 }
