@@ -175,6 +175,8 @@ enum err hist_list(struct hist *h, struct hist_list *m)
     struct str_view after = m->after;
     m->len = 0;
     m->next = SV_NONE;
+    if (after.len > key_name_bytes_max) /* no name is that long: a forged cursor */
+        return ERR_INVALID_CURSOR;
     for (;;) {
         struct key from, end;
         struct names n = {.h = h, .m = m};

@@ -32,7 +32,9 @@ enum cf {
     CF_COUNT
 };
 
-enum { key_max = 300, vshards = 1024, key128_bytes = 16 };
+/* key_name_bytes_max: 80 characters of four bytes, the longest channel name. key_max holds it
+ * behind its team, with a byte to continue paging. */
+enum { key_max = 336, key_name_bytes_max = 320, vshards = 1024, key128_bytes = 16 };
 
 static inline uint16_t vshard_of(uint64_t cid_or_uid)
 {

@@ -126,6 +126,19 @@ static struct str_view get_s(struct reader *r)
     return s;
 }
 
+/* A kind from a later version fails the record: it would be an index past somebody's table. */
+static uint64_t get_enum(struct reader *r, uint64_t last)
+{
+    uint64_t v = get_v(r);
+    r->ok &= v <= last;
+    return v <= last ? v : 0;
+}
+
+static enum channel_kind get_channel_kind(struct reader *r)
+{
+    return (enum channel_kind)get_enum(r, CHANNEL_MPIM);
+}
+
 static enum err close_record(const struct reader *r)
 {
     return r->ok && r->p == r->end ? ERR_OK : ERR_CORRUPT;
@@ -208,7 +221,7 @@ enum err row_chan_info_decode(struct row_chan_info *i, struct str_view key, stru
     i->creator = get_v(&r);
     i->created_s = get_v(&r);
     i->updated_s = get_v(&r);
-    i->kind = (enum channel_kind)get_v(&r);
+    i->kind = get_channel_kind(&r);
     uint64_t flags = get_v(&r);
     i->archived = (flags & INFO_ARCHIVED) != 0;
     i->general = (flags & INFO_GENERAL) != 0;
@@ -219,7 +232,7 @@ enum err row_chan_info_decode(struct row_chan_info *i, struct str_view key, stru
     i->topic_set_s = get_v(&r);
     i->purpose_by = get_v(&r);
     i->purpose_set_s = get_v(&r);
-    return i->kind > CHANNEL_MPIM ? ERR_CORRUPT : close_record(&r);
+    return close_record(&r);
 }
 
 void row_chan_head_encode(struct buf *b, const struct key *k, const struct row_chan_head *h)
@@ -256,7 +269,7 @@ enum err row_member_decode(struct row_member *m, struct str_view key, struct str
     TRY(open_record(&r, key, value));
     m->joined_us = get_v(&r);
     m->inviter = get_v(&r);
-    m->kind = (enum channel_kind)get_v(&r);
+    m->kind = get_channel_kind(&r);
     return close_record(&r);
 }
 
@@ -363,7 +376,7 @@ enum err row_token_decode(struct row_token *t, struct str_view key, struct str_v
     t->uid = get_v(&r);
     t->created_s = get_v(&r);
     t->revoked_s = get_v(&r);
-    t->kind = (enum token_kind)get_v(&r);
+    t->kind = (enum token_kind)get_enum(&r, TOKEN_APP);
     t->scopes = get_v(&r);
     return close_record(&r);
 }
@@ -383,7 +396,7 @@ enum err row_channel_name_decode(struct row_channel_name *n, struct str_view key
     struct reader r;
     TRY(open_record(&r, key, value));
     n->cid = get_v(&r);
-    n->kind = (enum channel_kind)get_v(&r);
+    n->kind = get_channel_kind(&r);
     n->archived = get_v(&r) != 0;
     return close_record(&r);
 }
