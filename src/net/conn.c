@@ -476,6 +476,13 @@ static void close_descriptor(struct net *n, struct net_conn *c)
     c->inflight++;
 }
 
+void conn_close_slot(struct net *n, uint32_t slot)
+{
+    struct io_uring_sqe *sqe = net_sqe(n);
+    io_uring_prep_close_direct(sqe, slot);
+    io_uring_sqe_set_data64(sqe, net_user_data(OP_NONE, 0));
+}
+
 static void release(struct net *n, struct net_conn *c)
 {
     if (c->tls != NULL)
@@ -634,7 +641,11 @@ void conn_on_adopt(struct net *n, struct net_adopt *a, int res)
     const struct net_owner *owner = adopter(n, a->to, &actor);
     ASSERT(owner != NULL);
     struct net_conn *c = conn_new(n, (uint32_t)res, actor, owner);
-    ASSERT(c != NULL); /* the descriptor table and the slab are of one size */
+    if (c == NULL) { /* as when accepting: the slot was free before its connection here */
+        conn_close_slot(n, (uint32_t)res);
+        net_adopt_free(a);
+        return;
+    }
     adopted(n, c, a);
 }
 

@@ -77,6 +77,7 @@ struct listener {
     bool tls, armed, multishot;
     struct actor *actor;
     const struct net_owner *owner;
+    uint32_t name_bytes; /* of its peers' addresses */
 };
 
 struct net {
@@ -143,6 +144,8 @@ void conn_deliver(struct net *n, struct net_conn *c, uint8_t *p,
 void conn_close(struct net *n, struct net_conn *c, enum err why, enum net_close_how how);
 void conn_send_bytes(struct net *n, struct net_conn *c, const void *p,
                      size_t len); /* raw, one piece */
+/* A descriptor for which there is no connection. */
+void conn_close_slot(struct net *n, uint32_t slot);
 void conn_run_deferred(struct net *n);
 void conn_rearm_starved(struct net *n);
 extern const struct net_port_ops conn_port_ops;

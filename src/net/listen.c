@@ -76,13 +76,29 @@ enum err net_listen_socket(const char *addr_port, int *fd, uint16_t *port, char 
     return ERR_OK;
 }
 
+/* liburing 2.3 adds one to the index that asks for any free slot, and so asks for a plain
+ * descriptor. */
+static void prep_accept_one(struct io_uring_sqe *sqe, int fd)
+{
+    io_uring_prep_accept(sqe, fd, NULL, NULL, SOCK_NONBLOCK);
+    sqe->file_index = IORING_FILE_INDEX_ALLOC;
+}
+
+/* SO_PEERNAME refuses a length that is more than the name's own. */
+static socklen_t name_bytes(int fd)
+{
+    struct sockaddr_storage name;
+    socklen_t len = sizeof name;
+    return getsockname(fd, (struct sockaddr *)&name, &len) == 0 ? len : 0;
+}
+
 enum err net_listen(struct net *n, int fd, bool tls, struct actor *actor,
                     const struct net_owner *owner)
 {
     if (n->listeners_len == listeners_max)
         return ERR_FULL;
-    n->listeners[n->listeners_len++] =
-        (struct listener){.fd = fd, .tls = tls, .actor = actor, .owner = owner};
+    n->listeners[n->listeners_len++] = (struct listener){
+        .fd = fd, .tls = tls, .actor = actor, .owner = owner, .name_bytes = name_bytes(fd)};
     return ERR_OK;
 }
 
@@ -118,9 +134,7 @@ void listen_arm(struct net *n)
             if (multishot) {
                 io_uring_prep_multishot_accept_direct(sqe, l->fd, NULL, NULL, SOCK_NONBLOCK);
             } else {
-                io_uring_prep_accept(sqe, l->fd, NULL, NULL, SOCK_NONBLOCK);
-                /* liburing 2.3's helper adds one to it, which asks for a plain descriptor. */
-                sqe->file_index = IORING_FILE_INDEX_ALLOC;
+                prep_accept_one(sqe, l->fd);
             }
             io_uring_sqe_set_data64(sqe, user_data);
             l->armed = true;
@@ -135,6 +149,14 @@ static void on_accept_retry(struct timer *t, void *ctx)
     listen_arm(ctx);
 }
 
+/* The kernel frees a slot before its connection here has seen its last completion, and may give it
+ * to a newcomer meanwhile. */
+static void refuse(struct net *n, uint32_t slot)
+{
+    conn_close_slot(n, slot);
+    metric_add(&n->loop->metrics, METRIC_CONNS_REFUSED, 1);
+}
+
 void listen_on_accept(struct net *n, uint64_t user_data, int res, uint32_t flags)
 {
     struct listener *l = &n->listeners[(uint32_t)user_data];
@@ -142,7 +164,11 @@ void listen_on_accept(struct net *n, uint64_t user_data, int res, uint32_t flags
         l->armed = false;
     if (res >= 0) {
         struct net_conn *c = conn_new(n, (uint32_t)res, l->actor, l->owner);
-        ASSERT(c != NULL); /* the descriptor table and the slab are of one size */
+        if (c == NULL) {
+            refuse(n, (uint32_t)res);
+            listen_arm(n);
+            return;
+        }
         c->listener = (uint8_t)(l - n->listeners);
         metric_add(&n->loop->metrics, METRIC_CONNS_ACCEPTED, 1);
         /* Who is it? SO_PEERNAME answers for a direct descriptor too. */
@@ -150,11 +176,12 @@ void listen_on_accept(struct net *n, uint64_t user_data, int res, uint32_t flags
         ASSERT(c->send != NULL);
         if (n->sends != NULL)
             n->sends = n->sends->next;
+        memset(&c->send->peer, 0, sizeof c->send->peer);
         struct io_uring_sqe *sqe = net_sqe(n);
         io_uring_prep_rw(IORING_OP_URING_CMD, sqe, (int)c->slot, NULL, 0, 0);
         sqe->cmd_op = 2;                             /* SOCKET_URING_OP_GETSOCKOPT */
         sqe->addr = (uint64_t)28 << 32 | SOL_SOCKET; /* level, optname = SO_PEERNAME */
-        sqe->file_index = sizeof c->send->peer;      /* optlen */
+        sqe->file_index = l->name_bytes;             /* optlen */
         sqe->addr3 = (uintptr_t)&c->send->peer;      /* optval */
         net_socket_sqe(sqe, c, OP_PEERNAME);
     } else if (res != -ECANCELED && res != -EAGAIN && res != -ECONNABORTED && res != -EINTR) {
