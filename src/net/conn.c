@@ -437,12 +437,14 @@ static void port_close(void *net, conn_id id, enum net_close_how how)
 
 static void shut_down(struct net *n, struct net_conn *c)
 {
-    c->shut = true;
-    if (c->tls != NULL)
+    if (c->tls != NULL && !c->notified) {
+        c->notified = true;
         tls_close_notify(n, c);
+    }
     arm_timer(n, c, linger_ms);
     if (c->sending)
         return; /* the alert leaves first; its completion comes back here */
+    c->shut = true;
     struct io_uring_sqe *sqe = net_sqe(n);
     io_uring_prep_shutdown(sqe, (int)c->slot, SHUT_WR);
     net_socket_sqe(sqe, c, OP_SHUTDOWN);
@@ -509,10 +511,14 @@ static void step_close(struct net *n, struct net_conn *c)
 {
     if (c->closed || c->sending || (c->send != NULL && c->how == NET_CLOSE_FLUSH))
         return;
+    bool unsent = c->send != NULL && c->why != ERR_OK; /* the owner has not called net_close */
     if (c->send != NULL)
         give_send(n, c);
     if (!c->detached) {
         c->detached = true;
+        if (unsent)
+            c->owner->ops->on_sent(c->owner->self, c->handle, (enum err)c->why,
+                                   net_turn(n, c->actor));
         c->owner->ops->on_close(c->owner->self, c->handle, (enum err)c->why, net_turn(n, c->actor));
     }
     if (c->how == NET_CLOSE_FLUSH) {

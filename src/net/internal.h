@@ -68,8 +68,8 @@ struct net_conn {
     uint8_t listener;
     uint8_t why; /* enum err of on_close */
     uint8_t how; /* enum net_close_how */
-    bool recv_armed, recv_cancelled, paused, sending, deferred, detached, closed, shut, starved,
-        counted_handshake;
+    bool recv_armed, recv_cancelled, paused, sending, deferred, detached, closed, notified, shut,
+        starved, counted_handshake;
 };
 
 struct listener {
