@@ -124,12 +124,20 @@ static uint64_t head_length(const struct ws_decoder *d)
     return v;
 }
 
-static uint16_t on_head(struct ws_decoder *d)
+/* As soon as the length is whole, before the mask. */
+static uint16_t judge_length(const struct ws_decoder *d)
 {
     uint8_t short_len = d->head[1] & 127;
     uint64_t len = head_length(d);
     if ((short_len == 126 && len < 126) || (short_len == 127 && (len < 65536 || len >> 63 != 0)))
         return WS_STATUS_PROTOCOL;
+    bool control = is_control(d->head[0] & 15);
+    return !control && len > d->message_max - d->payload_len ? WS_STATUS_TOO_BIG : 0;
+}
+
+static uint16_t on_head(struct ws_decoder *d)
+{
+    uint64_t len = head_length(d);
     d->opcode = d->head[0] & 15;
     d->fin = (d->head[0] & 0x80) != 0;
     memcpy(d->mask, d->head + d->head_len - 4, 4);
@@ -141,8 +149,6 @@ static uint16_t on_head(struct ws_decoder *d)
         d->control_len = 0;
         return 0;
     }
-    if (len > d->message_max - d->payload_len)
-        return WS_STATUS_TOO_BIG;
     if (d->opcode != WS_CONTINUATION) {
         d->message_opcode = d->opcode;
         d->utf8_state = 0;
@@ -259,6 +265,8 @@ enum ws_step ws_decode(struct ws_decoder *d, uint8_t *in, size_t n, size_t *used
         }
         d->head[d->head_len++] = in[(*used)++];
         uint16_t code = d->head_len == 2 ? judge_head_start(d) : 0;
+        if (code == 0 && d->head_len >= 2 && d->head_len + 4u == head_bytes(d))
+            code = judge_length(d);
         if (code == 0 && d->head_len >= 2 && d->head_len == head_bytes(d))
             code = on_head(d);
         if (code != 0)

@@ -164,7 +164,8 @@ TEST(bad_frames_end_with_their_code)
         BAD("64-bit length of 65535", "\x81\xff\0\0\0\0\0\0\xff\xff\0\0\0\0", "!1002"),
         BAD("64-bit length with its top bit", "\x81\xff\x80\0\0\0\0\0\0\1\0\0\0\0", "!1002"),
         BAD("64-bit length of 2^63-1", "\x81\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0", "!1009"),
-        BAD("over the cap", "\x82\xfe\x40\x01\0\0\0\0", "!1009"),
+        BAD("over the cap", "\x82\xfe\x40\x01", "!1009"), /* the mask is not waited for */
+        BAD("not minimal", "\x82\xfe\x00\x01", "!1002"),
         BAD("close of 1", "\x88\x81\0\0\0\0\x03", "!1002"),
         BAD("close 999", "\x88\x82\0\0\0\0\x03\xe7", "!1002"),
         BAD("close 1004", "\x88\x82\0\0\0\0\x03\xec", "!1002"),
