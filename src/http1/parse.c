@@ -103,6 +103,40 @@ static bool is_field_value(struct str_view s)
     return true;
 }
 
+/* Chunk extensions (RFC 9112 7.1.1): ;name, ;name=token or ;name="text", without blanks around and
+ * backslashes inside: what other parsers may read differently is refused. */
+static bool are_extensions(struct str_view s)
+{
+    size_t i = 0;
+    while (i < s.len) {
+        if (s.p[i] != ';')
+            return false;
+        size_t from = ++i;
+        while (i < s.len && is_token_char((unsigned char)s.p[i]))
+            i++;
+        if (i == from)
+            return false;
+        if (i == s.len || s.p[i] != '=')
+            continue;
+        from = ++i;
+        bool quoted = i < s.len && s.p[i] == '"';
+        if (quoted) {
+            for (i++; i < s.len && s.p[i] != '"'; i++) {
+                if ((s.p[i] < 0x20 && s.p[i] != '\t') || s.p[i] == 0x7f || s.p[i] == '\\')
+                    return false;
+            }
+            if (i++ == s.len)
+                return false;
+            continue;
+        }
+        while (i < s.len && is_token_char((unsigned char)s.p[i]))
+            i++;
+        if (i == from)
+            return false;
+    }
+    return true;
+}
+
 /* ---- request line ---- */
 
 static bool is_alnum(unsigned char c)
@@ -466,7 +500,7 @@ static enum err chunk_size(struct http_parser *p, uint64_t *size)
     if (digits == 0 || digits > 16)
         return ERR_BAD_REQUEST;
     struct str_view extension = {line.p + digits, line.len - digits};
-    if (extension.len > 0 && (extension.p[0] != ';' || !is_field_value(extension)))
+    if (!are_extensions(extension))
         return ERR_BAD_REQUEST;
     p->extension_bytes += (uint32_t)extension.len;
     return p->extension_bytes > chunk_extensions_max ? ERR_BODY_TOO_LARGE : ERR_OK;
@@ -487,13 +521,19 @@ static enum err on_chunk_line(struct http_parser *p)
 static enum err on_trailer_line(struct http_parser *p, bool *whole)
 {
     struct str_view line = {p->line, p->line_len};
-    struct http_field ignored;
+    struct http_field f;
     *whole = line.len == 0;
     p->trailer_bytes += (uint32_t)line.len + 2;
     p->line_len = 0;
     if (*whole)
         return ERR_OK;
-    return p->trailer_bytes > trailers_max ? ERR_HEADERS_TOO_LARGE : parse_field(line, &ignored);
+    if (p->trailer_bytes > trailers_max)
+        return ERR_HEADERS_TOO_LARGE;
+    TRY(parse_field(line, &f));
+    /* RFC 9110 6.5.1: framing is no business of a trailer, and some parsers would listen to it. */
+    bool framing =
+        sv_eq_nocase(f.name, SV("Content-Length")) || sv_eq_nocase(f.name, SV("Transfer-Encoding"));
+    return framing ? ERR_BAD_REQUEST : ERR_OK;
 }
 
 static enum err feed_chunked(struct http_parser *p, const uint8_t *in, size_t n, size_t *used,

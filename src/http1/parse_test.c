@@ -152,7 +152,7 @@ TEST(good_requests_split_at_every_byte)
          "len:1,5\nHost=chat.example.com:443\nContent-Length=5\nContent-Type=application/json\n"
          "body 5:hello"},
         {"POST /x HTTP/1.1\r\n" H "transfer-encoding: Chunked\r\nExpect: 100-Continue\r\n\r\n"
-         "3;a=b;c=\"d\"\r\nabc\r\n000A\r\n0123456789\r\n0\r\nT: v\r\nU: w\r\n\r\n",
+         "3;a=b;c=\"d e\";f\r\nabc\r\n000A\r\n0123456789\r\n0\r\nT: v\r\nU: w\r\n\r\n",
          "2 POST|/x||a|1.1 keep:1 chunked:1 expect:1 upgrade:0 len:0,0\nHost=a\n"
          "transfer-encoding=Chunked\nExpect=100-Continue\nbody 13:abc0123456789"},
         {"GET /ws/t HTTP/1.1\r\n" H "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n",
@@ -302,6 +302,13 @@ TEST(bad_requests_have_one_verdict_however_split)
         BAD("bare LF behind the size", C "1\na\r\n", BAD_REQUEST),
         BAD("bare CR behind the size", C "1\ra\r\n", BAD_REQUEST),
         BAD("bare LF in an extension", C "1;a\n=b\r\na\r\n", BAD_REQUEST),
+        BAD("extension without name", C "1;\r\na\r\n", BAD_REQUEST),
+        BAD("extension without value", C "1;a=\r\na\r\n", BAD_REQUEST),
+        BAD("two equals", C "1;a==\r\na\r\n", BAD_REQUEST),
+        BAD("open quote", C "1;a=\"b\r\na\r\n", BAD_REQUEST),
+        BAD("blanks in an extension", C "1;a =b\r\na\r\n", BAD_REQUEST),
+        BAD("text behind a quote", C "1;a=\"b\"c\r\na\r\n", BAD_REQUEST),
+        BAD("bytes past ASCII in an extension", C "1;a\xff\r\na\r\n", BAD_REQUEST),
         BAD("NUL in an extension", C "1;a\0\r\na\r\n", BAD_REQUEST),
         BAD("data too long", C "1\r\nab\r\n", BAD_REQUEST),
         BAD("data without CRLF", C "1\r\na1\r\n", BAD_REQUEST),
@@ -309,6 +316,7 @@ TEST(bad_requests_have_one_verdict_however_split)
         BAD("data with CR CR", C "1\r\na\r\r\n", BAD_REQUEST),
         BAD("bare LF in a trailer", C "0\r\nT: v\n\r\n", BAD_REQUEST),
         BAD("trailer without colon", C "0\r\nT\r\n\r\n", BAD_REQUEST),
+        BAD("framing in a trailer", C "0\r\nContent-Length: 1\r\n\r\n", BAD_REQUEST),
         BAD("folded trailer", C "0\r\nT: v\r\n w\r\n\r\n", BAD_REQUEST),
 #undef BAD
     };
