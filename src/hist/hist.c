@@ -167,13 +167,13 @@ static enum err members(struct hist *h, struct hist_members *m)
     struct uids u = {.p = arena_alloc(m->arena, (m->limit + 1ull) * sizeof *u.p), .max = m->limit};
     if (u.p == NULL)
         return ERR_NOMEM;
-    key_chan_member(&from, m->cid, m->after_uid + 1);
+    key_chan_member(&from, m->cid, m->after_uid + (m->after_uid < UINT64_MAX));
     key_chan_members(&end, m->cid);
     key_prefix_end(&end);
     TRY(view_scan(&h->view, CF_CHAN, key_view(&from), key_view(&end), on_member, &u));
     m->uids = u.p;
     m->len = u.len;
-    m->next_uid = u.more ? u.p[u.len - 1] : 0;
+    m->next_uid = u.more && u.len > 0 ? u.p[u.len - 1] : 0;
     return ERR_OK;
 }
 
@@ -222,9 +222,13 @@ static bool on_loaded_member(void *ctx, struct str_view key, struct str_view val
 {
     (void)value;
     struct growing *g = ctx;
+    if (g->len == g->max) {
+        g->failed = true;
+        return false;
+    }
     if (g->len == g->cap) {
         uint32_t cap = g->cap == 0 ? 64 : g->cap * 2;
-        uint64_t *more = g->len == g->max ? NULL : arena_alloc(g->a, cap * sizeof *more);
+        uint64_t *more = arena_alloc(g->a, cap * sizeof *more);
         if (more == NULL) {
             g->failed = true;
             return false;

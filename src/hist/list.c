@@ -145,16 +145,19 @@ static enum err read_page(struct hist *h, const struct hist_list *m, const struc
     return n->len == 0 ? ERR_OK : view_multi_get(&h->view, gets, n->len * 3, &h->scratch);
 }
 
+static bool visible(const struct hist_list *m, const struct named *named,
+                    const struct view_get *gets)
+{
+    return gets[2].value.p != NULL || m->viewer.is_admin ||
+           (named->kind == CHANNEL_PUBLIC && !m->members_only);
+}
+
 static enum err put_channel(struct hist *h, struct hist_list *m, struct json_out *j,
                             const struct named *named, const struct view_get *gets)
 {
     struct row_chan_info info;
     struct row_chan_head head;
     struct channel_view v = {.is_member = gets[2].value.p != NULL};
-    bool visible =
-        v.is_member || m->viewer.is_admin || (named->kind == CHANNEL_PUBLIC && !m->members_only);
-    if (!visible)
-        return ERR_OK;
     if (gets[0].value.p == NULL || gets[1].value.p == NULL)
         return ERR_CORRUPT;
     TRY(row_chan_info_decode(&info, gets[0].key, gets[0].value));
@@ -172,7 +175,7 @@ static enum err put_channel(struct hist *h, struct hist_list *m, struct json_out
 enum err hist_list(struct hist *h, struct hist_list *m)
 {
     struct json_out j = json_out_on(&m->out);
-    struct str_view after = m->after;
+    struct str_view after = m->after, last = m->after; /* last: of those handed out */
     m->len = 0;
     m->next = SV_NONE;
     if (after.len > key_name_bytes_max) /* no name is that long: a forged cursor */
@@ -193,16 +196,20 @@ enum err hist_list(struct hist *h, struct hist_list *m)
         TRY(n.err);
         TRY(read_page(h, m, &n, &gets));
         for (uint32_t i = 0; i < n.len; i++) {
+            /* What the reader may not see leaves no trace, not in the cursor either. */
+            if (!visible(m, &n.list[i], &gets[i * 3]))
+                continue;
             if (m->len == m->limit) {
-                m->next = arena_dup(m->arena, after);
+                m->next = arena_dup(m->arena, last);
                 return m->next.p == NULL ? ERR_NOMEM : ERR_OK;
             }
             TRY(put_channel(h, m, &j, &n.list[i], &gets[i * 3]));
-            after = n.list[i].name;
+            last = n.list[i].name;
             if (m->out.failed)
                 return ERR_NOMEM;
         }
         if (n.len < page_channels)
             return ERR_OK;
+        after = n.list[n.len - 1].name;
     }
 }
