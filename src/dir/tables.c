@@ -50,6 +50,13 @@ static unsigned long hash_text(uint64_t team, struct str_view name)
     return (unsigned long)XXH3_64bits_withSeed(name.p, name.len, team);
 }
 
+/* ck calls the comparison before get() could say that the entry was handed over. */
+static void handed_over(const void *a, const void *b)
+{
+    TSAN_ACQUIRE(a);
+    TSAN_ACQUIRE(b);
+}
+
 static unsigned long hash_team(const void *p, unsigned long seed)
 {
     (void)seed;
@@ -57,6 +64,7 @@ static unsigned long hash_team(const void *p, unsigned long seed)
 }
 static bool same_team(const void *a, const void *b)
 {
+    handed_over(a, b);
     return ((const struct team_entry *)a)->row.team == ((const struct team_entry *)b)->row.team;
 }
 static unsigned long hash_domain(const void *p, unsigned long seed)
@@ -66,6 +74,7 @@ static unsigned long hash_domain(const void *p, unsigned long seed)
 }
 static bool same_domain(const void *a, const void *b)
 {
+    handed_over(a, b);
     return sv_eq(((const struct team_entry *)a)->row.domain,
                  ((const struct team_entry *)b)->row.domain);
 }
@@ -76,6 +85,7 @@ static unsigned long hash_user(const void *p, unsigned long seed)
 }
 static bool same_user(const void *a, const void *b)
 {
+    handed_over(a, b);
     return ((const struct user_entry *)a)->row.uid == ((const struct user_entry *)b)->row.uid;
 }
 /* The tag is the beginning of a keyed hash: nobody outside can choose it. */
@@ -86,6 +96,7 @@ static unsigned long hash_token(const void *p, unsigned long seed)
 }
 static bool same_token(const void *a, const void *b)
 {
+    handed_over(a, b);
     return ((const struct token_entry *)a)->principal.token_tag ==
            ((const struct token_entry *)b)->principal.token_tag;
 }
@@ -98,6 +109,7 @@ static unsigned long hash_name(const void *p, unsigned long seed)
 static bool same_name(const void *a, const void *b)
 {
     const struct name_entry *x = a, *y = b;
+    handed_over(a, b);
     return x->team == y->team && sv_eq(x->name, y->name);
 }
 

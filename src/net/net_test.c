@@ -199,6 +199,7 @@ struct fix {
 };
 
 static struct fix f;
+static actor_id handover_to = 1;
 
 static void *run(void *l)
 {
@@ -246,7 +247,7 @@ static void fix_init(uint32_t conns_max, uint32_t write_timeout_ms, bool tls)
         loop_add(&f.loops[i], &o->actor);
         o->port = net_port_of(f.nets[i]);
         o->as_owner = (struct net_owner){&owner_ops, o};
-        o->other = 1;
+        o->other = handover_to;
         o->paused = CONN_NONE;
         net_adopts_to(f.nets[i], &o->actor, &o->as_owner);
         net_set_peers(f.nets[i], f.nets);
@@ -469,8 +470,9 @@ TEST(handover_takes_leftovers_and_late_bytes)
 
 TEST(handover_within_a_loop)
 {
+    handover_to = 0;
     fix_init(16, 20000, false);
-    f.owners[0].other = 0;
+    handover_to = 1;
     int a = dial(f.port);
     tell(a, "Hx");
     expect(a, "ticket:x");
