@@ -12,6 +12,7 @@ TEST(a_stale_handle_finds_nothing)
     memset(p, 'x', 24);
     slab_give(&s, h);
     CHECK(slab_find(&s, h) == NULL);
+    CHECK(slab_find(&s, h + (1ull << 32)) == NULL); /* the free slot's own generation */
     CHECK(slab_take(&s, &again) == p);
     CHECK(again != h);
     CHECK(slab_find(&s, h) == NULL);
