@@ -12,13 +12,21 @@ void frame_slab_init(struct frame_slab *s, actor_id home, uint32_t out_max)
 
 void frame_slab_deinit(struct frame_slab *s)
 {
-    for (unsigned i = 0; i < frame_classes; i++) {
-        while (s->free[i] != NULL) {
-            struct frame *f = s->free[i];
-            s->free[i] = f->next;
-            free(f);
-        }
+    while (s->newest != NULL) {
+        struct frame *f = s->newest;
+        s->newest = f->older;
+        free(f);
     }
+}
+
+static struct frame *make(struct frame_slab *s, uint8_t class)
+{
+    struct frame *f = malloc(sizeof *f + class_bytes[class]);
+    if (f == NULL)
+        return NULL;
+    f->older = s->newest;
+    s->newest = f;
+    return f;
 }
 
 struct frame *frame_take(struct frame_slab *s, uint32_t body_len)
@@ -32,12 +40,13 @@ struct frame *frame_take(struct frame_slab *s, uint32_t body_len)
     if (f != NULL)
         s->free[class] = f->next;
     else
-        f = malloc(sizeof *f +
-                   class_bytes[class]); /* the slab grows to its high water, then only recycles */
+        f = make(s, class); /* the slab grows to its high water, then only recycles */
     if (f == NULL)
         return NULL;
     s->out++;
+    struct frame *older = f->older;
     memset(f, 0, sizeof *f);
+    f->older = older;
     f->size_class = class;
     f->body_len = body_len;
     f->home = s->home;

@@ -25,9 +25,10 @@ struct frame {
     uint8_t header_len; /* of the WebSocket header, right before body */
     uint32_t body_len;
     actor_id home;
-    uint64_t cid;       /* channel of the event, or ID_NONE */
-    uint64_t ts_us;     /* of the event, for replay and stage times */
-    struct frame *next; /* slab's free list */
+    uint64_t cid;        /* channel of the event, or ID_NONE */
+    uint64_t ts_us;      /* of the event, for replay and stage times */
+    struct frame *next;  /* slab's free list */
+    struct frame *older; /* every frame of the slab, at home or away */
     uint8_t room[frame_header_room];
     uint8_t body[];
 };
@@ -42,9 +43,11 @@ struct frame_slab { /* owned by the producing actor */
     actor_id home;
     uint32_t out, out_max; /* frames away from home; past out_max none is given */
     struct frame *free[frame_classes];
+    struct frame *newest; /* of all that were ever made */
 };
 
 void frame_slab_init(struct frame_slab *s, actor_id home, uint32_t out_max);
+/* Frees those that are away too: nobody may hold one any more. */
 void frame_slab_deinit(struct frame_slab *s);
 /* Room for body_len bytes. NULL: at out_max, or body_len > frame_body_max: the event becomes a gap
  * or a refetch hint. */

@@ -40,10 +40,17 @@ struct turn *loop_turn_of(struct loop *l, struct actor *a)
     return &l->turn;
 }
 
+static uint64_t mono_us(const struct loop *l)
+{
+    return l->seam == NULL ? clock_mono_us() : l->seam->mono_us(l->seam->ctx);
+}
+
 static void read_clocks(struct loop *l)
 {
-    l->turn.mono_us = clock_mono_us();
-    l->turn.wall_us = wall_clock_read(&l->wall, l->turn.mono_us, clock_wall_us());
+    l->turn.mono_us = mono_us(l);
+    l->turn.wall_us =
+        wall_clock_read(&l->wall, l->turn.mono_us,
+                        l->seam == NULL ? clock_wall_us() : l->seam->wall_us(l->seam->ctx));
 }
 
 /* Hands one run of an edge to its actor. Credits come home before the actor looks, so that it may
@@ -71,8 +78,9 @@ static uint32_t deliver(struct loop *l, struct actor *a, struct edge *e, uint32_
 static uint32_t deliver_ring(struct loop *l, struct actor *a, struct edge *e)
 {
     uint32_t total = 0;
-    while (total < turn_cells_max) {
-        uint32_t n = deliver(l, a, e, turn_cells_max - total);
+    uint32_t max = l->seam == NULL ? turn_cells_max : l->seam->cells_max(l->seam->ctx, e);
+    while (total < max) {
+        uint32_t n = deliver(l, a, e, max - total);
         if (n == 0)
             break;
         total += n;
@@ -82,7 +90,7 @@ static uint32_t deliver_ring(struct loop *l, struct actor *a, struct edge *e)
 
 static bool over_budget(const struct loop *l)
 {
-    return clock_mono_us() - l->turn_started_us > turn_budget_us;
+    return mono_us(l) - l->turn_started_us > turn_budget_us;
 }
 
 static bool deliver_actor(struct loop *l, struct actor *a)
@@ -214,6 +222,11 @@ static uint64_t sleep_us(const struct loop *l, uint64_t now_us)
     if (__atomic_load_n(&l->drain_kinds, __ATOMIC_RELAXED) != 0)
         us = MIN(us, 10000u);
     return us;
+}
+
+uint64_t loop_idle_us(const struct loop *l, uint64_t now_us)
+{
+    return work_waits(l) ? 0 : sleep_us(l, now_us);
 }
 
 void loop_run(struct loop *l)

@@ -68,6 +68,16 @@ struct loop_driver_ops {
     void (*ring)(void *driver, void *other_driver);
 };
 
+/* The world as a simulator or a test makes it: its clocks, and which cells have arrived. In the
+ * daemon there is none: the machine's clocks, and every published cell is seen at once. */
+struct loop_seam {
+    uint64_t (*mono_us)(void *ctx);
+    uint64_t (*wall_us)(void *ctx); /* the system's clock, before wall_clock slews it */
+    /* At most so many cells of e are seen in this turn; a delay, or the end of a batch. */
+    uint32_t (*cells_max)(void *ctx, struct edge *e);
+    void *ctx;
+};
+
 struct loop {
     char name[16];
     uint32_t index;
@@ -75,7 +85,8 @@ struct loop {
     void *driver;
     struct actor *actors[loop_actors_max];
     uint32_t actors_len;
-    struct loop **peers; /* loop of each actor id */
+    struct loop **peers;          /* loop of each actor id */
+    const struct loop_seam *seam; /* NULL in the daemon */
     struct wall_clock wall;
     struct rand_src rand;
     struct metrics metrics;
@@ -94,6 +105,8 @@ void loop_add(struct loop *l, struct actor *a);
 bool loop_turn(struct loop *l);
 /* Turns until loop_stop; the thread's main. */
 void loop_run(struct loop *l);
+/* How long it may sleep: 0 while work waits, UINT64_MAX when only a bell can bring some. */
+uint64_t loop_idle_us(const struct loop *l, uint64_t now_us);
 void loop_stop(struct loop *l); /* any thread; the caller wakes the loop through its driver */
 /* Any thread, then wake: the loop's actors of that kind begin to drain. */
 void loop_drain(struct loop *l, enum actor_kind kind);
