@@ -13,6 +13,8 @@
 
 struct log;
 
+enum { chans_max = 64 };
+
 struct chan_conf {
     actor_id self, log, hist; /* hist loads cold channels for this chan */
     uint16_t index,
@@ -33,6 +35,9 @@ struct chan_conf {
 struct chan_shard;
 MUST_USE enum err chan_shard_new(struct chan_shard **out, const struct chan_conf *c);
 void chan_shard_free(struct chan_shard *s);
+/* At start: the highest ts that any chan ever gave. Every chan starts above it, whatever the clock
+ * says now and however many chans there were. */
+MUST_USE enum err chan_ts_high(const struct view *v, uint64_t *ts_high_us);
 extern const struct actor_ops chan_actor_ops; /* self: struct chan_shard * */
 
 /* Which of `count` chans decides about cid. */

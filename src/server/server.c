@@ -124,32 +124,6 @@ static enum err make_dir(struct server *s)
     return ERR_OK;
 }
 
-/* The highest ts that any chan ever gave: every chan starts above it, whatever the clock says now.
- */
-static enum err read_ts_high(struct server *s, const struct view *v, uint64_t *ts_high_us)
-{
-    (void)s;
-    struct arena_pool pool;
-    struct arena a;
-    arena_pool_init(&pool, 16384, 1, UINT64_MAX);
-    TRY(arena_init(&a, &pool, UINT64_MAX));
-    *ts_high_us = 0;
-    enum err err = ERR_OK;
-    for (uint32_t i = 0; i < server_loops_max && err == ERR_OK; i++) {
-        struct key k;
-        struct str_view value;
-        uint64_t ts_us = 0;
-        key_meta(&k, SV("ts_high"), i);
-        err = view_get1(v, CF_META, &k, &a, &value);
-        if (err == ERR_OK && value.p != NULL)
-            err = row_u64_decode(&ts_us, key_view(&k), value);
-        *ts_high_us = MAX(*ts_high_us, ts_us);
-    }
-    arena_deinit(&a);
-    arena_pool_deinit(&pool);
-    return err;
-}
-
 static enum err make_chans(struct server *s)
 {
     struct topology *t = &s->topology;
@@ -171,7 +145,7 @@ static enum err make_chans(struct server *s)
                                .disk_full = log_disk_full,
                                .disk = s->log};
         TRY(store_view(s->store, &cc.view));
-        TRY(read_ts_high(s, &cc.view, &cc.ts_high_us));
+        TRY(chan_ts_high(&cc.view, &cc.ts_high_us));
         TRY(chan_shard_new(&s->chans[i], &cc));
         place(s, ACTOR_CHAN, i, &chan_actor_ops, s->chans[i]);
     }

@@ -7,44 +7,7 @@
 
 #include "base/log.h"
 #include "fanout/fanout.h"
-
-static const char *const kind_names[ACTOR_KINDS] = {
-    [ACTOR_ACCEPTOR] = "acceptor", [ACTOR_CHAN] = "chan",     [ACTOR_LOG] = "log",
-    [ACTOR_HIST] = "hist",         [ACTOR_FANOUT] = "fanout", [ACTOR_DIR] = "dir",
-    [ACTOR_ADMIN] = "admin"};
-
-/* Who asks whom. Each request edge brings an answer edge the other way. */
-static const struct {
-    enum actor_kind from, to;
-} requests[] = {
-    {ACTOR_ACCEPTOR, ACTOR_CHAN},   {ACTOR_ACCEPTOR, ACTOR_HIST}, {ACTOR_ACCEPTOR, ACTOR_DIR},
-    {ACTOR_ACCEPTOR, ACTOR_FANOUT}, {ACTOR_FANOUT, ACTOR_CHAN},   {ACTOR_FANOUT, ACTOR_HIST},
-    {ACTOR_CHAN, ACTOR_HIST},       {ACTOR_CHAN, ACTOR_LOG},      {ACTOR_DIR, ACTOR_LOG},
-    {ACTOR_ADMIN, ACTOR_DIR},       {ACTOR_ADMIN, ACTOR_CHAN},    {ACTOR_ADMIN, ACTOR_HIST},
-};
-
-/* Who tells whom, without an answer. frames: what comes home needs an answer edge of that size. */
-static const struct {
-    enum actor_kind from, to;
-    enum ring_class class;
-    bool frames;
-} tells[] = {
-    {ACTOR_CHAN, ACTOR_FANOUT, CLASS_EVENT, true},
-    {ACTOR_DIR, ACTOR_FANOUT, CLASS_EVENT, true},
-    {ACTOR_FANOUT, ACTOR_CHAN, CLASS_EVENT, false},
-    {ACTOR_DIR, ACTOR_ACCEPTOR, CLASS_CONTROL, false},
-    {ACTOR_DIR, ACTOR_FANOUT, CLASS_CONTROL, false},
-    {ACTOR_ACCEPTOR, ACTOR_DIR, CLASS_CONTROL, false},
-    {ACTOR_FANOUT, ACTOR_DIR, CLASS_CONTROL, false},
-};
-
-static uint32_t pow2_at_least(uint64_t n)
-{
-    uint32_t p = 2;
-    while (p < n)
-        p *= 2;
-    return p;
-}
+#include "server/wiring.h"
 
 uint32_t topology_credits(const struct conf *c)
 {
@@ -79,8 +42,8 @@ static enum err add_actors(struct topology *t, const struct conf *c)
             actor_id id = t->actors_len++;
             t->ids[id] = id;
             t->actors[id] = (struct actor){.id = id, .kind = (enum actor_kind)k, .index = i};
-            snprintf(t->actors[id].name, sizeof t->actors[id].name, "%s%u", kind_names[k],
-                     (unsigned)i);
+            snprintf(t->actors[id].name, sizeof t->actors[id].name, "%s%u",
+                     wiring_kind_name((enum actor_kind)k), (unsigned)i);
         }
     }
     return ERR_OK;
@@ -149,48 +112,6 @@ static enum err add_edge(struct topology *t, actor_id from, actor_id to, enum ri
     return ERR_OK;
 }
 
-/* Between the same pair an answer edge may be asked for twice (answers and frames): the first one
- * made must do. */
-static uint32_t answer_size(const struct topology *t, const struct conf *c, enum actor_kind from,
-                            enum actor_kind to)
-{
-    (void)t;
-    uint64_t n = 0;
-    for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
-        if (requests[i].from == to && requests[i].to == from)
-            n += c->ring_request_cells;
-    }
-    for (size_t i = 0; i < ARRAY_LEN(tells); i++) {
-        if (tells[i].frames && tells[i].from == to && tells[i].to == from)
-            n += c->ring_frames + 1;
-    }
-    return n == 0 ? 0 : pow2_at_least(n + 1);
-}
-
-static uint32_t edge_size(const struct topology *t, const struct conf *c, enum actor_kind from,
-                          enum actor_kind to, enum ring_class class)
-{
-    if (class == CLASS_ANSWER)
-        return answer_size(t, c, from, to);
-    if (class == CLASS_REQUEST) {
-        for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
-            if (requests[i].from == from && requests[i].to == to)
-                return (uint32_t)c->ring_request_cells;
-        }
-        return 0;
-    }
-    for (size_t i = 0; i < ARRAY_LEN(tells); i++) {
-        if (tells[i].from != from || tells[i].to != to || tells[i].class != class)
-            continue;
-        if (class == CLASS_CONTROL)
-            return (uint32_t)c->ring_control_cells;
-        /* FAN_SUB_OK travels here too, one per credit of the fanout. */
-        return pow2_at_least(c->ring_event_cells +
-                             (from == ACTOR_CHAN ? c->ring_request_cells : 0));
-    }
-    return 0;
-}
-
 static enum err add_edges(struct topology *t, const struct conf *c)
 {
     t->edges_cap = (uint32_t)t->actors_len * t->actors_len * CLASS_COUNT;
@@ -201,8 +122,8 @@ static enum err add_edges(struct topology *t, const struct conf *c)
     for (actor_id from = 0; from < t->actors_len; from++) {
         for (actor_id to = 0; to < t->actors_len; to++) {
             for (int class = 0; class < CLASS_COUNT; class ++) {
-                uint32_t size = edge_size(t, c, t->actors[from].kind, t->actors[to].kind,
-                                          (enum ring_class) class);
+                uint32_t size = wiring_edge_size(c, t->actors[from].kind, t->actors[to].kind,
+                                                 (enum ring_class) class);
                 if (size > 0)
                     TRY(add_edge(t, from, to, (enum ring_class) class, size));
             }
