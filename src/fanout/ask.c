@@ -233,19 +233,43 @@ static void free_req(struct fanout *f, struct sub_req *r)
     finish_if_whole(f, r->ask);
 }
 
+/* Chan has answered for an unsure socket; false: it is not unsure of this channel. Until now it got
+ * nothing of the channel: the hint is owed after a loss, and to the maker of a channel that has
+ * messages already. */
+static bool confirm(struct fanout *f, struct fan_conn *c, const struct sub_req *r, uint64_t k)
+{
+    uint64_t cid = r->sub.chans[k].cid;
+    uint32_t i = subs_find(&f->subs, cid);
+    bool hint = i != slot_none && (f->subs.chans[i].hint || r->sub.chans[k].last_ts_us != 0);
+    if (!subs_confirm(f, c, cid, r->sub.chans[k].member))
+        return false;
+    if (r->sub.chans[k].member && hint)
+        queue_owe(f, c, cid);
+    return true;
+}
+
 /* One unsure socket of one channel. */
 static void on_unsure(struct fanout *f, struct fan_conn *c, const struct sub_req *r, enum err err)
 {
-    uint64_t cid = r->sub.chans[0].cid;
-    uint32_t i = subs_find(&f->subs, cid);
     if (err != ERR_OK) {
         f->retry_unsure = true; /* by the next sweep */
-        subs_unask(f, cid);
+        subs_unask(f, r->sub.chans[0].cid);
         return;
     }
-    /* The hint is owed after a loss, and to the maker of a channel that has messages already. */
-    bool hint = i != slot_none && (f->subs.chans[i].hint || r->sub.chans[0].last_ts_us != 0);
-    if (subs_confirm(f, c, cid, r->sub.chans[0].member) && r->sub.chans[0].member && hint)
+    (void)confirm(f, c, r, 0);
+}
+
+/* A membership of a socket that asked. After hello (it asks again when joins were lost on the way)
+ * the channel may be new to it, with messages since the hint for everything. */
+static void take_membership(struct fanout *f, struct fan_conn *c, const struct sub_req *r,
+                            uint64_t k)
+{
+    uint64_t cid = r->sub.chans[k].cid;
+    if (!r->sub.chans[k].member || confirm(f, c, r, k) || subs_has(f, c, cid))
+        return;
+    if (!subs_add(f, c, cid))
+        c->left_out = true;
+    else if (c->state == FAN_OPEN && r->sub.chans[k].last_ts_us != 0)
         queue_owe(f, c, cid);
 }
 
@@ -261,10 +285,8 @@ void on_sub_ok(struct fanout *f, const struct cell *cell)
         log_warn("subscribe_failed", "\"error\":\"%s\"", err_code_name((enum err)cell->err));
         r->ask->failed = true;
     } else if (alive && r->ask != NULL) {
-        for (uint64_t i = 0; i < r->sub.n; i++) {
-            if (r->sub.chans[i].member && !subs_add(f, c, r->sub.chans[i].cid))
-                c->left_out = true;
-        }
+        for (uint64_t i = 0; i < r->sub.n; i++)
+            take_membership(f, c, r, i);
     }
     for (uint64_t i = 0; i < r->sub.n && !alive; i++) {
         if (r->sub.chans[i].member)
