@@ -18,7 +18,7 @@ enum chan_msg {
     /* event from fanout: it has no subscriber of cid left. u.u[0]: the highest stamp it has seen in
      * a FAN_SUB_OK or FAN_JOINED of this chan. A younger grant of interest may have crossed this
      * cell on its way: then chan keeps the interest, since clearing it would lose events for good.
-     */
+     * A channel that comes into memory is taken to be listened to by every fanout. */
     CHAN_IDLE,
     CHAN_TYPING /* event from fanout; u.u[0] = uid, u.u[1] = team; relayed to members elsewhere,
                    never stored */

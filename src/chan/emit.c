@@ -166,16 +166,6 @@ void emit_member(struct chan_shard *s, const struct effect *e)
     }
 }
 
-bool emit_revalidate(struct chan_shard *s, struct chan *c, uint64_t to)
-{
-    for (uint64_t left = to; left != 0; left &= left - 1) {
-        uint32_t fanout = (uint32_t)__builtin_ctzll(left);
-        owe(s, c, fanout, true);
-        (void)pay(s, c, fanout);
-    }
-    return (c->revalidate_owed & to) == 0;
-}
-
 static void pay_all_owed(struct chan_shard *s)
 {
     for (uint64_t to = s->all_owed; to != 0; to &= to - 1) {

@@ -24,7 +24,6 @@ enum {
     fanouts_max = 64, /* bits of the interest map */
     sub_restarts_max = 4,
     dedup_probes_max = 4,
-    evict_tries_max = 8,
     owed_pays_max = 256 /* channels whose debts are tried in one turn */
 };
 
@@ -311,8 +310,6 @@ void emit_typing(struct chan_shard *s, const struct chan *c, struct str_view bod
 void emit_user(struct chan_shard *s, const struct effect *e);
 void emit_member(struct chan_shard *s, const struct effect *e); /* EFFECT_JOINED, EFFECT_LEFT */
 void emit_owed(struct chan_shard *s);
-/* FAN_REVALIDATE to every fanout in `to` now; what finds no room is owed. True: all went. */
-bool emit_revalidate(struct chan_shard *s, struct chan *c, uint64_t to);
 /* Copies body into a frame; NULL is counted. */
 struct frame *emit_frame(struct chan_shard *s, uint64_t cid, struct str_view body);
 

@@ -88,6 +88,8 @@ static enum err take_content(struct chan_shard *s, struct chan *c, const struct 
     c->state = CHAN_READY;
     if (!c->counted) {
         c->counted = true;
+        c->interest = s->fanouts; /* who listened before it was evicted is forgotten: see table.c */
+        c->stamp = s->stamp;
         s->resident++;
         metric_add(s->turn->metrics, METRIC_CHANS_LOADED, 1);
     }

@@ -12,7 +12,7 @@ static struct chan *ready(const struct chan_shard *s, uint64_t cid)
 }
 
 /* The present truth goes with the answer: events that became durable since are in the ring before
- * it. A channel that was evicted since had interest, so a FAN_REVALIDATE is in the ring too. */
+ * it. In a channel that was evicted since nothing has happened. */
 void sub_answer(struct chan_shard *s, struct op *op, enum err err)
 {
     struct chan_sub *m = op->request.u.p;

@@ -1,9 +1,10 @@
 /* table.c - the channels in memory.
  *
- * Eviction: the least recently used of the channels that nothing pins. Interest of fanouts lives
- * only here, so a channel with interest goes last, when no other is left, and only after each
- * interested fanout was told FAN_REVALIDATE: its sockets ask again, which loads the channel and
- * sets interest anew. A fanout whose event ring is full is owed that, which pins the channel. */
+ * Eviction: the least recently used of the channels that nothing pins, those with interest of
+ * fanouts last. Interest lives only here and is forgotten with the channel; nothing happens in a
+ * channel that is not in memory, and when it is loaded again every fanout is taken to be interested
+ * until it says CHAN_IDLE. (Telling the fanouts to ask again instead loads the channel at once,
+ * which evicts another one: with more channels listened to than fit, that never ends.) */
 #include <stdlib.h>
 
 #include "base/slab.h"
@@ -128,20 +129,11 @@ static void evict(struct chan_shard *s, struct chan *c)
 
 bool table_make_room(struct chan_shard *s)
 {
-    for (uint32_t tries = 0; s->resident >= s->conf.channels_max; tries++) {
-        if (!list_empty(&s->lru_plain)) {
-            evict(s, CONTAINER(s->lru_plain.next, struct chan, lru));
-            continue;
-        }
-        if (list_empty(&s->lru_interest) || tries >= evict_tries_max)
+    while (s->resident >= s->conf.channels_max) {
+        struct link *list = list_empty(&s->lru_plain) ? &s->lru_interest : &s->lru_plain;
+        if (list_empty(list))
             return false;
-        struct chan *c = CONTAINER(s->lru_interest.next, struct chan, lru);
-        uint64_t told = c->interest;
-        c->interest = 0;
-        if (emit_revalidate(s, c, told))
-            evict(s, c);
-        else
-            table_place(s, c); /* it is owed now, so pinned */
+        evict(s, CONTAINER(list->next, struct chan, lru));
     }
     return true;
 }

@@ -464,6 +464,15 @@ UNUSED static bool rig_says(const struct rig_event *ev, const char *part)
 }
 
 /* A rig with the public channel 1 of alice and bob, loaded, alice listening at FAN. */
+/* A channel that comes into memory is taken to be listened to everywhere: this fanout says no. */
+UNUSED static void rig_idle(struct rig *r, actor_id fan, uint64_t cid)
+{
+    struct cell c = {.type = CHAN_IDLE, .cid = cid, .u.u = {UINT64_MAX}};
+    rig_in(r, fan, CLASS_EVENT, &c);
+    rig_turn(r);
+}
+
+/* Channel 1, listened to by the first fanout only. */
 UNUSED static struct rig *rig_room(uint32_t credits, uint32_t event_cells)
 {
     struct rig *r = rig_new(credits, event_cells);
@@ -471,6 +480,7 @@ UNUSED static struct rig *rig_room(uint32_t credits, uint32_t event_cells)
     rig_channel(r, 1, CHANNEL_PUBLIC, false, (uint64_t[]){ALICE, BOB}, 2);
     rig_sub(r, FAN, ALICE, (uint64_t[]){1}, 1);
     rig_settle(r);
+    rig_idle(r, FAN2, 1);
     CHECK_EQ(r->events_len[0], 1);
     r->events_len[0] = 0;
     return r;
