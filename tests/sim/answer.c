@@ -1,0 +1,340 @@
+/* answer.c - is this answer true? Held against the oracle between the position at which the request
+ * was written and the one at which the answer was said. */
+#include <stdio.h>
+
+#include "text.h"
+#include "world.h"
+
+struct ctx {
+    struct client *cl;
+    struct world *w;
+    const struct op *op;
+    struct str_view body, error;
+    uint64_t pos;
+    struct ochan *chan; /* NULL: the op has none */
+};
+
+static bool error_is(const struct ctx *x, const char *name)
+{
+    return sv_eq(x->error, sv_from(name));
+}
+
+_Noreturn static void untrue(const struct ctx *x, const char *name, const char *why)
+{
+    violation(x->w, name, "client %u (user %u), op %d on %s (message #%u): %s: %.*s",
+              (unsigned)x->cl->index, (unsigned)x->cl->user, (int)x->op->kind,
+              x->chan == NULL ? "-" : x->chan->name, x->op->number, why,
+              (int)MIN(x->body.len, 600u), x->body.p);
+}
+
+/* Whether the user's membership was so at some time between question and answer. */
+static bool was(const struct ctx *x, uint8_t user, bool member)
+{
+    return oracle_was(x->chan, user, member, x->op->sent_pos, x->pos);
+}
+
+static bool foreign(const struct ctx *x)
+{
+    return x->w->oracle.users[x->cl->user].team != x->chan->team;
+}
+
+bool answer_transient(struct world *w, struct str_view error)
+{
+    static const struct {
+        const char *error;
+        uint32_t faults;
+    } all[] = {
+        {"service_unavailable", UINT32_MAX}, /* back-pressure needs no fault */
+        {"ratelimited", UINT32_MAX},
+        {"storage_unavailable",
+         1u << FAULT_IO_ERROR | 1u << FAULT_NO_SPACE | 1u << FAULT_READ_ERROR},
+        {"disk_full", 1u << FAULT_NO_SPACE},
+        {"deadline_exceeded", UINT32_MAX},
+        {"request_timeout", 1u << FAULT_FREEZE | 1u << FAULT_DELAY | 1u << FAULT_STALL},
+        {"internal_error", 1u << FAULT_READ_ERROR},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        if (!sv_eq(error, sv_from(all[i].error)))
+            continue;
+        if (all[i].faults != UINT32_MAX && (w->plan.faults & all[i].faults) == 0)
+            violation(w, "errors_have_causes", "%s without a fault that can cause it",
+                      all[i].error);
+        return true;
+    }
+    return false;
+}
+
+/* ---- refusals ---- */
+
+static bool token_refused(const struct ctx *x)
+{
+    if (!error_is(x, "token_revoked") && !error_is(x, "invalid_auth"))
+        return false;
+    if (x->w->operator_.tokens[x->op->token].state == SIM_TOKEN_VALID)
+        untrue(x, "errors_have_causes", "a valid token was refused");
+    return true;
+}
+
+static void check_not_in_channel(const struct ctx *x)
+{
+    if (!was(x, x->cl->user, false))
+        untrue(x, "refusals_are_durable", "not a member, it says, but it was all the time");
+}
+
+static void check_not_found(const struct ctx *x)
+{
+    if (foreign(x))
+        return;
+    if (x->chan->kind != CHANNEL_PRIVATE || !was(x, x->cl->user, false))
+        untrue(x, "refusals_are_durable", "a channel that it may see was not found");
+}
+
+static void judge_refusal(const struct ctx *x)
+{
+    const struct op *op = x->op;
+    if (x->chan != NULL && error_is(x, "not_in_channel")) {
+        check_not_in_channel(x);
+    } else if (x->chan != NULL && error_is(x, "channel_not_found")) {
+        check_not_found(x);
+    } else if (op->kind == OP_LEAVE && error_is(x, "cant_leave_general")) {
+        if (!x->chan->general)
+            untrue(x, "refusals_are_durable", "not the general channel");
+    } else if (op->kind == OP_LEAVE && error_is(x, "last_member")) {
+        if (x->chan->kind != CHANNEL_PRIVATE)
+            untrue(x, "refusals_are_durable", "not a private channel");
+    } else if (op->kind == OP_INVITE && error_is(x, "already_in_channel")) {
+        if (!was(x, op->other, true))
+            untrue(x, "refusals_are_durable", "already a member, it says, but it never was");
+    } else if (op->kind == OP_INVITE && error_is(x, "cant_invite_self")) {
+        if (op->other != x->cl->user)
+            untrue(x, "refusals_are_durable", "somebody else was invited");
+    } else if (op->kind == OP_INVITE && error_is(x, "user_not_found")) {
+        if (x->w->oracle.users[op->other].team == x->w->oracle.users[x->cl->user].team)
+            untrue(x, "refusals_are_durable", "that user exists");
+    } else if (op->kind == OP_JOIN && error_is(x, "method_not_supported_for_channel_type")) {
+        if (x->chan->kind != CHANNEL_PRIVATE)
+            untrue(x, "refusals_are_durable", "a public channel");
+    } else if (op->kind == OP_CREATE && error_is(x, "name_taken")) {
+        char name[32];
+        bool taken = false;
+        snprintf(name, sizeof name, "made-%u", op->name);
+        for (uint32_t i = 0; i < x->w->oracle.chans_len; i++) {
+            const struct ochan *c = &x->w->oracle.chans[i];
+            taken |= strcmp(c->name, name) == 0 && c->pos <= x->pos;
+        }
+        if (!taken)
+            untrue(x, "refusals_are_durable", "the name is not taken");
+    } else {
+        untrue(x, "errors_have_causes", "an error that this call cannot have");
+    }
+}
+
+/* ---- successes ---- */
+
+static void judge_post(const struct ctx *x)
+{
+    char text[oracle_text_max];
+    uint64_t ts_us = js_ts(js_get(x->body, "ts"));
+    struct str_view message = js_get(x->body, "message");
+    oracle_check_ok(x->w, x->op->number, ts_us, x->pos);
+    if (js_id(js_get(x->body, "channel")) != x->op->cid)
+        untrue(x, "one_answer_per_request", "the answer names another channel");
+    struct str_view got = js_string(js_get(message, "text"), text, sizeof text);
+    if (got.p == NULL || js_ts(js_get(message, "ts")) != ts_us)
+        untrue(x, "answers_whole", "the message is missing");
+    uint32_t n = oracle_check_shown(x->w, x->op->cid, got, ts_us, js_id(js_get(message, "user")),
+                                    x->pos, "chat.postMessage");
+    if (n != x->op->number)
+        untrue(x, "one_answer_per_request", "the answer is another message's");
+}
+
+static uint32_t rows_until(const struct ctx *x, uint64_t pos)
+{
+    uint32_t n = x->chan->len;
+    while (n > 0 && x->w->oracle.msgs[x->chan->numbers[n - 1]].pos > pos)
+        n--;
+    return n;
+}
+
+/* A page is the newest rows of one durable state between question and answer, without a hole. */
+static void judge_history(const struct ctx *x)
+{
+    const struct oracle *o = &x->w->oracle;
+    struct str_view list = js_get(x->body, "messages"), item;
+    uint32_t low = 0, count = 0, above = 0, newest = 0;
+    size_t at = 0;
+    if (x->chan->kind == CHANNEL_PRIVATE && !was(x, x->cl->user, true))
+        untrue(x, "members_only", "a private channel's history for a stranger");
+    if (foreign(x))
+        untrue(x, "members_only", "another workspace's history");
+    while (low < x->chan->len && o->msgs[x->chan->numbers[low]].ts_us <= x->op->oldest_us)
+        low++;
+    while ((item = js_next(list, &at)).p != NULL) {
+        char text[oracle_text_max];
+        struct str_view got = js_string(js_get(item, "text"), text, sizeof text);
+        if (got.p == NULL)
+            untrue(x, "answers_whole", "a message without text");
+        uint32_t n = oracle_check_shown(x->w, x->op->cid, got, js_ts(js_get(item, "ts")),
+                                        js_id(js_get(item, "user")), x->pos, "history");
+        uint32_t ordinal = o->msgs[n].ordinal;
+        if (count > 0 && ordinal + 1 != above)
+            untrue(x, "history_complete", "a hole or a wrong order");
+        if (count == 0)
+            newest = ordinal + 1;
+        above = ordinal;
+        count++;
+    }
+    uint32_t must = rows_until(x, x->op->sent_pos);
+    if (count == 0)
+        newest = low;
+    if (newest < must && must > low)
+        untrue(x, "history_complete", "rows that were durable before the question are missing");
+    uint32_t want = newest > low ? MIN(newest - low, x->op->limit) : 0;
+    if (count != want || (count > 0 && above < low))
+        untrue(x, "history_complete", "the page is too short or too long");
+    if (js_true(js_get(x->body, "has_more")) != (count > 0 && above > low))
+        untrue(x, "history_complete", "has_more is wrong");
+}
+
+static void judge_member(const struct ctx *x, uint8_t user, bool member)
+{
+    if (!was(x, user, member))
+        untrue(x, "ok_is_durable", "the membership that it speaks of was never durable");
+}
+
+static void judge_create(const struct ctx *x)
+{
+    uint64_t cid = js_id(js_get(js_get(x->body, "channel"), "id"));
+    struct ochan *c = oracle_chan(&x->w->oracle, cid);
+    char name[32];
+    snprintf(name, sizeof name, "made-%u", x->op->name);
+    if (c == NULL || c->pos > x->pos || strcmp(c->name, name) != 0)
+        untrue(x, "ok_is_durable", "the channel is not stored");
+}
+
+static void judge_list(const struct ctx *x)
+{
+    const struct oracle *o = &x->w->oracle;
+    struct str_view list = js_get(x->body, "channels"), item;
+    bool seen[oracle_channels_max] = {false};
+    size_t at = 0;
+    uint64_t team = o->users[x->cl->user].team;
+    while ((item = js_next(list, &at)).p != NULL) {
+        struct ochan *c = oracle_chan(&x->w->oracle, js_id(js_get(item, "id")));
+        if (c == NULL || c->pos > x->pos)
+            untrue(x, "nothing_undurable_visible", "a channel that is not stored is listed");
+        if (c->team != team || (c->kind == CHANNEL_PRIVATE &&
+                                !oracle_was(c, x->cl->user, true, x->op->sent_pos, x->pos)))
+            untrue(x, "members_only", "a channel is listed for a stranger");
+        if (seen[c - o->chans])
+            untrue(x, "answers_whole", "a channel is listed twice");
+        seen[c - o->chans] = true;
+    }
+    struct str_view cursor = js_get(js_get(x->body, "response_metadata"), "next_cursor");
+    for (uint32_t i = 0; i < o->chans_len && cursor.len <= 2; i++) {
+        const struct ochan *c = &o->chans[i];
+        if (c->team == team && c->kind == CHANNEL_PUBLIC && c->pos <= x->op->sent_pos && !seen[i])
+            untrue(x, "history_complete", "a public channel is not listed");
+    }
+}
+
+static void judge_members(const struct ctx *x)
+{
+    struct str_view list = js_get(x->body, "members"), item;
+    uint32_t seen = 0;
+    size_t at = 0;
+    while ((item = js_next(list, &at)).p != NULL) {
+        uint8_t u = oracle_user(&x->w->oracle, js_id(item));
+        if (u == plan_users_max || !was(x, u, true) || (seen >> u & 1) != 0)
+            untrue(x, "nothing_undurable_visible", "a member that never was");
+        seen |= 1u << u;
+    }
+    for (uint8_t u = 0; u < x->w->oracle.users_len; u++) {
+        if (!was(x, u, false) && (seen >> u & 1) == 0)
+            untrue(x, "history_complete", "a member is not listed");
+    }
+}
+
+static void judge_connect(const struct ctx *x)
+{
+    char url[256];
+    struct str_view u = js_string(js_get(x->body, "url"), url, sizeof url - 1);
+    const char *path = NULL;
+    if (u.p != NULL) {
+        url[u.len] = '\0';
+        path = strstr(url, "/rtm/");
+    }
+    if (path == NULL)
+        untrue(x, "answers_whole", "no URL of a socket");
+    socket_connect(x->cl, path, x->op->token);
+}
+
+static void judge_success(const struct ctx *x)
+{
+    switch (x->op->kind) {
+    case OP_POST:
+        judge_post(x);
+        break;
+    case OP_HISTORY:
+        judge_history(x);
+        break;
+    case OP_JOIN:
+        judge_member(x, x->cl->user, true);
+        break;
+    case OP_LEAVE:
+        judge_member(x, x->cl->user, false);
+        break;
+    case OP_INVITE:
+        judge_member(x, x->op->other, true);
+        break;
+    case OP_CREATE:
+        judge_create(x);
+        break;
+    case OP_LIST:
+        judge_list(x);
+        break;
+    case OP_MEMBERS:
+        judge_members(x);
+        break;
+    case OP_CONNECT:
+        judge_connect(x);
+        break;
+    case OP_KINDS:
+        break;
+    }
+}
+
+enum verdict answer_judge(struct client *cl, const struct op *op, int status, struct str_view body,
+                          uint64_t pos)
+{
+    char error[64];
+    struct ctx x = {.cl = cl, .w = cl->w, .op = op, .body = body, .pos = pos};
+    x.chan = op->cid == 0 ? NULL : oracle_chan(&cl->w->oracle, op->cid);
+    x.error = js_string(js_get(body, "error"), error, sizeof error);
+    trace_add(&cl->w->trace, (struct trace_entry){.at_us = cl->w->now_us,
+                                                  .what = x.error.p == NULL ? "ok" : "refused",
+                                                  .kind = TRACE_CLIENT,
+                                                  .a = cl->index,
+                                                  .n = op->number,
+                                                  .x = (uint64_t)status,
+                                                  .y = pos});
+    if (status == 200 && js_true(js_get(body, "ok"))) {
+        if (op->token_dead)
+            untrue(&x, "revoked_is_revoked", "served after the revocation was confirmed");
+        judge_success(&x);
+        return VERDICT_DONE;
+    }
+    if (x.error.p == NULL)
+        untrue(&x, "answers_whole", "neither ok nor an error");
+    if (token_refused(&x))
+        return VERDICT_RETRY;
+    if (answer_transient(cl->w, x.error)) {
+        if (status == 200)
+            untrue(&x, "retry_after_present", "an overload or fault that looks like a refusal");
+        return VERDICT_RETRY;
+    }
+    if (status != 200)
+        untrue(&x, "errors_have_causes", "a status that this call cannot have");
+    judge_refusal(&x);
+    return VERDICT_DONE;
+}

@@ -1,0 +1,331 @@
+#include "client.h"
+
+#include <stdlib.h>
+
+#include "world.h"
+
+enum {
+    backoff_max_us = 1500000,
+    request_timeout_us = 25000000, /* then the client goes elsewhere with the same key */
+    attempts_probe = 2,
+    made_names = 24,
+    made_max = 24
+};
+
+/* ---- life ---- */
+
+void clients_init(struct world *w)
+{
+    for (uint32_t i = 0; i < w->plan.clients; i++) {
+        struct client *cl = &w->clients[i];
+        cl->w = w;
+        cl->index = (uint16_t)i;
+        cl->user = (uint8_t)(i % w->plan.users);
+        cl->rng = rng_make(w->plan.seed, 100 + i);
+        cl->http.depth = (uint32_t)rng_range(&cl->rng, 1, client_pipe_max);
+        cl->extra.depth = 1;
+        cl->wake_us = w->now_us;
+        cl->probes = attempts_probe;
+    }
+}
+
+void clients_deinit(struct world *w)
+{
+    for (uint32_t i = 0; i < w->plan.clients; i++) {
+        free(w->clients[i].http.in.p);
+        free(w->clients[i].extra.in.p);
+        free(w->clients[i].ws.in.p);
+    }
+}
+
+void clients_on_crash(struct world *w)
+{
+    for (uint32_t i = 0; i < w->plan.clients; i++)
+        w->clients[i].woken = true;
+}
+
+/* A socket of a revoked token may end what it was sending and say goodbye, no more. */
+void clients_on_send(struct world *w, const struct sim_conn *c)
+{
+    const struct socket *s = &w->clients[c->client].ws;
+    if (s->conn != c || w->operator_.tokens[s->token].state != SIM_TOKEN_REVOKED)
+        return;
+    const uint8_t *p = c->iov[0].iov_base;
+    if (s->state >= SOCKET_OPEN && p[0] != 0x88)
+        violation(w, "revoked_is_revoked", "something is sent to a socket of a revoked token");
+    if (c->iov[0].iov_len >= 12 && memcmp(p, "HTTP/1.1 101", 12) == 0)
+        violation(w, "revoked_is_revoked", "a socket is opened for a revoked token");
+}
+
+void clients_check_revoked(struct world *w)
+{
+    for (uint32_t i = 0; i < w->plan.clients; i++) {
+        const struct socket *s = &w->clients[i].ws;
+        if (s->conn != NULL && s->state >= SOCKET_OPEN && s->conn->state == SIM_OPEN &&
+            w->operator_.tokens[s->token].state == SIM_TOKEN_REVOKED)
+            violation(w, "revoked_is_revoked", "a socket of a revoked token (client %u) stays", i);
+    }
+}
+
+uint32_t client_token(struct client *cl)
+{
+    struct operator* o = & cl->w->operator_;
+    uint32_t t = operator_token_of(o, cl->user);
+    if (t == operator_tokens_max && cl->w->up && cl->w->drain_stage < 0 &&
+        cl->w->now_us >= cl->issue_us) {
+        operator_issue(o, cl->user);
+        cl->issue_us = cl->w->now_us + backoff_max_us * 4;
+    }
+    return t;
+}
+
+void client_retry(struct client *cl, const struct op *op)
+{
+    struct world *w = cl->w;
+    if (op->kind == OP_CONNECT && cl->ws.state != SOCKET_ASKED)
+        return;
+    if (cl->retries_len == client_retries_max)
+        violation(w, "simulator", "too many retries of one client");
+    cl->retries[cl->retries_len++] = *op;
+    cl->retry_us = w->now_us + rng_skewed(&cl->rng, 0, backoff_max_us);
+}
+
+/* How many of these wait for an answer that must come. A socket may be refused for ever: there is
+ * room for so many. */
+static uint32_t must(const struct op *ops, uint32_t n)
+{
+    uint32_t waiting = 0;
+    for (uint32_t i = 0; i < n; i++)
+        waiting += ops[i].kind != OP_CONNECT;
+    return waiting;
+}
+
+bool client_idle(const struct client *cl)
+{
+    return must(cl->http.pipe, cl->http.pipe_len) == 0 && cl->extra.pipe_len == 0 &&
+           must(cl->retries, cl->retries_len) == 0 && cl->ws.rtm_len == 0 && cl->probes == 0;
+}
+
+void clients_hang_up(struct world *w)
+{
+    w->populated = false; /* they do not come again */
+    for (uint32_t i = 0; i < w->plan.clients; i++) {
+        struct client *cl = &w->clients[i];
+        http_drop(cl, &cl->http, false);
+        http_drop(cl, &cl->extra, false);
+        if (cl->ws.conn != NULL)
+            socket_drop(cl, false);
+    }
+}
+
+/* ---- what to do next ---- */
+
+static struct ochan *some_channel(struct client *cl)
+{
+    struct oracle *o = &cl->w->oracle;
+    if (o->chans_len == 0)
+        return NULL;
+    /* Mostly one where the user is a member, as people do. */
+    for (int i = 0; i < 4; i++) {
+        struct ochan *c = &o->chans[rng_below(&cl->rng, o->chans_len)];
+        if ((c->members >> cl->user & 1) != 0)
+            return c;
+    }
+    return &o->chans[rng_below(&cl->rng, o->chans_len)];
+}
+
+static bool choose_member_op(struct client *cl, struct op *op, struct ochan *c)
+{
+    uint64_t k = rng_below(&cl->rng, 8);
+    if (k == 0 && cl->w->oracle.chans_len < cl->w->plan.channels + made_max) {
+        *op = (struct op){.kind = OP_CREATE, .name = (uint32_t)rng_below(&cl->rng, made_names)};
+        return true;
+    }
+    if (k < 3)
+        *op = (struct op){.kind = OP_LEAVE, .cid = c->cid};
+    else if (k < 5)
+        *op = (struct op){.kind = OP_INVITE,
+                          .cid = c->cid,
+                          .other = (uint8_t)rng_below(&cl->rng, cl->w->plan.users)};
+    else
+        *op = (struct op){.kind = OP_JOIN, .cid = c->cid};
+    return true;
+}
+
+static void choose_history(struct client *cl, struct op *op, const struct ochan *c)
+{
+    *op = (struct op){
+        .kind = OP_HISTORY, .cid = c->cid, .limit = (uint32_t)rng_range(&cl->rng, 1, 30)};
+    if (c->len > 0 && rng_one_in(&cl->rng, 3))
+        op->oldest_us = cl->w->oracle.msgs[c->numbers[rng_below(&cl->rng, c->len)]].ts_us;
+}
+
+/* False: it went over RTM already, or there is nothing to do. */
+static bool choose(struct client *cl, struct op *op)
+{
+    const struct plan *p = &cl->w->plan;
+    struct ochan *c = some_channel(cl);
+    uint64_t k = rng_below(&cl->rng, 100);
+    if (c == NULL)
+        return false;
+    if (k < p->member_percent)
+        return choose_member_op(cl, op, c);
+    k = rng_below(&cl->rng, 100);
+    if (k < p->history_percent) {
+        choose_history(cl, op, c);
+        return true;
+    }
+    if (rng_one_in(&cl->rng, 40)) {
+        *op = (struct op){.kind = rng_one_in(&cl->rng, 2) ? OP_LIST : OP_MEMBERS};
+        op->cid = op->kind == OP_MEMBERS ? c->cid : 0;
+        op->limit = 200;
+        return true;
+    }
+    bool keyed = rng_below(&cl->rng, 100) >= p->unkeyed_percent;
+    uint32_t number = oracle_message(&cl->w->oracle, c->cid, cl->user, keyed);
+    if (cl->ws.state == SOCKET_LIVE && rng_below(&cl->rng, 100) < p->rtm_percent) {
+        if (rng_one_in(&cl->rng, 4))
+            socket_typing(cl, c->cid);
+        if (socket_post(cl, number))
+            return false;
+    }
+    *op = (struct op){.kind = OP_POST, .number = number, .cid = c->cid};
+    return true;
+}
+
+/* ---- connections ---- */
+
+static bool ready(struct client *cl, struct http_client *h)
+{
+    if (h->conn == NULL) {
+        uint32_t token = client_token(cl);
+        if (token == operator_tokens_max)
+            return false;
+        h->conn = sim_connect(&cl->w->net, cl->index);
+        h->token = token;
+        h->last = false;
+    }
+    if (h->conn != NULL && h->pipe_len == 0 &&
+        cl->w->operator_.tokens[h->token].state != SIM_TOKEN_VALID &&
+        !rng_one_in(&cl->rng, 4)) { /* now and then it goes on with the old one */
+        uint32_t token = client_token(cl);
+        if (token != operator_tokens_max)
+            h->token = token;
+    }
+    return h->conn != NULL && !h->last && h->pipe_len < h->depth;
+}
+
+static void give_up_slow(struct client *cl, struct http_client *h)
+{
+    if (h->pipe_len == 0 || cl->w->now_us < h->pipe[0].sent_us + request_timeout_us)
+        return;
+    trace_add(&cl->w->trace, (struct trace_entry){.at_us = cl->w->now_us,
+                                                  .what = "times out and goes elsewhere",
+                                                  .kind = TRACE_CLIENT,
+                                                  .a = cl->index,
+                                                  .n = h->pipe[0].number,
+                                                  .x = h->pipe[0].cid});
+    http_drop(cl, h, rng_one_in(&cl->rng, 2));
+}
+
+/* The same request at the same time on another connection: an impatient proxy, a double click. */
+static void duplicate(struct client *cl, const struct op *op)
+{
+    if (op->kind != OP_POST || !cl->w->oracle.msgs[op->number].keyed ||
+        rng_below(&cl->rng, 100) >= cl->w->plan.duplicate_percent || !ready(cl, &cl->extra))
+        return;
+    struct op copy = *op;
+    copy.quiet = true;
+    http_send(cl, &cl->extra, &copy);
+}
+
+static void issue(struct client *cl, const struct op *op)
+{
+    http_send(cl, &cl->http, op);
+    duplicate(cl, op);
+}
+
+/* ---- the calm phase: each client shows that it is served ---- */
+
+static bool choose_probe(struct client *cl, struct op *op)
+{
+    struct oracle *o = &cl->w->oracle;
+    if (cl->probes == 0)
+        return false;
+    cl->probes--;
+    for (uint32_t i = 0; i < o->chans_len; i++) {
+        struct ochan *c = &o->chans[(i + cl->index) % o->chans_len];
+        if ((c->members >> cl->user & 1) == 0)
+            continue;
+        if (cl->probes % 2 == 0)
+            *op = (struct op){.kind = OP_HISTORY, .cid = c->cid, .limit = 30};
+        else
+            *op = (struct op){.kind = OP_POST,
+                              .number = oracle_message(o, c->cid, cl->user, true),
+                              .cid = c->cid};
+        return true;
+    }
+    return false;
+}
+
+static void start_something(struct client *cl)
+{
+    struct world *w = cl->w;
+    struct op op;
+    if (cl->retries_len > 0 && w->now_us >= cl->retry_us && ready(cl, &cl->http)) {
+        op = cl->retries[0];
+        cl->retries_len--;
+        memmove(cl->retries, cl->retries + 1, cl->retries_len * sizeof *cl->retries);
+        cl->retry_us = w->now_us + rng_skewed(&cl->rng, 0, 20000);
+        issue(cl, &op);
+        return;
+    }
+    bool calm = !w->faults_on;
+    if (w->now_us < cl->next_op_us || (calm && cl->probes == 0) ||
+        (!calm && w->ops_issued >= w->plan.ops) ||
+        cl->retries_len + client_pipe_max + client_rtm_max + 2 > client_retries_max ||
+        !ready(cl, &cl->http))
+        return;
+    bool http = calm ? choose_probe(cl, &op) : choose(cl, &op);
+    if (!calm)
+        w->ops_issued++;
+    cl->next_op_us = w->now_us + rng_below(&cl->rng, w->plan.think_us * 2 + 1);
+    if (http)
+        issue(cl, &op);
+}
+
+static uint64_t next_wake(const struct client *cl)
+{
+    uint64_t now = cl->w->now_us, next = now + request_timeout_us;
+    if (cl->retries_len > 0)
+        next = MIN(next, MAX(cl->retry_us, now + 1000));
+    if (cl->http.pipe_len < cl->http.depth && (cl->w->faults_on || cl->probes > 0))
+        next = MIN(next, MAX(cl->next_op_us, now + (cl->http.conn == NULL ? 20000 : 10)));
+    if (cl->ws.state == SOCKET_NONE)
+        next = MIN(next, MAX(cl->ws.retry_us, now + 1000));
+    if (cl->deaf_until_us > now)
+        next = MIN(next, cl->deaf_until_us);
+    return next;
+}
+
+void client_run(struct client *cl)
+{
+    struct world *w = cl->w;
+    cl->woken = false;
+    http_read(cl, &cl->http);
+    http_read(cl, &cl->extra);
+    socket_read(cl);
+    give_up_slow(cl, &cl->http);
+    give_up_slow(cl, &cl->extra);
+    if (w->up && cl->ws.state == SOCKET_NONE && w->now_us >= cl->ws.retry_us &&
+        cl->retries_len < client_retries_max / 2)
+        socket_want(cl);
+    start_something(cl);
+    /* Others want a connection too, and servers have few. */
+    bool done = !w->faults_on && cl->probes == 0 && cl->retries_len == 0;
+    if (cl->http.conn != NULL && cl->http.pipe_len == 0 && (done || rng_one_in(&cl->rng, 60)))
+        http_drop(cl, &cl->http, false);
+    if (cl->extra.conn != NULL && cl->extra.pipe_len == 0 && (done || rng_one_in(&cl->rng, 10)))
+        http_drop(cl, &cl->extra, false);
+    cl->wake_us = next_wake(cl);
+}

@@ -1,0 +1,138 @@
+/* sim/client.h - simulated users: HTTP requests with keys and retries on other connections, and one
+ * WebSocket each. Their codecs are their own (http_client.c, socket.c); what they are told is held
+ * against the oracle (answer.c, socket.c). */
+#ifndef PARLEY_SIM_CLIENT_H
+#define PARLEY_SIM_CLIENT_H
+
+#include "net.h"
+#include "oracle.h"
+#include "plan.h"
+
+struct world;
+
+enum {
+    client_pipe_max = 6,
+    client_retries_max = 48,
+    client_rtm_max = 8,
+    client_extra_max = 2,
+    client_body_max = 1 << 20
+};
+
+enum op_kind {
+    OP_POST,
+    OP_HISTORY,
+    OP_JOIN,
+    OP_LEAVE,
+    OP_INVITE,
+    OP_CREATE,
+    OP_LIST,
+    OP_MEMBERS,
+    OP_CONNECT,
+    OP_KINDS
+};
+
+struct op {
+    enum op_kind kind;
+    uint32_t number; /* of the message */
+    uint64_t cid;
+    uint8_t other;        /* user to invite */
+    uint32_t limit, name; /* name: of the channel to create */
+    uint64_t oldest_us;
+    uint64_t sent_pos, sent_us; /* when the request was written */
+    uint32_t token;
+    bool token_dead; /* it had been revoked before the request was written */
+    bool quiet;      /* a second copy of a request that is under way elsewhere: not retried */
+    uint16_t attempts;
+};
+
+struct http_client { /* one connection */
+    struct sim_conn *conn;
+    struct bytes in;
+    uint32_t token;
+    bool last; /* the server said Connection: close */
+    struct op pipe[client_pipe_max];
+    uint32_t pipe_len, depth;
+};
+
+/* What a socket knows of a channel. */
+struct sub {
+    uint64_t covered_pos; /* up to here it knows the channel by hello, join or refetch */
+    uint32_t next;        /* ordinal of the first message not yet received or covered */
+    uint64_t last_ts_us;
+};
+
+enum socket_state { SOCKET_NONE, SOCKET_ASKED, SOCKET_UPGRADING, SOCKET_OPEN, SOCKET_LIVE };
+
+struct socket {
+    enum socket_state state; /* OPEN: 101 has come; LIVE: hello has come */
+    struct sim_conn *conn;
+    struct bytes in;
+    char ticket[64];
+    uint32_t token;
+    bool partial; /* hello said that channels were left out */
+    uint64_t opened_us, retry_us;
+    struct sub subs[oracle_channels_max];
+    struct {
+        uint32_t number, id;
+        uint64_t sent_pos;
+    } rtm[client_rtm_max];
+    uint32_t rtm_len, next_id, sockets; /* sockets: how many there have been */
+    uint64_t events, hints;
+};
+
+struct client {
+    struct world *w;
+    uint16_t index;
+    uint8_t user;
+    struct rng rng;
+    struct http_client http;
+    struct http_client extra; /* for duplicates: the same request at the same time */
+    struct op retries[client_retries_max];
+    uint32_t retries_len;
+    struct socket ws;
+    uint64_t wake_us, next_op_us, retry_us, deaf_until_us, issue_us;
+    uint32_t probes; /* of the calm phase, still to be done */
+    bool woken;
+};
+
+void clients_init(struct world *w);
+void clients_deinit(struct world *w);
+void clients_on_crash(struct world *w);
+/* No socket of a revoked token is left. */
+void clients_check_revoked(struct world *w);
+/* The server gave bytes to the network. */
+void clients_on_send(struct world *w, const struct sim_conn *c);
+void client_run(struct client *cl);
+/* Nothing under way any more. */
+bool client_idle(const struct client *cl);
+void clients_hang_up(struct world *w);
+
+/* http_client.c */
+void http_send(struct client *cl, struct http_client *h, const struct op *op);
+/* Reads what has come; answers go to answer_judge. */
+void http_read(struct client *cl, struct http_client *h);
+void put_json_string(struct bytes *b, struct str_view s);
+void http_drop(struct client *cl, struct http_client *h, bool reset);
+
+/* answer.c */
+enum verdict { VERDICT_DONE, VERDICT_RETRY };
+enum verdict answer_judge(struct client *cl, const struct op *op, int status, struct str_view body,
+                          uint64_t pos);
+/* Whether an error says "try again"; a violation when nothing can have caused it. */
+bool answer_transient(struct world *w, struct str_view error);
+
+/* socket.c */
+void socket_want(struct client *cl);
+void socket_connect(struct client *cl, const char *ticket, uint32_t token);
+void socket_read(struct client *cl);
+void socket_drop(struct client *cl, bool reset);
+/* A message over RTM; false: no room now. */
+bool socket_post(struct client *cl, uint32_t number);
+void socket_typing(struct client *cl, uint64_t cid);
+/* All that it should have seen it has seen, or was told to fetch. */
+void socket_check_converged(struct client *cl);
+
+void client_retry(struct client *cl, const struct op *op);
+uint32_t client_token(struct client *cl); /* operator_tokens_max: none yet */
+
+#endif

@@ -1,0 +1,334 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "text.h"
+#include "world.h"
+
+/* ---- requests ---- */
+
+struct arg {
+    const char *name;
+    struct str_view value;
+};
+
+enum { args_max = 8 };
+
+static void put_text(struct bytes *b, const char *s)
+{
+    bytes_put(b, s, strlen(s));
+}
+
+static void put_percent(struct bytes *b, struct str_view s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        char hex[4];
+        bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                     strchr("-._~", c) != NULL;
+        if (plain && c != 0) {
+            bytes_put(b, &c, 1);
+        } else {
+            snprintf(hex, sizeof hex, "%%%02X", c);
+            put_text(b, hex);
+        }
+    }
+}
+
+static void put_form(struct bytes *b, const struct arg *args, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (i > 0)
+            put_text(b, "&");
+        put_text(b, args[i].name);
+        put_text(b, "=");
+        put_percent(b, args[i].value);
+    }
+}
+
+void put_json_string(struct bytes *b, struct str_view s)
+{
+    put_text(b, "\"");
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.p[i], esc[8];
+        if (c == '"' || c == '\\')
+            snprintf(esc, sizeof esc, "\\%c", c);
+        else if ((unsigned char)c < 0x20)
+            snprintf(esc, sizeof esc, "\\u%04x", c);
+        else
+            snprintf(esc, sizeof esc, "%c", c);
+        put_text(b, esc);
+    }
+    put_text(b, "\"");
+}
+
+static void put_json(struct bytes *b, const struct arg *args, uint32_t n)
+{
+    put_text(b, "{");
+    for (uint32_t i = 0; i < n; i++) {
+        put_json_string(b, sv_from(args[i].name));
+        put_text(b, ":");
+        put_json_string(b, args[i].value);
+        put_text(b, i + 1 < n ? ", " : "");
+    }
+    put_text(b, "}");
+}
+
+static const char *const methods[OP_KINDS] = {
+    [OP_POST] = "chat.postMessage",       [OP_HISTORY] = "conversations.history",
+    [OP_JOIN] = "conversations.join",     [OP_LEAVE] = "conversations.leave",
+    [OP_INVITE] = "conversations.invite", [OP_CREATE] = "conversations.create",
+    [OP_LIST] = "conversations.list",     [OP_MEMBERS] = "conversations.members",
+    [OP_CONNECT] = "rtm.connect"};
+
+static void format_id(char *out, char letter, uint64_t id)
+{
+    static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    char reversed[16];
+    int n = 0;
+    for (; id != 0; id >>= 5)
+        reversed[n++] = digits[id & 31];
+    *out++ = letter;
+    while (n > 0)
+        *out++ = reversed[--n];
+    *out = '\0';
+}
+
+struct words { /* storage behind the arguments */
+    char cid[16], other[16], text[oracle_text_max], key[256], limit[16], oldest[24], name[32];
+};
+
+static uint32_t make_args(const struct client *cl, const struct op *op, struct words *s,
+                          struct arg *args)
+{
+    const struct oracle *o = &cl->w->oracle;
+    uint32_t n = 0;
+    if (op->cid != 0) {
+        format_id(s->cid, 'C', op->cid);
+        args[n++] = (struct arg){"channel", sv_from(s->cid)};
+    }
+    if (op->kind == OP_POST) {
+        args[n++] = (struct arg){"text", oracle_text(op->number, s->text)};
+        if (o->msgs[op->number].keyed)
+            args[n++] = (struct arg){"client_msg_id", oracle_key(op->number, s->key)};
+    }
+    if (op->kind == OP_INVITE) {
+        format_id(s->other, 'U', o->users[op->other].uid);
+        args[n++] = (struct arg){"users", sv_from(s->other)};
+    }
+    if (op->kind == OP_CREATE) {
+        snprintf(s->name, sizeof s->name, "made-%u", op->name);
+        args[n++] = (struct arg){"name", sv_from(s->name)};
+        args[n++] = (struct arg){"is_private", op->name % 3 == 0 ? SV("true") : SV("false")};
+    }
+    if (op->limit > 0) {
+        snprintf(s->limit, sizeof s->limit, "%u", op->limit);
+        args[n++] = (struct arg){"limit", sv_from(s->limit)};
+    }
+    if (op->oldest_us > 0) {
+        snprintf(s->oldest, sizeof s->oldest, "%010llu.%06llu",
+                 (unsigned long long)(op->oldest_us / 1000000),
+                 (unsigned long long)(op->oldest_us % 1000000));
+        args[n++] = (struct arg){"oldest", sv_from(s->oldest)};
+    }
+    if (op->kind == OP_LIST)
+        args[n++] = (struct arg){"types", SV("public_channel,private_channel")};
+    return n;
+}
+
+static void put_body(struct bytes *out, struct bytes *body, bool chunked, struct rng *r)
+{
+    char line[64];
+    if (!chunked) {
+        snprintf(line, sizeof line, "Content-Length: %zu\r\n\r\n", bytes_left(body));
+        put_text(out, line);
+        bytes_put(out, body->p, body->len);
+        return;
+    }
+    put_text(out, "Transfer-Encoding: chunked\r\n\r\n");
+    while (bytes_left(body) > 0) {
+        size_t n = (size_t)rng_range(r, 1, bytes_left(body));
+        snprintf(line, sizeof line, "%zx\r\n", n);
+        put_text(out, line);
+        bytes_put(out, body->p + body->at, n);
+        put_text(out, "\r\n");
+        body->at += n;
+    }
+    put_text(out, "0\r\n\r\n");
+}
+
+/* Every form in which Slack's clients send arguments, chosen at random. */
+static void encode(struct client *cl, const struct op *op, struct bytes *out)
+{
+    struct words words;
+    struct arg args[args_max];
+    uint32_t n = make_args(cl, op, &words, args);
+    struct str_view token = sv_from(cl->w->operator_.tokens[op->token].text);
+    uint64_t form = rng_below(&cl->rng, 5);
+    struct bytes body = {0};
+    bool get = form == 0, as_arg = form == 1;
+    if (as_arg)
+        args[n++] = (struct arg){"token", token};
+    put_text(out, get ? "GET /api/" : "POST /api/");
+    put_text(out, methods[op->kind]);
+    if (get && n > 0) {
+        put_text(out, "?");
+        put_form(out, args, n);
+    }
+    put_text(out, " HTTP/1.1\r\nHost: sim.example\r\n");
+    if (!as_arg) {
+        put_text(out, "Authorization: Bearer ");
+        bytes_put(out, token.p, token.len);
+        put_text(out, "\r\n");
+    }
+    if (get) {
+        put_text(out, "\r\n");
+        return;
+    }
+    if (form >= 3) {
+        put_text(out, "Content-Type: application/json; charset=utf-8\r\n");
+        put_json(&body, args, n);
+    } else {
+        put_text(out, "Content-Type: application/x-www-form-urlencoded\r\n");
+        put_form(&body, args, n);
+    }
+    put_body(out, &body, form == 4, &cl->rng);
+    free(body.p);
+}
+
+void http_send(struct client *cl, struct http_client *h, const struct op *op)
+{
+    struct world *w = cl->w;
+    struct bytes out = {0};
+    ASSERT(h->pipe_len < client_pipe_max && h->conn != NULL);
+    struct op *o = &h->pipe[h->pipe_len++];
+    *o = *op;
+    o->token = h->token;
+    o->token_dead = w->operator_.tokens[h->token].state == SIM_TOKEN_REVOKED;
+    o->sent_pos = w->oracle.pos;
+    o->sent_us = w->now_us;
+    o->attempts++;
+    if (o->kind == OP_POST)
+        w->oracle.msgs[o->number].sent = true;
+    trace_add(&w->trace, (struct trace_entry){.at_us = w->now_us,
+                                              .what = methods[o->kind],
+                                              .kind = TRACE_CLIENT,
+                                              .a = cl->index,
+                                              .n = o->number,
+                                              .x = o->cid,
+                                              .y = h->conn->slot});
+    encode(cl, o, &out);
+    sim_write(&w->net, h->conn, out.p, out.len);
+    free(out.p);
+}
+
+/* ---- answers ---- */
+
+static const char *find_text(const char *p, size_t len, const char *what)
+{
+    return memmem(p, len, what, strlen(what));
+}
+
+static struct str_view header(struct str_view head, const char *name)
+{
+    size_t n = strlen(name);
+    const char *end = head.p + head.len;
+    for (const char *line = head.p; line != NULL && line < end;) {
+        const char *next = find_text(line, (size_t)(end - line), "\r\n");
+        const char *stop = next == NULL ? end : next;
+        if ((size_t)(stop - line) > n + 1 && strncasecmp(line, name, n) == 0 && line[n] == ':')
+            return sv_trim((struct str_view){line + n + 1, (size_t)(stop - line) - n - 1});
+        line = next == NULL ? NULL : next + 2;
+    }
+    return SV_NONE;
+}
+
+static bool is_integer(struct str_view s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.p[i] < '0' || s.p[i] > '9')
+            return false;
+    }
+    return s.len > 0;
+}
+
+/* One whole answer at the front of `in`; false: more must come. */
+static bool one_answer(struct client *cl, struct http_client *h)
+{
+    struct world *w = cl->w;
+    const char *p = (const char *)h->in.p + h->in.at;
+    size_t len = bytes_left(&h->in);
+    const char *end = len == 0 ? NULL : find_text(p, len, "\r\n\r\n");
+    if (end == NULL)
+        return false;
+    struct str_view head = {p, (size_t)(end - p)};
+    struct str_view length = header(head, "content-length");
+    if (head.len < 15 || memcmp(p, "HTTP/1.1 ", 9) != 0 || !is_integer(length))
+        violation(w, "answers_whole", "client %u got no HTTP answer: %.*s", (unsigned)cl->index,
+                  (int)MIN(head.len, 200u), p);
+    int status = (int)js_u64((struct str_view){p + 9, 3});
+    size_t body_len = (size_t)js_u64(length);
+    if (len < head.len + 4 + body_len)
+        return false;
+    struct str_view body = {end + 4, body_len};
+    h->in.at += head.len + 4 + body_len;
+    uint64_t pos = sim_stamp(h->conn, h->conn->read_ever - bytes_left(&h->in));
+    if (sv_eq_nocase(header(head, "connection"), SV("close")))
+        h->last = true;
+    if (h->pipe_len == 0)
+        violation(w, "one_answer_per_request", "client %u got an answer to nothing: %.*s",
+                  (unsigned)cl->index, SV_ARG(body));
+    if ((status == 503 || status == 429) && !is_integer(header(head, "retry-after")))
+        violation(w, "retry_after_present", "a %d without Retry-After", status);
+    if (!js_whole(body))
+        violation(w, "answers_whole", "client %u got an answer that is not JSON: %.*s",
+                  (unsigned)cl->index, SV_ARG(body));
+    struct op op = h->pipe[0];
+    h->pipe_len--;
+    memmove(h->pipe, h->pipe + 1, h->pipe_len * sizeof *h->pipe);
+    if (answer_judge(cl, &op, status, body, pos) == VERDICT_DONE) {
+        if (!op.quiet)
+            w->ops_done++;
+    } else if (!op.quiet) {
+        client_retry(cl, &op);
+    }
+    return true;
+}
+
+void http_drop(struct client *cl, struct http_client *h, bool reset)
+{
+    if (h->conn != NULL)
+        sim_hang_up(&cl->w->net, h->conn, reset);
+    h->conn = NULL;
+    h->last = false;
+    h->in.at = h->in.len = 0;
+    uint32_t n = h->pipe_len;
+    h->pipe_len = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        struct op op = h->pipe[i];
+        /* Without a key nobody can know whether it is stored: not sent again. */
+        bool again = op.kind != OP_POST || cl->w->oracle.msgs[op.number].keyed;
+        if (again && !op.quiet)
+            client_retry(cl, &op);
+    }
+}
+
+void http_read(struct client *cl, struct http_client *h)
+{
+    struct world *w = cl->w;
+    if (h->conn == NULL)
+        return;
+    if (w->now_us >= cl->deaf_until_us) {
+        size_t max = rng_one_in(&cl->rng, 4) ? (size_t)rng_range(&cl->rng, 1, 600) : 65536;
+        struct str_view v = sim_read(&w->net, h->conn, max);
+        bytes_put(&h->in, v.p, v.len);
+        while (h->conn != NULL && one_answer(cl, h)) {
+        }
+    }
+    if (h->conn == NULL)
+        return;
+    if (sim_ended(h->conn))
+        http_drop(cl, h, false);
+    else if (sim_readable(h->conn) && w->now_us >= cl->deaf_until_us)
+        cl->woken = true;
+}

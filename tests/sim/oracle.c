@@ -1,0 +1,376 @@
+#include "oracle.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "text.h"
+#include "world.h"
+
+/* ---- texts and keys ---- */
+
+uint32_t oracle_message(struct oracle *o, uint64_t cid, uint8_t user, bool keyed)
+{
+    if (o->msgs_len + 1 >= o->msgs_cap) {
+        o->msgs_cap = o->msgs_cap * 2 + 1024;
+        o->msgs = realloc(o->msgs, o->msgs_cap * sizeof *o->msgs);
+        ASSERT(o->msgs != NULL);
+    }
+    uint32_t number = ++o->msgs_len;
+    o->msgs[number] = (struct omsg){.cid = cid, .user = user, .keyed = keyed};
+    return number;
+}
+
+/* Escapes, several planes, and Slack's own brackets and entities: all of it must come back as it
+ * was. */
+struct str_view oracle_text(uint32_t number, char out[oracle_text_max])
+{
+    static const char *const pieces[] = {" ",
+                                         "word",
+                                         "\"quoted\"",
+                                         "back\\slash",
+                                         "tab\there",
+                                         "line\nbreak",
+                                         "&amp;",
+                                         "<@U123>",
+                                         "\xc3\xa9",
+                                         "\xe2\x82\xac",
+                                         "\xf0\x9f\x98\x80",
+                                         "&lt;b&gt;",
+                                         "100%",
+                                         "a+b=c&amp;d",
+                                         "<https://x.example/?q=1|label>",
+                                         "{\"json\":[1,2]}"};
+    int n = snprintf(out, oracle_text_max, "m%u.", number);
+    uint64_t h = mix64(number * 7919ull + 13);
+    uint32_t count = (h & 63) == 0 ? 60 : (uint32_t)(h & 7);
+    for (uint32_t i = 0; i < count; i++) {
+        h = mix64(h + i + 1);
+        n += snprintf(out + n, oracle_text_max - (size_t)n, "%s", pieces[h % ARRAY_LEN(pieces)]);
+    }
+    return (struct str_view){out, (size_t)n};
+}
+
+struct str_view oracle_key(uint32_t number, char out[256])
+{
+    uint64_t a = mix64(number * 31ull + 5), b = mix64(a + 9);
+    int n;
+    if (number % 3 != 0) {
+        n = snprintf(out, 256, "%08x-%04x-%04x-%04x-%012llx", (uint32_t)a,
+                     (uint32_t)(a >> 32) & 0xffff, (uint32_t)(a >> 48), (uint32_t)b & 0xffff,
+                     (unsigned long long)(b >> 16));
+    } else {
+        n = snprintf(out, 256, "key/%u \xc3\xbc", number);
+        for (; number % 21 == 0 && n < 250; n++)
+            out[n] = (char)('a' + n % 26);
+        out[n] = '\0';
+    }
+    return (struct str_view){out, (size_t)n};
+}
+
+uint32_t oracle_number(struct str_view text)
+{
+    uint32_t v = 0;
+    size_t i = 1;
+    if (text.len < 3 || text.p[0] != 'm')
+        return 0;
+    for (; i < text.len && text.p[i] >= '0' && text.p[i] <= '9'; i++)
+        v = v * 10 + (uint32_t)(text.p[i] - '0');
+    return i < text.len && text.p[i] == '.' ? v : 0;
+}
+
+/* ---- look-ups ---- */
+
+struct ochan *oracle_chan(struct oracle *o, uint64_t cid)
+{
+    for (uint32_t i = 0; i < o->chans_len; i++) {
+        if (o->chans[i].cid == cid)
+            return &o->chans[i];
+    }
+    return NULL;
+}
+
+uint8_t oracle_user(const struct oracle *o, uint64_t uid)
+{
+    for (uint8_t i = 0; i < o->users_len; i++) {
+        if (o->users[i].uid == uid)
+            return i;
+    }
+    return plan_users_max;
+}
+
+bool oracle_member_at(const struct ochan *c, uint8_t user, uint64_t pos)
+{
+    bool member = false;
+    for (uint32_t i = 0; i < c->toggles_len[user] && c->toggles[user][i].pos <= pos; i++)
+        member = c->toggles[user][i].member;
+    return member;
+}
+
+bool oracle_was(const struct ochan *c, uint8_t user, bool member, uint64_t from, uint64_t to)
+{
+    if (oracle_member_at(c, user, from) == member)
+        return true;
+    for (uint32_t i = 0; i < c->toggles_len[user]; i++) {
+        const struct toggle *t = &c->toggles[user][i];
+        if (t->pos > from && t->pos <= to && t->member == member)
+            return true;
+    }
+    return false;
+}
+
+/* ---- rows ---- */
+
+static uint64_t be64(struct str_view key, size_t at)
+{
+    uint64_t v = 0;
+    for (size_t i = 0; i < 8; i++)
+        v = v << 8 | (uint8_t)key.p[at + i];
+    return v;
+}
+
+static void add_ts(struct world *w, uint64_t ts_us)
+{
+    struct oracle *o = &w->oracle;
+    if ((o->ts_len + 1) * 2 > o->ts_cap) {
+        uint32_t cap = o->ts_cap == 0 ? 1024 : o->ts_cap * 2;
+        uint64_t *set = calloc(cap, sizeof *set);
+        ASSERT(set != NULL);
+        for (uint32_t i = 0; i < o->ts_cap; i++) {
+            if (o->ts_set[i] == 0)
+                continue;
+            uint32_t at = (uint32_t)mix64(o->ts_set[i]) & (cap - 1);
+            while (set[at] != 0)
+                at = (at + 1) & (cap - 1);
+            set[at] = o->ts_set[i];
+        }
+        free(o->ts_set);
+        o->ts_set = set;
+        o->ts_cap = cap;
+    }
+    uint32_t at = (uint32_t)mix64(ts_us) & (o->ts_cap - 1);
+    for (; o->ts_set[at] != 0; at = (at + 1) & (o->ts_cap - 1)) {
+        if (o->ts_set[at] == ts_us)
+            violation(w, "ts_unique", "ts %llu was given twice", (unsigned long long)ts_us);
+    }
+    o->ts_set[at] = ts_us;
+    o->ts_len++;
+}
+
+static struct ochan *chan_of_row(struct world *w, uint64_t cid)
+{
+    struct oracle *o = &w->oracle;
+    struct ochan *c = oracle_chan(o, cid);
+    if (c == NULL) {
+        if (o->chans_len == oracle_channels_max)
+            violation(w, "simulator", "too many channels");
+        c = &o->chans[o->chans_len++];
+        memset(c, 0, sizeof *c);
+        c->cid = cid;
+        c->pos = o->pos;
+    }
+    c->touched = true;
+    return c;
+}
+
+static void on_message(struct world *w, const struct row *r)
+{
+    struct oracle *o = &w->oracle;
+    struct ochan *c = chan_of_row(w, be64(r->key, 2));
+    struct row_message row;
+    char text[oracle_text_max], expected[oracle_text_max], key[256], body[8192];
+    if (r->op != ROW_PUT || row_message_decode(&row, r->key, r->value) != ERR_OK)
+        violation(w, "rows_whole", "a message row that cannot be read was written");
+    size_t len = MIN(row.body.len, sizeof body - 1);
+    memcpy(body, row.body.p, len);
+    body[len] = '}';
+    struct str_view got =
+        js_string(js_get((struct str_view){body, len + 1}, "text"), text, sizeof text);
+    uint32_t n = got.p == NULL ? 0 : oracle_number(got);
+    if (n == 0 || n > o->msgs_len || !sv_eq(got, oracle_text(n, expected)))
+        violation(w, "rows_whole", "a row holds text that nobody sent: %.*s", SV_ARG(row.body));
+    struct omsg *m = &o->msgs[n];
+    if (m->cid != c->cid || o->users[m->user].uid != row.uid)
+        violation(w, "rows_whole", "message #%u is stored for the wrong channel or sender", n);
+    if (m->ts_us != 0)
+        violation(w, "one_row_per_key", "message #%u has two rows: ts %llu and %llu", n,
+                  (unsigned long long)m->ts_us, (unsigned long long)row.ts_us);
+    if (!sv_eq(row.client_msg_id, m->keyed ? oracle_key(n, key) : SV("")))
+        violation(w, "rows_whole", "message #%u is stored with another key", n);
+    if (row.ts_us <= c->last_ts_us || row.ts_us != key_msg_ts(r->key))
+        violation(w, "ts_rises", "message #%u: ts %llu after %llu", n,
+                  (unsigned long long)row.ts_us, (unsigned long long)c->last_ts_us);
+    if (row.seq != c->len + 1ull)
+        violation(w, "seq_counts", "message #%u: seq %llu after %u messages", n,
+                  (unsigned long long)row.seq, c->len);
+    add_ts(w, row.ts_us);
+    m->ts_us = c->last_ts_us = row.ts_us;
+    m->pos = o->pos;
+    m->ordinal = c->len;
+    if (c->len == c->cap) {
+        c->cap = c->cap * 2 + 64;
+        c->numbers = realloc(c->numbers, c->cap * sizeof *c->numbers);
+        ASSERT(c->numbers != NULL);
+    }
+    c->numbers[c->len++] = n;
+    if (!oracle_member_at(c, m->user, o->pos))
+        violation(w, "members_only", "message #%u was stored for a user who is no member", n);
+}
+
+static void on_member(struct world *w, struct ochan *c, const struct row *r)
+{
+    uint8_t u = oracle_user(&w->oracle, be64(r->key, 11));
+    bool member = r->op == ROW_PUT;
+    if (u == plan_users_max)
+        violation(w, "rows_whole", "a member that is no user");
+    struct ouser *user = &w->oracle.users[u];
+    if (member != ((c->members >> u & 1) != 0))
+        user->channels += member ? 1 : UINT32_MAX;
+    user->channels_peak = MAX(user->channels_peak, user->channels);
+    c->members = member ? c->members | 1u << u : c->members & ~(1u << u);
+    if (c->toggles_len[u] == c->toggles_cap[u]) {
+        c->toggles_cap[u] = c->toggles_cap[u] * 2 + 8;
+        c->toggles[u] = realloc(c->toggles[u], c->toggles_cap[u] * sizeof *c->toggles[u]);
+        ASSERT(c->toggles[u] != NULL);
+    }
+    c->toggles[u][c->toggles_len[u]++] = (struct toggle){w->oracle.pos, member};
+}
+
+static void on_chan_row(struct world *w, const struct row *r)
+{
+    struct ochan *c = chan_of_row(w, be64(r->key, 2));
+    struct row_chan_head head;
+    struct row_chan_info info;
+    switch (r->key.p[10]) {
+    case 'm':
+        on_member(w, c, r);
+        break;
+    case 'h':
+        if (row_chan_head_decode(&head, r->key, r->value) != ERR_OK)
+            violation(w, "rows_whole", "a head that cannot be read was written");
+        c->head_seq = head.seq;
+        c->head_ts_us = head.last_ts_us;
+        c->head_members = head.members_len;
+        break;
+    case 'i':
+        if (row_chan_info_decode(&info, r->key, r->value) != ERR_OK || info.cid != c->cid)
+            violation(w, "rows_whole", "an info that cannot be read was written");
+        c->team = info.team;
+        c->creator = info.creator;
+        c->kind = info.kind;
+        c->general = info.general;
+        snprintf(c->name, sizeof c->name, "%.*s", SV_ARG(info.name));
+        for (uint32_t i = 0; i < w->oracle.chans_len; i++) {
+            struct ochan *d = &w->oracle.chans[i];
+            if (d != c && d->team == c->team && strcmp(d->name, c->name) == 0)
+                violation(w, "one_name_one_channel", "two channels are called %s", c->name);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+static void on_user_row(struct world *w, const struct row *r)
+{
+    struct oracle *o = &w->oracle;
+    uint64_t uid = be64(r->key, 2);
+    if (r->key.p[10] == 'M') {
+        struct ochan *c = chan_of_row(w, be64(r->key, 11));
+        uint8_t u = oracle_user(o, uid);
+        if (u == plan_users_max)
+            violation(w, "rows_whole", "a membership of no user");
+        c->memberships = r->op == ROW_PUT ? c->memberships | 1u << u : c->memberships & ~(1u << u);
+    } else if (r->key.p[10] == 'p' && oracle_user(o, uid) == plan_users_max) {
+        struct row_user row;
+        if (row_user_decode(&row, r->key, r->value) != ERR_OK || o->users_len == plan_users_max)
+            violation(w, "rows_whole", "a user that cannot be read was written");
+        o->users[o->users_len++] = (struct ouser){.uid = uid, .team = row.team};
+    }
+}
+
+/* What must hold between the rows of a channel after each whole batch. */
+static void check_channel(struct world *w, const struct ochan *c)
+{
+    if (c->members != c->memberships)
+        violation(w, "both_sides_of_membership", "channel %s: members %x, but its users believe %x",
+                  c->name, c->members, c->memberships);
+    if (c->head_seq != c->len || c->head_ts_us != (c->len == 0 ? 0 : c->last_ts_us) ||
+        c->head_members != (uint64_t)__builtin_popcount(c->members))
+        violation(w, "head_matches_rows",
+                  "channel %s: head says %llu messages, %llu members; there are %u and %d", c->name,
+                  (unsigned long long)c->head_seq, (unsigned long long)c->head_members, c->len,
+                  __builtin_popcount(c->members));
+}
+
+void oracle_on_batch(struct world *w, const struct batch *b)
+{
+    struct oracle *o = &w->oracle;
+    for (const struct row *r = b->first; r != NULL; r = r->next) {
+        o->pos++;
+        if (r->cf == CF_MSG)
+            on_message(w, r);
+        else if (r->cf == CF_CHAN)
+            on_chan_row(w, r);
+        else if (r->cf == CF_USER)
+            on_user_row(w, r);
+    }
+    for (uint32_t i = 0; i < o->chans_len; i++) {
+        if (!o->chans[i].touched)
+            continue;
+        o->chans[i].touched = false;
+        check_channel(w, &o->chans[i]);
+    }
+}
+
+/* ---- answers and what is shown ---- */
+
+void oracle_check_ok(struct world *w, uint32_t number, uint64_t ts_us, uint64_t pos)
+{
+    struct oracle *o = &w->oracle;
+    struct omsg *m = &o->msgs[number];
+    if (m->ts_us == 0 || m->pos > pos)
+        violation(w, "ok_is_durable",
+                  "message #%u was answered ok (ts %llu) at position %llu; its row: %llu", number,
+                  (unsigned long long)ts_us, (unsigned long long)pos, (unsigned long long)m->pos);
+    if (m->ts_us != ts_us)
+        violation(w, "one_ts_per_key", "message #%u is stored as ts %llu but answered as %llu",
+                  number, (unsigned long long)m->ts_us, (unsigned long long)ts_us);
+    m->acked = true;
+    struct ochan *c = oracle_chan(o, m->cid);
+    c->acked_len = MAX(c->acked_len, m->ordinal + 1);
+}
+
+uint32_t oracle_check_shown(struct world *w, uint64_t cid, struct str_view text, uint64_t ts_us,
+                            uint64_t uid, uint64_t pos, const char *where)
+{
+    struct oracle *o = &w->oracle;
+    char expected[oracle_text_max];
+    uint32_t n = oracle_number(text);
+    if (n == 0 || n > o->msgs_len || !sv_eq(text, oracle_text(n, expected)))
+        violation(w, "text_unchanged", "%s shows text that nobody sent: %.*s", where, SV_ARG(text));
+    const struct omsg *m = &o->msgs[n];
+    if (m->ts_us == 0 || m->pos > pos)
+        violation(w, "nothing_undurable_visible",
+                  "%s shows message #%u at position %llu; its row: %llu", where, n,
+                  (unsigned long long)pos, (unsigned long long)m->pos);
+    if (m->ts_us != ts_us || m->cid != cid || o->users[m->user].uid != uid)
+        violation(w, "text_unchanged", "%s shows message #%u with a wrong ts, channel or user",
+                  where, n);
+    return n;
+}
+
+void oracle_init(struct oracle *o)
+{
+    memset(o, 0, sizeof *o);
+}
+
+void oracle_deinit(struct oracle *o)
+{
+    for (uint32_t i = 0; i < o->chans_len; i++) {
+        free(o->chans[i].numbers);
+        for (uint32_t u = 0; u < plan_users_max; u++)
+            free(o->chans[i].toggles[u]);
+    }
+    free(o->msgs);
+    free(o->ts_set);
+}

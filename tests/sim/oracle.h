@@ -1,0 +1,87 @@
+/* sim/oracle.h - what is true: built from nothing but the rows that became durable and the answers
+ * that clients were given. Positions count durable rows: an answer or an event carries the position
+ * at which the server said it, and must be true at some position between question and answer. */
+#ifndef PARLEY_SIM_ORACLE_H
+#define PARLEY_SIM_ORACLE_H
+
+#include "base/str_view.h"
+#include "plan.h"
+#include "store/batch.h"
+#include "store/row.h"
+
+struct world;
+
+enum { oracle_channels_max = 96, oracle_text_max = 2048 };
+
+struct omsg { /* by its number, which stands in its text */
+    uint64_t cid;
+    uint8_t user;
+    bool keyed, sent, acked;
+    uint64_t ts_us, pos; /* of its row; 0: none yet */
+    uint32_t ordinal;    /* among the rows of its channel */
+};
+
+struct toggle {
+    uint64_t pos;
+    bool member;
+};
+
+struct ouser {
+    uint64_t uid, team;
+    uint32_t channels, channels_peak; /* memberships now, and the most ever */
+};
+
+struct ochan {
+    uint64_t cid, team, creator;
+    uint64_t pos; /* created */
+    enum channel_kind kind;
+    bool general;
+    char name[84];
+    uint32_t *numbers; /* of its messages, in order of their rows */
+    uint32_t len, cap;
+    uint64_t last_ts_us;
+    uint32_t members, memberships; /* bit per user: the channel's rows, the users' rows */
+    uint64_t head_seq, head_ts_us, head_members;
+    bool touched;
+    struct toggle *toggles[plan_users_max];
+    uint32_t toggles_len[plan_users_max], toggles_cap[plan_users_max];
+    uint32_t acked_len; /* ordinal behind the newest message answered ok */
+};
+
+struct oracle {
+    uint64_t pos;
+    struct omsg *msgs;
+    uint32_t msgs_len, msgs_cap; /* msgs[0] is unused */
+    struct ochan chans[oracle_channels_max];
+    uint32_t chans_len;
+    struct ouser users[plan_users_max];
+    uint32_t users_len;
+    uint64_t *ts_set; /* every ts ever given; open addressing */
+    uint32_t ts_len, ts_cap;
+};
+
+void oracle_init(struct oracle *o);
+void oracle_deinit(struct oracle *o);
+void oracle_on_batch(struct world *w, const struct batch *b);
+
+/* A new message to be sent by that user; returns its number. */
+uint32_t oracle_message(struct oracle *o, uint64_t cid, uint8_t user, bool keyed);
+/* Text and key are functions of the number. */
+struct str_view oracle_text(uint32_t number, char out[oracle_text_max]);
+struct str_view oracle_key(uint32_t number, char out[256]);
+/* The number in a text; 0: none. */
+uint32_t oracle_number(struct str_view text);
+
+struct ochan *oracle_chan(struct oracle *o, uint64_t cid); /* or NULL */
+uint8_t oracle_user(const struct oracle *o, uint64_t uid); /* plan_users_max: unknown */
+bool oracle_member_at(const struct ochan *c, uint8_t user, uint64_t pos);
+/* Whether membership was `member` at any position from..to. */
+bool oracle_was(const struct ochan *c, uint8_t user, bool member, uint64_t from, uint64_t to);
+
+/* An answer says that the message is stored with this ts; it was said at pos. */
+void oracle_check_ok(struct world *w, uint32_t number, uint64_t ts_us, uint64_t pos);
+/* A message is shown (event or history) at pos; returns its number. */
+uint32_t oracle_check_shown(struct world *w, uint64_t cid, struct str_view text, uint64_t ts_us,
+                            uint64_t uid, uint64_t pos, const char *where);
+
+#endif

@@ -1,0 +1,216 @@
+#include "run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mutant.h"
+#include "world.h"
+
+enum {
+    answered_within_us = 120000000, /* of the end of all faults */
+    settle_us = 4000000,
+    quiet_us = 40000000, /* longer than every timer that gives something back */
+    steps_per_op_max = 6000,
+    steps_max = 3000000
+};
+
+static void step(struct world *w, uint64_t steps_bound, const char *what)
+{
+    if (w->steps > steps_bound)
+        violation(w, "answered_in_bound", "%s: no end after %llu steps", what,
+                  (unsigned long long)w->steps);
+    if (!world_step(w))
+        violation(w, "answered_in_bound", "%s: nothing will ever happen again", what);
+}
+
+static bool all_idle(const struct world *w)
+{
+    for (uint32_t i = 0; i < w->plan.clients; i++) {
+        if (!client_idle(&w->clients[i]))
+            return false;
+    }
+    return w->up && w->operator_.out == 0;
+}
+
+static void heal(struct world *w)
+{
+    w->faults_on = false;
+    w->healed_us = w->now_us;
+    w->store.no_space_until_us = w->store.read_errors_until_us = 0;
+    for (uint32_t i = 0; i < w->plan.clients; i++)
+        w->clients[i].deaf_until_us = 0;
+    for (uint32_t i = 0; i < w->loops_len; i++) {
+        if (w->up && w->loops[i] != w->actors[w->log_actor].loop)
+            w->blocked_until_us[i] = MIN(w->blocked_until_us[i], w->now_us);
+    }
+}
+
+static void run_for(struct world *w, uint64_t us, const char *what)
+{
+    uint64_t until = w->now_us + us, bound = w->steps + steps_max;
+    while (w->now_us < until && world_step(w)) {
+        if (w->steps > bound)
+            violation(w, "comes_to_rest", "%s: still busy", what);
+    }
+    w->now_us = MAX(w->now_us, until);
+}
+
+static void run(struct world *w)
+{
+    world_boot(w);
+    operator_populate(&w->operator_);
+    w->populated = true;
+    w->faults_on = true;
+    uint64_t bound = w->steps + w->plan.ops * steps_per_op_max + steps_max;
+    while (w->ops_issued < w->plan.ops)
+        step(w, bound, "under faults");
+    heal(w);
+    uint64_t deadline = w->now_us + answered_within_us;
+    while (!all_idle(w)) {
+        step(w, bound + steps_max, "after the faults");
+        if (w->now_us > deadline)
+            violation(w, "answered_in_bound", "not everything is answered %d s after the faults",
+                      answered_within_us / 1000000);
+    }
+    run_for(w, settle_us, "settling");
+    clients_check_revoked(w);
+    for (uint32_t i = 0; i < w->plan.clients; i++)
+        socket_check_converged(&w->clients[i]);
+    clients_hang_up(w);
+    run_for(w, quiet_us, "without clients");
+    if (w->up)
+        world_check_resources(w);
+}
+
+static void child(uint64_t seed, const struct run_opts *o, bool loud, struct result *r)
+{
+    struct world *w = calloc(1, sizeof *w);
+    struct plan p;
+    ASSERT(w != NULL);
+    if (!loud && !o->trace) {
+        int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+        if (null >= 0)
+            dup2(null, STDERR_FILENO);
+    }
+    log_set_level(LOG_ERROR);
+#ifdef PARLEY_MUTANTS
+    mutant_planted = (enum mutant)o->mutant;
+#endif
+    plan_make(&p, seed, o->ops, o->without);
+    world_init(w, &p);
+    w->trace.live = o->trace;
+    report_begin(r, w, loud);
+    run(w);
+    report_sum(w);
+    world_deinit(w);
+    free(w);
+    r->finished = true;
+    _exit(0);
+}
+
+struct result run_seed(uint64_t seed, const struct run_opts *o, bool loud)
+{
+    struct result *shared =
+        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ASSERT(shared != MAP_FAILED);
+    fflush(stdout);
+    pid_t pid = fork();
+    ASSERT(pid >= 0);
+    if (pid == 0)
+        child(seed, o, loud, shared);
+    int status;
+    while (waitpid(pid, &status, 0) < 0) {
+    }
+    struct result r = *shared;
+    munmap(shared, sizeof *shared);
+    if (!r.finished && !r.violated) { /* a sanitizer, or worse */
+        r.violated = true;
+        snprintf(r.name, sizeof r.name, "died");
+        snprintf(r.text, sizeof r.text, "the run ended with status %d", status);
+    }
+    return r;
+}
+
+/* ---- smaller ---- */
+
+static bool still(uint64_t seed, const struct run_opts *o, const char *name)
+{
+    struct result r = run_seed(seed, o, false);
+    return r.violated && strcmp(r.name, name) == 0;
+}
+
+int run_minimise(uint64_t seed, struct run_opts o)
+{
+    struct result r = run_seed(seed, &o, false);
+    if (!r.violated) {
+        printf("seed %llu violates nothing\n", (unsigned long long)seed);
+        return 0;
+    }
+    char name[sizeof r.name];
+    snprintf(name, sizeof name, "%s", r.name);
+    for (uint32_t f = 0; f < FAULT_COUNT; f++) {
+        struct run_opts less = o;
+        less.without |= 1u << f;
+        if (still(seed, &less, name))
+            o = less;
+    }
+    for (uint64_t cut = o.ops / 2; cut > 0; cut /= 2) {
+        struct run_opts less = o;
+        while (less.ops > cut) {
+            less.ops -= cut;
+            if (!still(seed, &less, name))
+                break;
+            o = less;
+        }
+    }
+    (void)run_seed(seed, &o, true);
+    printf("parley-sim --seed %llu --ops %llu", (unsigned long long)seed,
+           (unsigned long long)o.ops);
+    const char *sep = " --without ";
+    for (uint32_t f = 0; f < FAULT_COUNT; f++) {
+        if ((o.without >> f & 1) != 0) {
+            printf("%s%s", sep, fault_name((enum fault)f));
+            sep = ",";
+        }
+    }
+    printf("\nviolates %s\n", name);
+    return 1;
+}
+
+/* ---- planted bugs ---- */
+
+#ifdef PARLEY_MUTANTS
+bool run_mutants(const struct run_opts *o, uint64_t first_seed, uint64_t seeds_max,
+                 const char *only)
+{
+    static const struct {
+        const char *name, *what;
+    } all[] = {
+#define MUTANT_DEF(name, what) {#name, what},
+#include "mutants.def"
+#undef MUTANT_DEF
+    };
+    bool every = true;
+    printf("%-32s %-6s %-26s %s\n", "planted bug", "seeds", "found by", "what");
+    for (size_t m = 0; m < ARRAY_LEN(all); m++) {
+        struct run_opts with = *o;
+        struct result r = {0};
+        uint64_t n = 0;
+        with.mutant = (int)m + 1;
+        if (only != NULL && strcmp(only, all[m].name) != 0)
+            continue;
+        while (n < seeds_max && !r.violated)
+            r = run_seed(first_seed + n++, &with, false);
+        every &= r.violated;
+        printf("%-32s %-6llu %-26s %s\n", all[m].name, (unsigned long long)n,
+               r.violated ? r.name : "NOT FOUND", all[m].what);
+        fflush(stdout);
+    }
+    return every;
+}
+#endif

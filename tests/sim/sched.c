@@ -1,0 +1,203 @@
+/* sched.c - what happens next: a turn of some loop, a move of some client, a fault, or the passing
+ * of time. */
+#include "world.h"
+
+enum { step_max_us = 50, tick_steps = 256, drain_poll_us = 5000, turn_while_draining_us = 10000 };
+
+void world_wake_client(struct world *w, uint32_t client)
+{
+    w->clients[client].woken = true;
+}
+
+static void trace_fault(struct world *w, const char *what, uint64_t x)
+{
+    trace_add(&w->trace,
+              (struct trace_entry){.at_us = w->now_us, .what = what, .kind = TRACE_WORLD, .x = x});
+}
+
+/* ---- faults ---- */
+
+static bool strikes(struct world *w, enum fault f, uint64_t one_in)
+{
+    return plan_has(&w->plan, f) && rng_one_in(&w->fault, one_in);
+}
+
+static void cut_something(struct world *w)
+{
+    struct sim_conn *c = &w->net.conns[rng_below(&w->fault, sim_conns_max)];
+    if (c->state != SIM_OPEN || c->down_reset)
+        return;
+    trace_fault(w, "a connection is cut", c->slot);
+    sim_cut(&w->net, c);
+}
+
+static void step_clock(struct world *w)
+{
+    static const int64_t most_us[] = {1000, 1000000, 50000000, 7200000000, 864000000000};
+    int64_t most = most_us[rng_below(&w->fault, ARRAY_LEN(most_us))];
+    int64_t by = (int64_t)rng_below(&w->fault, (uint64_t)most * 2) - most;
+    w->wall_offset_us += by;
+    trace_fault(w, by < 0 ? "the clock steps back" : "the clock steps forward",
+                (uint64_t)(by < 0 ? -by : by));
+}
+
+static void maybe_fault(struct world *w)
+{
+    if (strikes(w, FAULT_CRASH, w->plan.crash_steps))
+        world_process_ends(w, "killed");
+    if (strikes(w, FAULT_NO_SPACE, 40000)) {
+        w->store.no_space_until_us = w->now_us + rng_skewed(&w->fault, 1000, 20000000);
+        trace_fault(w, "no space", w->store.no_space_until_us);
+    }
+    if (strikes(w, FAULT_READ_ERROR, 40000))
+        w->store.read_errors_until_us = w->now_us + rng_skewed(&w->fault, 100, 300000);
+    if (strikes(w, FAULT_CUT, 700))
+        cut_something(w);
+    if (strikes(w, FAULT_CLOCK, 6000))
+        step_clock(w);
+    if (strikes(w, FAULT_FREEZE, 4000)) {
+        uint32_t i = (uint32_t)rng_below(&w->fault, w->loops_len);
+        w->blocked_until_us[i] =
+            MAX(w->blocked_until_us[i], w->now_us + rng_skewed(&w->fault, 100, 3000000));
+        trace_fault(w, "a thread is frozen", i);
+    }
+    if (strikes(w, FAULT_SLOW_READER, 4000)) {
+        struct client *cl = &w->clients[rng_below(&w->fault, w->plan.clients)];
+        cl->deaf_until_us = w->now_us + rng_skewed(&w->fault, 1000, 90000000);
+        trace_fault(w, "a client stops reading", cl->index);
+    }
+    if (strikes(w, FAULT_REVOKE, 12000) && w->drain_stage < 0) {
+        uint32_t t = (uint32_t)rng_below(&w->fault, w->operator_.tokens_len);
+        if (w->operator_.tokens[t].state == SIM_TOKEN_VALID) {
+            trace_fault(w, "a token is revoked", t);
+            operator_revoke(&w->operator_, t);
+        }
+    }
+    if (strikes(w, FAULT_DRAIN, w->plan.crash_steps) && w->drain_stage < 0 &&
+        w->operator_.out == 0) {
+        trace_fault(w, "SIGTERM", 0);
+        w->drain_started_us = w->now_us;
+        w->drain_stage = 0;
+        w->drains++;
+    }
+}
+
+/* ---- drain, as server/drain.c goes about it ---- */
+
+static const struct {
+    enum actor_kind kinds[2];
+    uint32_t kinds_len, until_percent;
+} stages[] = {
+    {{ACTOR_ACCEPTOR}, 1, 40}, {{ACTOR_FANOUT}, 1, 80},           {{ACTOR_ADMIN, ACTOR_DIR}, 2, 85},
+    {{ACTOR_CHAN}, 1, 95},     {{ACTOR_HIST, ACTOR_LOG}, 2, 100},
+};
+
+static uint32_t undrained(struct world *w, enum actor_kind kind)
+{
+    uint32_t n = 0;
+    for (uint16_t i = 0; i < w->len[kind]; i++) {
+        struct actor *a = world_actor(w, kind, i);
+        loop_drain(a->loop, kind);
+        n += !actor_drained(a);
+    }
+    return n;
+}
+
+static bool nothing_slow(const struct world *w)
+{
+    const uint32_t slow = 1u << FAULT_STALL | 1u << FAULT_FREEZE | 1u << FAULT_NO_SPACE |
+                          1u << FAULT_IO_ERROR | 1u << FAULT_SLOW_READER | 1u << FAULT_READ_ERROR;
+    return (w->plan.faults & slow) == 0;
+}
+
+static void drain_on(struct world *w)
+{
+    uint32_t left = 0, s = (uint32_t)w->drain_stage;
+    for (uint32_t k = 0; k < stages[s].kinds_len; k++)
+        left += undrained(w, stages[s].kinds[k]);
+    bool late = w->now_us >= w->drain_started_us +
+                                 w->plan.conf.server_drain_ms * 10ull * stages[s].until_percent;
+    if (late && left > 0 && nothing_slow(w))
+        violation(w, "drain_ends", "stage %u of the drain is not over in time: %u actors", s, left);
+    if (left > 0 && !late)
+        return;
+    if (++w->drain_stage < (int)ARRAY_LEN(stages))
+        return;
+    if (nothing_slow(w) && w->log->len > 0)
+        violation(w, "drain_ends", "drained with batches that are not written");
+    world_process_ends(w, "drained");
+}
+
+/* ---- choosing ---- */
+
+static bool loop_ready(struct world *w, uint32_t i, uint64_t *next_us)
+{
+    struct loop *l = w->loops[i];
+    uint64_t idle = loop_idle_us(l, w->now_us);
+    if (w->net.ports[i].queue_len > 0)
+        idle = 0;
+    uint64_t due = idle == UINT64_MAX ? UINT64_MAX : w->now_us + idle;
+    if (w->drain_stage >= 0 && idle > 0)
+        due = MIN(due, l->turn.mono_us + turn_while_draining_us);
+    due = MAX(due, w->blocked_until_us[i]);
+    *next_us = MIN(*next_us, due);
+    return due <= w->now_us;
+}
+
+static bool pass_time(struct world *w, uint64_t next_us)
+{
+    next_us = MIN(next_us, sim_net_next_us(&w->net));
+    if (!w->up)
+        next_us = MIN(next_us, w->up_again_us);
+    if (w->drain_stage >= 0)
+        next_us = MIN(next_us, w->now_us + drain_poll_us);
+    if (next_us == UINT64_MAX)
+        return false;
+    w->now_us = MAX(next_us, w->now_us + 1);
+    sim_net_tick(&w->net);
+    return true;
+}
+
+static void between_steps(struct world *w)
+{
+    w->steps++;
+    if (w->up && w->ending)
+        world_crash(w, w->ending_why);
+    if (!w->up && w->now_us >= w->up_again_us && w->incarnation > 0)
+        world_boot(w);
+    if (w->up && w->drain_stage >= 0 && !w->ending && w->steps % 16 == 0)
+        drain_on(w);
+    if (w->up && w->faults_on)
+        maybe_fault(w);
+    if (w->steps % tick_steps == 0)
+        sim_net_tick(&w->net);
+}
+
+bool world_step(struct world *w)
+{
+    uint16_t ready[world_loops_max + plan_clients_max];
+    uint32_t n = 0, loops;
+    uint64_t next_us = UINT64_MAX;
+    between_steps(w);
+    for (uint32_t i = 0; w->up && i < w->loops_len; i++) {
+        if (loop_ready(w, i, &next_us))
+            ready[n++] = (uint16_t)i;
+    }
+    loops = n;
+    for (uint32_t i = 0; i < w->plan.clients && w->populated; i++) {
+        const struct client *cl = &w->clients[i];
+        uint64_t due = cl->woken ? w->now_us : cl->wake_us;
+        next_us = MIN(next_us, due);
+        if (due <= w->now_us)
+            ready[n++] = (uint16_t)i;
+    }
+    if (n == 0)
+        return pass_time(w, next_us);
+    uint32_t k = (uint32_t)rng_below(&w->sched, n);
+    if (k < loops)
+        (void)loop_turn(w->loops[ready[k]]);
+    else
+        client_run(&w->clients[ready[k]]);
+    w->now_us += rng_below(&w->sched, step_max_us);
+    return true;
+}
