@@ -1,6 +1,7 @@
 /* conn.c - the life of a connection: bytes become requests, answers leave in their order, at most
  * one send under way, deadlines on the steady clock. Everything that is due happens in hconn_step
  * at the end of the turn, so that answers that became ready together leave in one send. */
+#include "base/mutant.h"
 #include "api/internal.h"
 
 #include <stdlib.h>
@@ -214,7 +215,7 @@ static void send_answers(struct hconn *c)
 {
     struct iovec v[net_iov_max];
     unsigned n = 0;
-    for (struct request *r = c->first;
+    for (struct request *r = MUTANT(PIPELINE_OUT_OF_ORDER, c->first, c->last);
          r != NULL && r->state == REQ_ANSWERED && n + 2 <= net_iov_max; r = r->next) {
         v[n++] = (struct iovec){(void *)(uintptr_t)r->head.p, r->head.len};
         if (r->answer_body.len > 0)

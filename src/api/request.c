@@ -1,5 +1,6 @@
 /* request.c - the life of a request: judged by its head, run when whole, parked while its target
  * has no credit, answered exactly once. */
+#include "base/mutant.h"
 #include "api/internal.h"
 
 #include "chan/chan.h"
@@ -38,7 +39,8 @@ struct request *req_new(struct hconn *c)
 void req_free(struct request *r)
 {
     struct acceptor *a = r->a;
-    arena_deinit(&r->arena);
+    if (MUTANT(REQUEST_ARENA_LEAK, true, r->err == ERR_OK))
+        arena_deinit(&r->arena);
     slab_give(&a->requests, r->handle);
 }
 

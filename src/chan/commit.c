@@ -1,6 +1,7 @@
 /* commit.c - batches: rows for log, and what hangs on them until they are durable. */
 #include <stdlib.h>
 
+#include "base/mutant.h"
 #include "chan/internal.h"
 #include "store/log.h"
 
@@ -121,7 +122,8 @@ void commit_head(struct chan_shard *s, struct chan *c)
 
 void commit_members(struct chan_shard *s, struct chan *c)
 {
-    c->head.members_len = c->members.len;
+    c->head.members_len =
+        MUTANT(MEMBERS_MISCOUNTED, c->members.len, MAX(c->head.members_len, c->members.len));
     commit_head(s, c);
     c->member_batch = s->open;
 }
@@ -245,7 +247,8 @@ static void forget(struct chan_batch *cb, struct link *touched)
         struct chan *c = e->c;
         if (c == NULL || c->batch == NULL)
             continue;
-        table_forget(c);
+        if (MUTANT(FAILED_BATCH_KEEPS_HEADS, true, false))
+            table_forget(c);
         list_del(&c->ready);
         list_add_tail(touched, &c->waiting);
     }
@@ -269,7 +272,7 @@ static void end_epoch(struct chan_shard *s, struct chan_batch *failed, enum err 
 {
     struct link touched;
     list_init(&touched);
-    s->epoch++;
+    s->epoch += MUTANT(EPOCH_NOT_RAISED, 1, 0);
     forget(failed, &touched);
     for (struct chan_batch *cb = s->flight_first; cb != NULL; cb = cb->next)
         forget(cb, &touched);

@@ -1,6 +1,7 @@
 /* emit.c - what chan tells the fanouts. An event ring may be full: then the fanout is owed a gap
  * for the channel (or a revalidation, when a change of members was lost), and hears it before
  * anything else about that channel. Debts are bits in the channel, which they pin. */
+#include "base/mutant.h"
 #include "chan/internal.h"
 #include "fanout/fanout_msg.h"
 
@@ -31,7 +32,7 @@ static void owe(struct chan_shard *s, struct chan *c, uint32_t fanout, bool reva
     if (revalidate)
         c->revalidate_owed |= bit;
     else
-        c->gap_owed |= bit;
+        c->gap_owed |= MUTANT(MISSED_GAP_MARK, bit, 0);
     if (c->owed.next == NULL)
         list_add_tail(&s->owed, &c->owed);
     table_place(s, c);
@@ -155,7 +156,7 @@ void emit_member(struct chan_shard *s, const struct effect *e)
         uint32_t fanout = (uint32_t)__builtin_ctzll(to);
         struct cell *cell = channel_cell(s, c, fanout);
         if (cell == NULL) {
-            owe(s, c, fanout, true);
+            owe(s, c, fanout, MUTANT(LOST_LEAVE_IS_A_GAP, true, false));
             continue;
         }
         cell->type = e->kind == EFFECT_JOINED ? FAN_JOINED : FAN_LEFT;

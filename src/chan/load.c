@@ -2,6 +2,7 @@
  * is on the way, so what it reads is the newest. */
 #include <stdlib.h>
 
+#include "base/mutant.h"
 #include "chan/internal.h"
 
 enum { load_first_bytes = 16384 };
@@ -88,7 +89,8 @@ static enum err take_content(struct chan_shard *s, struct chan *c, const struct 
     c->state = CHAN_READY;
     if (!c->counted) {
         c->counted = true;
-        c->interest = s->fanouts; /* who listened before it was evicted is forgotten: see table.c */
+        c->interest = MUTANT(INTEREST_FORGOTTEN, s->fanouts,
+                             0); /* who listened before it was evicted is forgotten: see table.c */
         c->stamp = s->stamp;
         s->resident++;
         metric_add(s->turn->metrics, METRIC_CHANS_LOADED, 1);

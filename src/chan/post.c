@@ -1,6 +1,7 @@
 /* post.c - a message. Source: Slack chat.postMessage. */
 #include <stdlib.h>
 
+#include "base/mutant.h"
 #include "chan/internal.h"
 
 enum { tail_max = 192, message_fixed_bytes = 64, dedup_fixed_bytes = 64 };
@@ -9,7 +10,7 @@ enum { tail_max = 192, message_fixed_bytes = 64, dedup_fixed_bytes = 64 };
 static uint64_t next_ts(const struct chan_shard *s, const struct chan *c)
 {
     uint64_t least = MAX(s->last_ts_us, c->head.last_ts_us) + 1;
-    uint64_t ts_us = MAX(s->turn->wall_us, least);
+    uint64_t ts_us = MUTANT(TS_FROM_CLOCK, MAX(s->turn->wall_us, least), s->turn->wall_us);
     return ts_us + ((s->conf.index - ts_us) & (s->ts_mod - 1));
 }
 
@@ -161,10 +162,12 @@ static void store(struct chan_shard *s, struct chan *c, struct op *op, struct ch
     e->ts_us = op->ts_us;
     e->to = c->interest;
     put_message(cb, c, m, op->ts_us, make_body(s, e, m, &tail));
+    if (MUTANT(FAN_OUT_BEFORE_COMMIT, false, true))
+        emit_channel(s, c, e->frame, e->to), e->frame = NULL, e->to = 0;
     if (m->client_msg_id.len > 0)
         put_key(s, cb, c, m, op->ts_us, d);
     commit_head(s, c);
-    op_answer_after(s, op, c, ERR_OK);
+    op_answer_after(s, op, MUTANT(ANSWER_BEFORE_SYNC, c, NULL), ERR_OK);
 }
 
 void post_step(struct chan_shard *s, struct chan *c, struct op *op)
@@ -179,7 +182,7 @@ void post_step(struct chan_shard *s, struct chan *c, struct op *op)
     }
     enum err err = may_post(s, c, m);
     if (err != ERR_OK) {
-        op_answer_after(s, op, c, err);
+        op_answer_after(s, op, MUTANT(REFUSAL_NOT_HELD, c, NULL), err);
         return;
     }
     struct chan_batch *cb =

@@ -3,6 +3,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "base/mutant.h"
 #include "dir/internal.h"
 #include "dir/name.h"
 
@@ -79,7 +80,7 @@ bool dir_op_collides(struct dir *d, const struct dir_op *op)
     uint32_t n = claims_of(op, claims);
     for (uint32_t i = 0; i < n; i++) {
         for (uint32_t k = 0; k < d->claims_len; k++) {
-            if (d->claims[k] == claims[i])
+            if (MUTANT(NAME_TAKEN_TWICE, d->claims[k] == claims[i], false))
                 return true;
         }
     }
@@ -274,7 +275,8 @@ static enum err publish_token_revoke(struct dir *d, struct dir_op *op)
 {
     memcpy(&op->revoke_tag, op->hash, sizeof op->revoke_tag);
     struct token_entry *e = tables_token(&d->tables, op->revoke_tag);
-    __atomic_store_n(&e->state, TOKEN_REVOKED, __ATOMIC_RELEASE); /* pairs with judge */
+    __atomic_store_n(&e->state, MUTANT(REVOKED_TOKEN_SERVED, TOKEN_REVOKED, TOKEN_VALID),
+                     __ATOMIC_RELEASE); /* pairs with judge */
     op->revokes = true;
     return ERR_OK;
 }

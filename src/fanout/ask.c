@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/mutant.h"
 #include "chan/chan.h"
 #include "fanout/internal.h"
 
@@ -243,7 +244,7 @@ static bool confirm(struct fanout *f, struct fan_conn *c, const struct sub_req *
     bool hint = i != slot_none && (f->subs.chans[i].hint || r->sub.chans[k].last_ts_us != 0);
     if (!subs_confirm(f, c, cid, r->sub.chans[k].member))
         return false;
-    if (r->sub.chans[k].member && hint)
+    if (r->sub.chans[k].member && MUTANT(UNCONFIRMED_GETS_NO_HINT, hint, false))
         queue_owe(f, c, cid);
     return true;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/mutant.h"
 #include "fanout/internal.h"
 #include "http1/write.h"
 
@@ -162,7 +163,8 @@ void conns_revoke(struct fanout *f, uint64_t tag, uint64_t uid)
         struct fan_conn *c = slab_at(&f->conns, i, &handle);
         if (c == NULL || !c->indexed || (tag != 0 ? c->token_tag != tag : c->uid != uid))
             continue;
-        conn_end(f, c, WS_STATUS_POLICY, SV("token revoked"));
+        if (MUTANT(REVOKED_SOCKET_STAYS, true, false))
+            conn_end(f, c, WS_STATUS_POLICY, SV("token revoked"));
     }
 }
 

@@ -1,5 +1,6 @@
 /* deliver.c - events in: to a channel's subscribers, a user's sockets, a team's. */
 #include "base/log.h"
+#include "base/mutant.h"
 #include "fanout/internal.h"
 
 static void owe_channel(struct fanout *f, uint64_t cid)
@@ -80,7 +81,7 @@ static void on_joined(struct fanout *f, actor_id from, const struct cell *cell)
 static void on_left(struct fanout *f, const struct cell *cell)
 {
     for (struct fan_conn *c = NULL; (c = conn_of_user(f, cell->u.u[0], c)) != NULL;)
-        subs_remove(f, c, cell->cid);
+        subs_remove(f, c, MUTANT(LEAVER_STAYS_SUBSCRIBED, cell->cid, ID_NONE));
 }
 
 static void on_gap(struct fanout *f, const struct cell *cell)

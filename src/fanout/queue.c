@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/mutant.h"
 #include "fanout/internal.h"
 
 enum { shed_log_us = 1000000 };
@@ -30,7 +31,7 @@ void use_drop(struct fanout *f, struct frame_use *use)
 {
     if (--use->uses > 0)
         return;
-    if (frame_drop(use->frame))
+    if (frame_drop(use->frame) && MUTANT(FRAME_NOT_SENT_HOME, true, false))
         outbox_frame_home(f->turn->out, use->frame);
     pool_give(&f->uses, use);
 }
@@ -284,7 +285,8 @@ static void put_hint(struct fanout *f, struct fan_conn *c)
 static void drop_event(struct fanout *f, struct fan_conn *c, uint64_t cid)
 {
     metric_add(f->turn->metrics, METRIC_EVENTS_DROPPED, 1);
-    queue_owe(f, c, cid);
+    if (MUTANT(HINT_FORGOTTEN, true, false))
+        queue_owe(f, c, cid);
 }
 
 static void shed(struct fanout *f);

@@ -5,6 +5,7 @@
  * codes, -1 for the rate and 2 for a missing text; the others are the HTTP status of the same error
  * of chat.postMessage, and msg is its error string. */
 #include "base/log.h"
+#include "base/mutant.h"
 #include "chan/chan.h"
 #include "chan/post_json.h"
 #include "dir/rate.h"
@@ -286,7 +287,8 @@ void on_posted(struct fanout *f, const struct cell *cell)
 {
     struct post_req *r = slab_find(&f->posts, cell->req);
     ASSERT(r != NULL); /* one answer each */
-    struct fan_conn *c = conn_find(f, r->conn);
+    struct fan_conn *c = MUTANT(REPLY_TO_ANY_GENERATION, conn_find(f, r->conn),
+                                slab_at(&f->conns, slab_index(r->conn), &(uint64_t){0}));
     if (c != NULL) {
         c->requests_out--;
         arena_reset(&f->scratch);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mutant.h"
 #include "fanout/internal.h"
 
 enum err tickets_init(struct tickets *t, uint32_t max)
@@ -156,7 +157,8 @@ bool ticket_take(struct fanout *f, const char text[ticket_text_len], struct tick
         if (!sv_eq_constant_time(want, (struct str_view){(const char *)k->random, sizeof random}))
             continue;
         *out = *k;
-        unlink_ticket(t, k);
+        if (MUTANT(TICKET_TWICE, true, false))
+            unlink_ticket(t, k);
         return true;
     }
     return false;

@@ -1,3 +1,4 @@
+#include "base/mutant.h"
 #include "hist/hist.h"
 
 #include <stdlib.h>
@@ -52,7 +53,7 @@ enum err hist_may_read(struct hist *h, const struct hist_viewer *v, uint64_t cid
         return ERR_CHANNEL_NOT_FOUND;
     if (*member || v->is_admin)
         return ERR_OK;
-    if (info->kind != CHANNEL_PUBLIC)
+    if (MUTANT(PRIVATE_READ_BY_STRANGERS, info->kind != CHANNEL_PUBLIC, false))
         return ERR_CHANNEL_NOT_FOUND;
     return ERR_OK;
 }
@@ -111,7 +112,9 @@ static enum err history(struct hist *h, struct hist_history *m)
     uint64_t newest = m->latest_us == 0 ? UINT64_MAX
                       : m->inclusive    ? m->latest_us
                                         : m->latest_us - 1;
-    uint64_t oldest = m->oldest_us == 0 ? 0 : m->inclusive ? m->oldest_us : m->oldest_us + 1;
+    uint64_t oldest = m->oldest_us == 0 ? 0
+                      : m->inclusive    ? m->oldest_us
+                                        : m->oldest_us + MUTANT(HISTORY_OLDEST_INCLUDED, 1, 0);
     if (newest < oldest)
         return ERR_OK;
     key_msg(&from, m->cid, newest);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/mutant.h"
 #include "ring/frame.h"
 
 enum err loop_init(struct loop *l, uint32_t index, const char *name)
@@ -65,7 +66,7 @@ static uint32_t deliver(struct loop *l, struct actor *a, struct edge *e, uint32_
         for (uint32_t i = 0; i < n; i++) {
             bool answer = e->class == CLASS_ANSWER ? run[i].type != FRAME_HOME
                                                    : (run[i].flags & CELL_F_ANSWER) != 0;
-            if (answer)
+            if (MUTANT(CREDIT_LEAK, answer, answer && run[i].err == ERR_OK))
                 outbox_credit_back(&a->outbox, e->src);
         }
     }

@@ -2,6 +2,8 @@
 
 #include <openssl/sha.h>
 
+#include "base/mutant.h"
+
 static void put(struct key *k, const void *p, size_t n)
 {
     ASSERT(k->len + n <= key_max);
@@ -71,7 +73,7 @@ void key_dedup(struct key *k, uint64_t cid, uint64_t uid, const uint8_t key128[k
 {
     begin_owner(k, cid);
     put_u8(k, 'd');
-    put_u64(k, uid);
+    put_u64(k, MUTANT(KEY_OF_OTHER_SENDER, uid, 0));
     put(k, key128, key128_bytes);
 }
 

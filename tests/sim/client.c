@@ -35,6 +35,7 @@ void clients_deinit(struct world *w)
         free(w->clients[i].http.in.p);
         free(w->clients[i].extra.in.p);
         free(w->clients[i].ws.in.p);
+        free(w->clients[i].ws.thief_in.p);
     }
 }
 
@@ -44,14 +45,14 @@ void clients_on_crash(struct world *w)
         w->clients[i].woken = true;
 }
 
-/* A socket of a revoked token may end what it was sending and say goodbye, no more. */
+/* A socket of a revoked token may end what it was sending, replies and the close frame, no more. */
 void clients_on_send(struct world *w, const struct sim_conn *c)
 {
     const struct socket *s = &w->clients[c->client].ws;
     if (s->conn != c || w->operator_.tokens[s->token].state != SIM_TOKEN_REVOKED)
         return;
-    const uint8_t *p = c->iov[0].iov_base;
-    if (s->state >= SOCKET_OPEN && p[0] != 0x88)
+    const uint8_t *p = c->iov[0].iov_base, *last = c->iov[c->iov_len - 1].iov_base;
+    if (s->state >= SOCKET_OPEN && last[0] != 0x88)
         violation(w, "revoked_is_revoked", "something is sent to a socket of a revoked token");
     if (c->iov[0].iov_len >= 12 && memcmp(p, "HTTP/1.1 101", 12) == 0)
         violation(w, "revoked_is_revoked", "a socket is opened for a revoked token");
@@ -86,8 +87,12 @@ void client_retry(struct client *cl, const struct op *op)
         return;
     if (cl->retries_len == client_retries_max)
         violation(w, "simulator", "too many retries of one client");
-    cl->retries[cl->retries_len++] = *op;
-    cl->retry_us = w->now_us + rng_skewed(&cl->rng, 0, backoff_max_us);
+    uint32_t at = op->kind == OP_CONNECT ? 0 : cl->retries_len; /* a socket is wanted first */
+    memmove(cl->retries + at + 1, cl->retries + at, (cl->retries_len - at) * sizeof *cl->retries);
+    cl->retries[at] = *op;
+    cl->retries_len++;
+    bool at_once = op->attempts == 0 && rng_one_in(&cl->rng, 2);
+    cl->retry_us = w->now_us + (at_once ? 0 : rng_skewed(&cl->rng, 0, backoff_max_us));
 }
 
 /* How many of these wait for an answer that must come. A socket may be refused for ever: there is

@@ -68,6 +68,9 @@ struct socket {
     struct sim_conn *conn;
     struct bytes in;
     char ticket[64];
+    uint32_t ticket_uses;   /* upgrades that it opened */
+    struct sim_conn *thief; /* a second connection with the same ticket, or NULL */
+    struct bytes thief_in;
     uint32_t token;
     bool partial; /* hello said that channels were left out */
     uint64_t opened_us, retry_us;

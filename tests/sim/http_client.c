@@ -110,7 +110,7 @@ static uint32_t make_args(const struct client *cl, const struct op *op, struct w
     if (op->kind == OP_POST) {
         args[n++] = (struct arg){"text", oracle_text(op->number, s->text)};
         if (o->msgs[op->number].keyed)
-            args[n++] = (struct arg){"client_msg_id", oracle_key(op->number, s->key)};
+            args[n++] = (struct arg){"client_msg_id", oracle_key(&o->msgs[op->number], s->key)};
     }
     if (op->kind == OP_INVITE) {
         format_id(s->other, 'U', o->users[op->other].uid);

@@ -562,7 +562,7 @@ struct sim_conn *sim_connect(struct sim_net *n, uint32_t client)
         c->announced = c->paused = false;
         c->iov_len = 0;
         c->up_fin = c->up_reset = c->down_fin = c->down_reset = false;
-        c->receive_max = (size_t)rng_range(&n->rng, 512, 32768);
+        c->receive_max = (size_t)rng_skewed(&n->rng, 256, 32768);
         c->down_ever = c->read_ever = 0;
         c->stamps_from = c->stamps_len = 0;
         c->client_open = true;

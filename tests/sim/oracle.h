@@ -17,6 +17,7 @@ struct omsg { /* by its number, which stands in its text */
     uint64_t cid;
     uint8_t user;
     bool keyed, sent, acked;
+    uint32_t key;        /* the same one may serve other senders and other channels */
     uint64_t ts_us, pos; /* of its row; 0: none yet */
     uint32_t ordinal;    /* among the rows of its channel */
 };
@@ -68,7 +69,7 @@ void oracle_on_batch(struct world *w, const struct batch *b);
 uint32_t oracle_message(struct oracle *o, uint64_t cid, uint8_t user, bool keyed);
 /* Text and key are functions of the number. */
 struct str_view oracle_text(uint32_t number, char out[oracle_text_max]);
-struct str_view oracle_key(uint32_t number, char out[256]);
+struct str_view oracle_key(const struct omsg *m, char out[256]);
 /* The number in a text; 0: none. */
 uint32_t oracle_number(struct str_view text);
 

@@ -185,6 +185,8 @@ int run_minimise(uint64_t seed, struct run_opts o)
 /* ---- planted bugs ---- */
 
 #ifdef PARLEY_MUTANTS
+enum mutant mutant_planted;
+
 bool run_mutants(const struct run_opts *o, uint64_t first_seed, uint64_t seeds_max,
                  const char *only)
 {

@@ -22,10 +22,29 @@ static bool strikes(struct world *w, enum fault f, uint64_t one_in)
     return plan_has(&w->plan, f) && rng_one_in(&w->fault, one_in);
 }
 
+/* Half of the time a socket with messages under way, where there is one: that is when it matters.
+ */
+static struct sim_conn *what_to_cut(struct world *w)
+{
+    uint32_t from = (uint32_t)rng_below(&w->fault, w->plan.clients);
+    for (uint32_t i = 0; i < w->plan.clients && rng_one_in(&w->fault, 2); i++) {
+        const struct client *cl = &w->clients[(from + i) % w->plan.clients];
+        if (cl->ws.conn != NULL && cl->ws.rtm_len > 0)
+            return cl->ws.conn;
+    }
+    from = (uint32_t)rng_below(&w->fault, sim_conns_max);
+    for (uint32_t i = 0; i < sim_conns_max; i++) {
+        struct sim_conn *c = &w->net.conns[(from + i) % sim_conns_max];
+        if (c->state == SIM_OPEN && !c->down_reset)
+            return c;
+    }
+    return NULL;
+}
+
 static void cut_something(struct world *w)
 {
-    struct sim_conn *c = &w->net.conns[rng_below(&w->fault, sim_conns_max)];
-    if (c->state != SIM_OPEN || c->down_reset)
+    struct sim_conn *c = what_to_cut(w);
+    if (c == NULL || c->state != SIM_OPEN || c->down_reset)
         return;
     trace_fault(w, "a connection is cut", c->slot);
     sim_cut(&w->net, c);
@@ -51,7 +70,7 @@ static void maybe_fault(struct world *w)
     }
     if (strikes(w, FAULT_READ_ERROR, 40000))
         w->store.read_errors_until_us = w->now_us + rng_skewed(&w->fault, 100, 300000);
-    if (strikes(w, FAULT_CUT, 700))
+    if (strikes(w, FAULT_CUT, 1200))
         cut_something(w);
     if (strikes(w, FAULT_CLOCK, 6000))
         step_clock(w);
@@ -61,7 +80,7 @@ static void maybe_fault(struct world *w)
             MAX(w->blocked_until_us[i], w->now_us + rng_skewed(&w->fault, 100, 3000000));
         trace_fault(w, "a thread is frozen", i);
     }
-    if (strikes(w, FAULT_SLOW_READER, 4000)) {
+    if (strikes(w, FAULT_SLOW_READER, 2000)) {
         struct client *cl = &w->clients[rng_below(&w->fault, w->plan.clients)];
         cl->deaf_until_us = w->now_us + rng_skewed(&w->fault, 1000, 90000000);
         trace_fault(w, "a client stops reading", cl->index);

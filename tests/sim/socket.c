@@ -6,7 +6,7 @@
 #include "text.h"
 #include "world.h"
 
-enum { retry_min_us = 20000, retry_max_us = 2000000 };
+enum { retry_min_us = 1000, retry_max_us = 2000000 };
 
 static const char key_and_accept[2][32] = {"dGhlIHNhbXBsZSBub25jZQ==",
                                            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="}; /* RFC 6455 1.3 */
@@ -31,6 +31,47 @@ static void put_upgrade(struct client *cl, struct sim_conn *c, const char *ticke
     sim_write(&cl->w->net, c, head, (size_t)n);
 }
 
+/* ---- the same ticket once more ---- */
+
+static void send_thief(struct client *cl)
+{
+    struct socket *s = &cl->ws;
+    if (s->thief != NULL || (s->thief = sim_connect(&cl->w->net, cl->index)) == NULL)
+        return;
+    s->thief_in.at = s->thief_in.len = 0;
+    put_upgrade(cl, s->thief, s->ticket);
+}
+
+static void count_use(struct client *cl)
+{
+    if (++cl->ws.ticket_uses > 1)
+        violation(cl->w, "one_socket_per_ticket", "client %u: a ticket opened two sockets",
+                  (unsigned)cl->index);
+}
+
+static void drop_thief(struct client *cl)
+{
+    if (cl->ws.thief != NULL)
+        sim_hang_up(&cl->w->net, cl->ws.thief, false);
+    cl->ws.thief = NULL;
+}
+
+static void read_thief(struct client *cl)
+{
+    struct socket *s = &cl->ws;
+    if (s->thief == NULL)
+        return;
+    struct str_view v = sim_read(&cl->w->net, s->thief, 65536);
+    bytes_put(&s->thief_in, v.p, v.len);
+    if (s->thief_in.len >= 13) {
+        if (memcmp(s->thief_in.p, "HTTP/1.1 101 ", 13) == 0)
+            count_use(cl);
+        drop_thief(cl);
+    } else if (sim_ended(s->thief)) {
+        drop_thief(cl);
+    }
+}
+
 void socket_connect(struct client *cl, const char *ticket, uint32_t token)
 {
     struct socket *s = &cl->ws;
@@ -49,18 +90,24 @@ void socket_connect(struct client *cl, const char *ticket, uint32_t token)
     s->rtm_len = 0;
     s->sockets++;
     memset(s->subs, 0, sizeof s->subs);
+    drop_thief(cl);
+    s->ticket_uses = 0;
     put_upgrade(cl, s->conn, s->ticket);
+    if (rng_one_in(&cl->rng, 8)) /* two at once */
+        send_thief(cl);
     cl->woken = true;
 }
 
 void socket_drop(struct client *cl, bool reset)
 {
     struct socket *s = &cl->ws;
+    drop_thief(cl);
     if (s->conn != NULL)
         sim_hang_up(&cl->w->net, s->conn, reset);
     s->conn = NULL;
     s->state = SOCKET_NONE;
-    s->retry_us = cl->w->now_us + rng_range(&cl->rng, retry_min_us, retry_max_us);
+    s->retry_us = cl->w->now_us +
+                  (rng_one_in(&cl->rng, 2) ? 0 : rng_skewed(&cl->rng, retry_min_us, retry_max_us));
     for (uint32_t i = 0; i < s->rtm_len; i++) {
         /* The same key, now over HTTP. */
         const struct omsg *m = &cl->w->oracle.msgs[s->rtm[i].number];
@@ -127,7 +174,7 @@ bool socket_post(struct client *cl, uint32_t number)
     put_json_string(&b, oracle_text(number, text));
     if (m->keyed) {
         put(&b, ",\"client_msg_id\":");
-        put_json_string(&b, oracle_key(number, key));
+        put_json_string(&b, oracle_key(m, key));
     }
     put(&b, "}");
     m->sent = true;
@@ -370,6 +417,9 @@ static bool read_upgrade(struct client *cl)
             violation(cl->w, "answers_whole", "a wrong Sec-WebSocket-Accept");
         s->in.at += head;
         s->state = SOCKET_OPEN;
+        count_use(cl);
+        if (rng_one_in(&cl->rng, 8))
+            send_thief(cl);
         return true;
     }
     if (memcmp(p, "HTTP/1.1 ", 9) != 0)
@@ -419,6 +469,7 @@ void socket_read(struct client *cl)
 {
     struct world *w = cl->w;
     struct socket *s = &cl->ws;
+    read_thief(cl);
     if (s->conn == NULL)
         return;
     if (w->now_us >= cl->deaf_until_us) {
