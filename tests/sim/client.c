@@ -87,7 +87,8 @@ void client_retry(struct client *cl, const struct op *op)
         return;
     if (cl->retries_len == client_retries_max)
         violation(w, "simulator", "too many retries of one client");
-    uint32_t at = op->kind == OP_CONNECT ? 0 : cl->retries_len; /* a socket is wanted first */
+    /* A socket is wanted first, but not again and again. */
+    uint32_t at = op->kind == OP_CONNECT && op->attempts == 0 ? 0 : cl->retries_len;
     memmove(cl->retries + at + 1, cl->retries + at, (cl->retries_len - at) * sizeof *cl->retries);
     cl->retries[at] = *op;
     cl->retries_len++;

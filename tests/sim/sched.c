@@ -2,7 +2,13 @@
  * of time. */
 #include "world.h"
 
-enum { step_max_us = 50, tick_steps = 256, drain_poll_us = 5000, turn_while_draining_us = 10000 };
+enum {
+    delicate_weight = 24,
+    step_max_us = 50,
+    tick_steps = 256,
+    drain_poll_us = 5000,
+    turn_while_draining_us = 10000
+};
 
 void world_wake_client(struct world *w, uint32_t client)
 {
@@ -17,9 +23,12 @@ static void trace_fault(struct world *w, const char *what, uint64_t x)
 
 /* ---- faults ---- */
 
+/* While everybody waits for a sync few steps are taken, but that is when much is undecided. */
 static bool strikes(struct world *w, enum fault f, uint64_t one_in)
 {
-    return plan_has(&w->plan, f) && rng_one_in(&w->fault, one_in);
+    bool delicate = w->waited && w->log->committing;
+    return plan_has(&w->plan, f) &&
+           rng_one_in(&w->fault, delicate ? one_in / delicate_weight : one_in);
 }
 
 /* Half of the time a socket with messages under way, where there is one: that is when it matters.
@@ -172,7 +181,11 @@ static bool pass_time(struct world *w, uint64_t next_us)
         next_us = MIN(next_us, w->now_us + drain_poll_us);
     if (next_us == UINT64_MAX)
         return false;
+    /* Not always to the end: something may happen meanwhile. */
+    if (w->up && w->log->committing && next_us > w->now_us + 1)
+        next_us = w->now_us + 1 + rng_below(&w->sched, next_us - w->now_us);
     w->now_us = MAX(next_us, w->now_us + 1);
+    w->waited = true;
     sim_net_tick(&w->net);
     return true;
 }
@@ -212,6 +225,7 @@ bool world_step(struct world *w)
     }
     if (n == 0)
         return pass_time(w, next_us);
+    w->waited = false;
     uint32_t k = (uint32_t)rng_below(&w->sched, n);
     if (k < loops)
         (void)loop_turn(w->loops[ready[k]]);

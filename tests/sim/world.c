@@ -330,6 +330,8 @@ void world_boot(struct world *w)
     w->incarnation++;
     w->loops_len = 0;
     w->ending = false;
+    w->store.read_errors_until_us =
+        0; /* a start that cannot read says so and ends: no matter here */
     w->drain_stage = -1;
     w->seam = (struct loop_seam){seam_mono, seam_wall, seam_cells_max, w};
     add_actors(w);

@@ -29,6 +29,7 @@ struct world {
     bool populated;     /* clients may come */
     bool faults_on;     /* phase one */
     uint64_t healed_us; /* when the faults ended */
+    bool waited;        /* the last step was the passing of time */
     bool ending;        /* the process must end after this step */
     const char *ending_why;
     uint64_t up_again_us; /* when it is started again */
