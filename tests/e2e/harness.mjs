@@ -12,6 +12,36 @@ export const level = process.env.PARLEY_LEVEL ?? 'normal';
 export const slow = /asan|tsan|debug/.test(bin) ? 5 : 1; // sanitizers: waits are that much longer
 export { sleep };
 
+const sanitized = /asan|tsan/.test(bin);
+const levels = ['quick', 'normal', 'full'];
+
+// What runs where: from which level on, and whether a sanitized daemon runs it too. Sanitizers cost five times the
+// time, and their daemon makes other system calls than ours.
+const plan = {
+  http: ['quick', true],
+  args: ['normal', true],
+  ws: ['normal', true],
+  slowReader: ['normal', true],
+  tls: ['normal', true],
+  who: ['quick', true],
+  starve: ['normal', true],
+  ops: ['normal', true],
+  restart: ['normal', false],
+  strace: ['normal', false],
+  latency: ['normal', false],
+  chromium: ['normal', false],
+};
+
+// {skip} for node:test: false, or why.
+export function at(part) {
+  const [from, whenSanitized] = plan[part];
+  if (levels.indexOf(level) < levels.indexOf(from)) return { skip: `runs from level ${from} on` };
+  return { skip: sanitized && !whenSanitized ? 'not under sanitizers' : false };
+}
+
+// n at full speed, fewer where everything is slower
+export const some = (n) => Math.max(1, Math.round(sanitized ? n / 4 : n));
+
 export function freePort() {
   return new Promise((resolve) => {
     const s = net.createServer().listen(0, '127.0.0.1', () => {
@@ -92,6 +122,9 @@ export class Parley {
     return Object.assign(body, { status: r.status, headers: r.headers });
   }
 
+  // An administration command of which the status matters.
+  ctlTry(...words) { return spawnSync(join(bin, 'parleyctl'), ['--data', this.data, ...words], { encoding: 'utf8' }); }
+
   async metrics() {
     const text = await (await fetch(`http://127.0.0.1:${this.adminPort}/metrics`)).text();
     const out = {};
@@ -106,6 +139,12 @@ export class Parley {
     this.child.kill('SIGKILL');
     await this.exited;
     this.exit = undefined;
+  }
+
+  // Gauges and counters settle a turn later than the answer that moved them.
+  async metric(name, want, what = name) {
+    let last;
+    return eventually(async () => want(last = (await this.metrics())[name]), what).catch((e) => { throw new Error(`${e.message} (${name} is ${last})`); });
   }
 
   // SIGTERM; the exit status
@@ -157,6 +196,40 @@ export function raw(port, bytes, { ms = 3000 * slow, until, host = '127.0.0.1', 
       }
     });
   });
+}
+
+// Whole HTTP answers in a raw text, in order; rest is what follows the last one.
+export function answers(text) {
+  const out = [];
+  for (;;) {
+    const end = text.indexOf('\r\n\r\n');
+    if (end < 0) break;
+    const lines = text.slice(0, end).split('\r\n');
+    const status = Number(/^HTTP\/1\.1 (\d{3}) \S/.exec(lines[0])?.[1]);
+    const headers = {};
+    for (const l of lines.slice(1)) headers[l.slice(0, l.indexOf(':')).toLowerCase()] = l.slice(l.indexOf(':') + 1).trim();
+    const n = status < 200 || status === 204 || status === 304 ? 0 : Number(headers['content-length']);
+    if (!(text.length >= end + 4 + n)) break;
+    const body = Buffer.from(text.slice(end + 4, end + 4 + n), 'latin1').toString();
+    let json;
+    try { json = JSON.parse(body); } catch { json = undefined; }
+    out.push({ status, headers, body, json, line: lines[0] });
+    text = text.slice(end + 4 + n);
+  }
+  return Object.assign(out, { rest: text });
+}
+
+// A POST as bytes. headers: more of them, or undefined to leave one out.
+export function post(method, token, body, headers = {}) {
+  const data = Buffer.from(body);
+  const fields = { Host: 'localhost', ...(token ? { Authorization: `Bearer ${token}` } : {}), 'Content-Type': 'application/json', 'Content-Length': data.length, ...headers };
+  const head = Object.entries(fields).filter(([, v]) => v !== undefined).map(([k, v]) => `${k}: ${v}\r\n`).join('');
+  return Buffer.concat([Buffer.from(`POST /api/${method} HTTP/1.1\r\n${head}\r\n`), data]);
+}
+
+export function percentile(values, q) {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))];
 }
 
 export async function eventually(check, what, ms = 10000 * slow) {
