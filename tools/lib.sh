@@ -5,8 +5,8 @@ cd "$top" || exit 1
 build_packages="cmake ninja-build gcc g++ pkg-config liburing-dev libck-dev librocksdb-dev android-libboringssl-dev
   libsimdjson-dev node-llhttp libmimalloc-dev libxxhash-dev zlib1g-dev libinih-dev libcmocka-dev"
 run_packages="curl"
-test_packages="clang libclang-rt-14-dev nodejs openssl strace curl jq fuse3 libfuse3-dev
-  libfaketime e2fsprogs mount"
+test_packages="clang libclang-rt-14-dev nodejs openssl strace curl jq fuse3 libfuse3-dev libfaketime e2fsprogs mount perl
+  chromium libyajl-dev libwslay-dev"
 
 say() { printf '\033[1m== %s\033[0m\n' "$*"; }
 die() { printf '%s\n' "$*" >&2; exit 1; }

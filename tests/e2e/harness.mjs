@@ -227,6 +227,42 @@ export function post(method, token, body, headers = {}) {
   return Buffer.concat([Buffer.from(`POST /api/${method} HTTP/1.1\r\n${head}\r\n`), data]);
 }
 
+// One keep-alive connection; ask() gives answers in order, several may be under way.
+export class Conn {
+  static async open(port, host = '127.0.0.1') {
+    const c = new Conn();
+    c.waiting = [];
+    c.text = '';
+    c.socket = net.connect(port, host).setNoDelay(true);
+    c.socket.on('data', (d) => {
+      c.text += d.toString('latin1');
+      const got = answers(c.text);
+      if (got.length > 0) c.text = got.rest;
+      for (const a of got) c.waiting.shift()?.resolve(a);
+    });
+    const end = () => { c.ended = true; c.waiting.splice(0).forEach((w) => w.reject(new Error('the connection ended'))); };
+    c.socket.on('close', end).on('error', () => {});
+    await once(c.socket, 'connect');
+    return c;
+  }
+
+  ask(bytes) {
+    return new Promise((resolve, reject) => {
+      if (this.ended) return reject(new Error('the connection ended'));
+      this.waiting.push({ resolve, reject });
+      return this.socket.write(bytes);
+    });
+  }
+
+  // As Parley.call, on this connection.
+  async call(method, token, args = {}) {
+    const a = await this.ask(post(method, token, JSON.stringify(args)));
+    return Object.assign(a.json, { status: a.status, retryAfter: a.headers['retry-after'] });
+  }
+
+  end() { this.socket.destroy(); }
+}
+
 export function percentile(values, q) {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))];

@@ -1,0 +1,260 @@
+// What an operator meets: options, start, metrics, signals, restart.
+import { describe, test, before, after } from 'node:test';
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { once } from 'node:events';
+import { Parley, Conn, raw, history, eventually, bin, at, some, slow, sleep } from './harness.mjs';
+import { rtm } from './ws.mjs';
+
+const daemon = (...words) => spawnSync(join(bin, 'parleyd'), words, { encoding: 'utf8', timeout: 30000 * slow });
+const scratch = (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'parley-'));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+};
+
+describe('options', at('ops'), () => {
+  test('--help, --version, --check, --print-config', () => {
+    const help = daemon('--help');
+    assert.equal(help.status, 0);
+    for (const word of ['--config', '--data', '--listen', '--tls-listen', '--cert', '--key', '--admin-listen', '--set', '--check', 'HUP']) assert.ok(help.stdout.includes(word), word);
+    assert.match(daemon('--version').stdout, /^parleyd \d/);
+    const check = daemon('--check', '--set', 'http.head_timeout_ms=3s', '--set', 'store.cache_bytes=64m', '--listen', '127.0.0.1:7777');
+    assert.equal(check.status, 0);
+    for (const line of ['head_timeout_ms = 3000', 'cache_bytes = 67108864', 'listen = 127.0.0.1:7777']) assert.ok(check.stdout.includes(line), line);
+    assert.match(daemon('--print-config').stdout, /; .*\n; .*1 to 1000000 connections|; /);
+  });
+
+  test('what was printed can be read again', (t) => {
+    const file = join(scratch(t), 'parley.conf');
+    writeFileSync(file, daemon('--print-config').stdout);
+    const again = daemon('--config', file, '--check');
+    assert.equal(again.status, 0, again.stderr);
+    assert.equal(again.stdout, daemon('--check').stdout);
+    writeFileSync(file, '[http]\nhead_max = 65536\n[api]\nclient_errors = http\n');
+    const both = daemon('--set', 'http.head_max=4096', '--set', 'http.request_line_max=2048', '--config', file, '--check');
+    assert.match(both.stdout, /head_max = 4096/, 'options win over the file, wherever they stand');
+    assert.match(both.stdout, /client_errors = http/);
+  });
+
+  test('mistakes are named with their remedy', (t) => {
+    const file = join(scratch(t), 'bad.conf');
+    const rows = [
+      [['--set', 'htpp.head_max=1'], /unknown setting "htpp\.head_max".*"http\.head_max"/], [['--set', 'ws.ping=1'], /nearest is "ws\.ping_ms"/], [['--set', 'http.head_max=12'], /1024 to 262144/],
+      [['--set', 'http.head_max=x'], /not a number/], [['--set', 'http.head_max=-1'], /not a number/], [['--set', 'http.head_max=99999999999999999999'], /not a number/], [['--set', 'http.head_max'], /SECTION\.KEY=VALUE/],
+      [['--set', 'log.level=loud'], /debug,info,warn,error/], [['--set', 'threads.acceptor_with_chan=maybe'], /neither true nor false/], [['--set', 'ring.request_cells=3'], /powers? of two/],
+      [['--set', 'ws.queue_soft_bytes=262144'], /less than/], [['--cert', 'x'], /go together/], [['--tls-listen', '127.0.0.1:1'], /needs server\.cert/], [['--listen', ''], /one of/],
+      [['--nonsense'], /nonsense.*\n?.*--help/s], [['word'], /unexpected argument "word"/], [['--config', '/nonexistent'], /\/nonexistent: cannot be read/], [['--config', file], /bad\.conf:2: unknown setting/],
+    ];
+    writeFileSync(file, '[http]\nhaed_max = 1\n');
+    for (const [words, message] of rows) {
+      const r = daemon(...words, '--check');
+      assert.equal(r.status, 2, `${words.join(' ')}: ${r.status}`);
+      assert.match(r.stderr, message, words.join(' '));
+      assert.equal(r.stdout, '');
+    }
+  });
+
+  test('places it cannot use end the start with 1 and a reason', (t) => {
+    const dir = scratch(t);
+    const file = join(dir, 'file');
+    writeFileSync(file, '');
+    for (const [words, message] of [[['--data', file], /file|directory/i], [['--data', join(dir, 'no/such/parent')], /directory/i], [['--data', join(dir, 'd'), '--listen', '127.0.0.1:99999'], /99999/],
+      [['--data', join(dir, 'd'), '--listen', '203.0.113.1:80'], /203\.0\.113\.1:80/], [['--data', join(dir, 'd'), '--listen', 'nonsense'], /nonsense/]]) {
+      const r = daemon('--listen', '127.0.0.1:0', ...words);
+      assert.equal(r.status, 1, `${words.join(' ')}: ${r.status} ${r.stderr}`);
+      assert.match(r.stderr, message);
+    }
+  });
+});
+
+describe('one data directory, one daemon', at('ops'), () => {
+  test('a second process is refused and harms nothing; a stale control socket is replaced', async () => {
+    const parley = await Parley.start();
+    const demo = parley.demo();
+    const second = daemon('--data', parley.data, '--listen', '127.0.0.1:0');
+    assert.equal(second.status, 1, second.stderr);
+    assert.match(second.stderr, /another|lock|in use|already/i);
+    assert.equal(parley.ctlJson('status').ready, true, 'the control socket is still the first one\'s');
+    assert.ok((await parley.call('chat.postMessage', demo.users[0].token, { channel: demo.channels.random.id, text: 'x' })).ok);
+    await parley.kill();
+    assert.ok(existsSync(join(parley.data, 'control.sock')), 'kill -9 leaves the socket file');
+    await parley.up();
+    assert.equal(parley.ctlJson('status').ready, true);
+    assert.equal(statSync(join(parley.data, 'control.sock')).mode & 0o777, 0o600);
+    await parley.stop();
+  });
+
+  test('a taken port is named', async () => {
+    const parley = await Parley.start();
+    const dir = mkdtempSync(join(tmpdir(), 'parley-'));
+    const r = daemon('--data', dir, '--listen', `127.0.0.1:${parley.port}`);
+    rmSync(dir, { recursive: true });
+    assert.equal(r.status, 1);
+    assert.match(r.stderr, new RegExp(`127\\.0\\.0\\.1:${parley.port}.*in use`));
+    await parley.stop();
+  });
+});
+
+describe('watching', at('ops'), () => {
+  let parley, demo;
+  before(async () => {
+    parley = await Parley.start();
+    demo = parley.demo();
+  });
+  after(() => parley.stop());
+
+  test('readiness: a line, /health, systemd', async (t) => {
+    const line = parley.log.split('\n').map((l) => l && JSON.parse(l)).find((l) => l.event === 'ready');
+    assert.equal(line.http_port, parley.port);
+    assert.equal(line.admin_port, parley.adminPort);
+    for (const path of ['/health/ready', '/health/live']) assert.deepEqual([(await fetch(`http://127.0.0.1:${parley.adminPort}${path}`)).status], [200]);
+    const dir = scratch(t);
+    const path = join(dir, 'notify');
+    const listener = spawn('perl', ['-MSocket', '-e', 'socket(my $s, PF_UNIX, SOCK_DGRAM, 0); bind($s, sockaddr_un($ARGV[0])) or die; $| = 1; print "bound\n"; while (defined recv($s, my $m, 4096, 0)) { print "$m\n" }', path]);
+    t.after(() => listener.kill());
+    let said = '';
+    listener.stdout.on('data', (d) => { said += d; });
+    await eventually(() => said.includes('bound'), 'the manager listens');
+    const managed = await Parley.start({ env: { NOTIFY_SOCKET: path } });
+    await eventually(() => said.includes('READY=1'), 'READY=1');
+    await managed.stop();
+    await eventually(() => said.includes('STOPPING=1'), 'STOPPING=1');
+  });
+
+  test('/metrics: well formed, and its sums are right', async () => {
+    const before = await parley.metrics();
+    const channel = demo.channels.random.id;
+    const w = await rtm(parley, demo.users[1].token);
+    for (let i = 0; i < 10; i++) await parley.call('chat.postMessage', demo.users[0].token, { channel, text: `m${i}`, client_msg_id: `k${i % 5}` });
+    await parley.call('chat.postMessage', demo.users[0].token, { channel: 'C1', text: 'x' });
+    await w.flushed();
+    await raw(parley.port, 'BAD\r\n\r\n');
+    const delta = (n) => (name) => (now[name] - before[name] === n ? true : `${name}: ${now[name] - before[name]}, wanted ${n}`);
+    let now;
+    await eventually(async () => {
+      now = await parley.metrics();
+      return now.parley_http_errors_total > before.parley_http_errors_total && now.parley_events_sent_total - before.parley_events_sent_total >= 5;
+    }, 'counters');
+    for (const [name, n] of [['parley_posts_total', 5], ['parley_posts_duplicate_total', 5], ['parley_api_failed_total', 1], ['parley_http_errors_total', 1], ['parley_tickets_issued_total', 1], ['parley_ws_open', 1], ['parley_events_sent_total', 5]])
+      assert.equal(delta(n)(name), true);
+    assert.equal(now.parley_api_ok_total - before.parley_api_ok_total, 11);
+    const text = await (await fetch(`http://127.0.0.1:${parley.adminPort}/metrics`)).text();
+    const types = new Map();
+    for (const line of text.trim().split('\n')) {
+      const type = /^# TYPE (\S+) (counter|gauge|summary)$/.exec(line);
+      if (type) types.set(type[1], type[2]);
+      else if (!/^# HELP \S+ \S/.test(line)) {
+        const m = /^([a-z_0-9]+)(\{([a-z]+="[^"]*",?)+\})? (\d+(\.\d+)?)$/.exec(line);
+        assert.ok(m, line);
+        const name = m[1].replace(/_(sum|count)$/, '');
+        assert.ok(types.has(m[1]) || types.get(name) === 'summary', line);
+        assert.ok(types.get(m[1]) !== 'counter' || m[1].endsWith('_total'), line);
+      }
+    }
+    assert.ok(now.parley_request_us_count > 0 && now.parley_commit_us_count === now.parley_log_batches_total);
+    await w.bye();
+  });
+
+  test('the admin listener shows and does nothing', async () => {
+    const ask = (path, o) => fetch(`http://127.0.0.1:${parley.adminPort}${path}`, o);
+    assert.equal((await ask('/')).status, 404);
+    assert.equal((await ask('/metrics', { method: 'POST' })).status, 405);
+    assert.equal((await ask('/v1/user.list', { method: 'POST', body: '{}' })).status, 404);
+    assert.equal((await ask('/v1/token.issue', { method: 'POST', body: '{"user":"ada"}' })).status, 404);
+    assert.equal((await fetch(`${parley.url}/metrics`)).status, 404, 'not on the public listener');
+    assert.equal((await fetch(`${parley.url}/v1/status`, { method: 'POST' })).status, 404);
+    const broken = await raw(parley.adminPort, 'BAD\r\n\r\n');
+    assert.match(broken.text, /^HTTP\/1\.1 400 /);
+    const { text } = await raw(parley.adminPort, 'HEAD /metrics HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n');
+    assert.match(text, /\r\n\r\n$/);
+  });
+});
+
+describe('SIGTERM', at('ops'), () => {
+  test('under load: goodbye and 1001 on sockets, what was answered is stored, exit 0 in time', async () => {
+    const parley = await Parley.start({ settings: { 'server.drain_ms': 5000 * slow } });
+    const demo = parley.demo();
+    const channel = demo.channels.random.id;
+    const sockets = await Promise.all(Array.from({ length: some(20) }, (_, i) => rtm(parley, demo.users[i % 3].token)));
+    const acked = [];
+    let stop = false;
+    const lanes = demo.users.map(async (u, lane) => {
+      const c = await Conn.open(parley.port);
+      for (let i = 0; !stop; i++) {
+        const r = await c.call('chat.postMessage', u.token, { channel, text: `load ${lane} ${i}` }).catch(() => undefined);
+        if (r === undefined) break;
+        if (r.ok) acked.push(r.ts); else assert.equal(r.status, 503, r.error);
+      }
+    });
+    await sockets[0].until(() => sockets[0].events.filter((e) => e.type === 'message').length > 50, 'load');
+    const idle = await Conn.open(parley.port);
+    const from = Date.now();
+    const exit = await parley.term();
+    const took = Date.now() - from;
+    stop = true;
+    await Promise.all(lanes);
+    assert.deepEqual(exit, { code: 0, signal: null }, parley.log.slice(-1000));
+    assert.ok(took < 5000 * slow, `${took} ms`);
+    for (const w of sockets) {
+      await w.closed;
+      assert.equal(w.events.at(-1).type, 'goodbye');
+      assert.ok([1001, 1012].includes(w.closeCode), `closed with ${w.closeCode}`);
+    }
+    assert.ok(idle.ended);
+    await parley.up();
+    const rows = new Set((await history(parley, demo.users[0].token, channel)).map((m) => m.ts));
+    assert.ok(acked.length > 50);
+    for (const ts of acked) assert.ok(rows.has(ts), ts);
+    await parley.stop();
+  });
+
+  test('with nobody there it ends at once; readiness goes first', async () => {
+    const parley = await Parley.start();
+    const from = Date.now();
+    await parley.stop();
+    assert.ok(Date.now() - from < 1500 * slow);
+    assert.match(parley.log, /"event":"stopping".*"event":"stopped","whole":true/s);
+    const busy = await Parley.start({ settings: { 'server.drain_ms': 3000 } });
+    const demo = busy.demo();
+    const held = await Promise.all(Array.from({ length: 5 }, () => rtm(busy, demo.users[0].token)));
+    busy.child.kill('SIGTERM');
+    let ready = 200;
+    await eventually(async () => {
+      ready = await fetch(`http://127.0.0.1:${busy.adminPort}/health/ready`).then((r) => r.status, () => 0);
+      return ready !== 200;
+    }, 'not ready');
+    await busy.exited;
+    held.forEach((w) => w.destroy());
+    await busy.stop();
+  });
+});
+
+describe('restart', at('restart'), () => {
+  test('ready within 3 s after kill -9 with 20,000 messages, all there', async () => {
+    const parley = await Parley.start({ settings: { 'api.rate_posts_per_s': 1000000 } });
+    const demo = parley.demo();
+    const channel = demo.channels.random.id;
+    const n = 20000;
+    let next = 0;
+    await Promise.all(Array.from({ length: 8 }, async (_, lane) => {
+      const c = await Conn.open(parley.port);
+      await Promise.all(Array.from({ length: 16 }, async () => {
+        while (next++ < n) assert.ok((await c.call('chat.postMessage', demo.users[lane % 3].token, { channel, text: `message ${next} ${'w'.repeat(100)}` })).ok);
+      }));
+      c.end();
+    }));
+    await parley.kill();
+    const from = performance.now();
+    await parley.up();
+    const took = performance.now() - from;
+    assert.ok(took < 3000, `${Math.round(took)} ms`);
+    assert.equal((await history(parley, demo.users[0].token, channel, { limit: 999 })).length, n);
+    await parley.stop();
+  });
+});
+void sleep;
+void once;

@@ -1,0 +1,81 @@
+// What strace sees: one sync of the log per commit, none skipped; no system call per delivered event.
+import { describe, test } from 'node:test';
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Parley, Conn, history, eventually, at } from './harness.mjs';
+import { rtm } from './ws.mjs';
+
+// -D: strace is the grandchild, so that signals go to the daemon itself.
+async function traced(t, calls) {
+  const dir = mkdtempSync(join(tmpdir(), 'parley-strace-'));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  const file = join(dir, 'trace');
+  const parley = await Parley.start({ wrap: ['strace', '-D', '-f', '-qq', '-y', '-e', `trace=${calls}`, '-e', 'signal=none', '-o', file], settings: { 'api.rate_posts_per_s': 1000000 } });
+  return { parley, lines: () => readFileSync(file, 'utf8').split('\n') };
+}
+
+describe('system calls', at('strace'), () => {
+  test('one fdatasync of the log per commit', async (t) => {
+    const { parley, lines } = await traced(t, 'fdatasync,fsync,sync_file_range,msync');
+    const demo = parley.demo();
+    const channel = demo.channels.random.id;
+    const syncs = () => lines().filter((l) => /\b(fdatasync|fsync)\(\d+<[^>]*\.log>/.test(l)).length;
+    const settled = async () => { // the last commit's line is in the file
+      let last = -1;
+      await eventually(() => { const now = lines().length; const same = now === last; last = now; return same; }, 'strace is quiet');
+    };
+    await settled();
+    const before = { syncs: syncs(), batches: (await parley.metrics()).parley_log_batches_total };
+    let acked = 0;
+    await Promise.all(demo.users.map(async (u) => {
+      const c = await Conn.open(parley.port);
+      await Promise.all(Array.from({ length: 4 }, async (_, k) => {
+        for (let i = 0; i < 50; i++) {
+          assert.ok((await c.call('chat.postMessage', u.token, { channel, text: `${k} ${i}` })).ok);
+          acked++;
+        }
+      }));
+      c.end();
+    }));
+    const batches = (await parley.metrics()).parley_log_batches_total - before.batches;
+    await eventually(() => syncs() - before.syncs >= batches, 'every commit is synced', 3000);
+    await settled();
+    assert.equal(syncs() - before.syncs, batches);
+    assert.ok(batches > 0 && batches <= acked, `${batches} commits for ${acked} posts`);
+    assert.equal((await history(parley, demo.users[0].token, channel)).length, acked);
+    const alone = { syncs: syncs(), batches: (await parley.metrics()).parley_log_batches_total };
+    for (let i = 0; i < 10; i++) await parley.call('chat.postMessage', demo.users[0].token, { channel, text: 'alone' });
+    await settled();
+    assert.equal((await parley.metrics()).parley_log_batches_total - alone.batches, 10, 'a lone sender: one commit each');
+    assert.equal(syncs() - alone.syncs, 10);
+    await parley.stop();
+  });
+
+  test('50 listeners, 200 events: no send of its own, far fewer enters than deliveries', async (t) => {
+    const { parley, lines } = await traced(t, 'sendmsg,sendto,send,write,writev,recvfrom,recvmsg,epoll_wait,poll,io_uring_enter');
+    const demo = parley.demo();
+    const channel = demo.channels.random.id;
+    const listeners = await Promise.all(Array.from({ length: 50 }, (_, i) => rtm(parley, demo.users[i % 3].token)));
+    listeners.forEach((w) => { w.keep = false; });
+    const count = (re) => lines().filter((l) => re.test(l)).length;
+    const sends = /\b(sendmsg|sendto|send|writev|recvfrom|recvmsg)\(|\bwrite\(\d+<(socket|TCP)/;
+    const before = { sends: count(sends), enters: count(/io_uring_enter\(/) };
+    const events = 200;
+    const conns = await Promise.all(demo.users.map(() => Conn.open(parley.port)));
+    let next = 0;
+    await Promise.all(conns.flatMap((c, lane) => Array.from({ length: 8 }, async () => {
+      while (next++ < events) assert.ok((await c.call('chat.postMessage', demo.users[lane].token, { channel, text: 'event' })).ok);
+    })));
+    await Promise.all(listeners.map((w) => w.until(() => w.count >= events + 1, 'all events')));
+    const deliveries = events * listeners.length;
+    const enters = count(/io_uring_enter\(/) - before.enters;
+    assert.equal(count(sends) - before.sends, 0, 'sends outside the ring');
+    assert.ok(enters < deliveries / 4, `${enters} io_uring_enter for ${deliveries} deliveries`);
+    t.diagnostic(`${enters} io_uring_enter for ${deliveries} deliveries and ${events} posts`);
+    listeners.forEach((w) => w.destroy());
+    conns.forEach((c) => c.end());
+    await parley.stop();
+  });
+});
