@@ -5,8 +5,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { once } from 'node:events';
-import { Parley, Conn, raw, history, eventually, bin, at, some, slow, sleep } from './harness.mjs';
+import { Parley, Conn, raw, history, eventually, bin, at, some, slow } from './harness.mjs';
 import { rtm } from './ws.mjs';
 
 const daemon = (...words) => spawnSync(join(bin, 'parleyd'), words, { encoding: 'utf8', timeout: 30000 * slow });
@@ -256,5 +255,3 @@ describe('restart', at('restart'), () => {
     await parley.stop();
   });
 });
-void sleep;
-void once;

@@ -4,7 +4,7 @@ import { describe, test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { once } from 'node:events';
-import { Parley, raw, answers, post, history, percentile, eventually, at, some, slow, sleep } from './harness.mjs';
+import { Parley, raw, answers, post, history, percentile, eventually, at, some, slow } from './harness.mjs';
 
 const CRLF = '\r\n';
 const head = (lines) => [...lines, '', ''].join(CRLF);
@@ -345,4 +345,3 @@ describe('slow clients', at('http'), () => {
     await parley.stop();
   });
 });
-void sleep;
