@@ -160,9 +160,15 @@ struct message { /* judged */
     struct str_view text, client_msg_id;
 };
 
+static bool given(const struct json_value *v)
+{
+    return v != NULL && v->type != JSON_NULL && !(v->type == JSON_STRING && v->s.len == 0);
+}
+
 static bool judge(struct fanout *f, struct fan_conn *c, const struct rtm *m, struct message *out)
 {
     const struct json_value *key = json_find(m->members, m->len, SV("client_msg_id"));
+    const struct json_value *thread = json_find(m->members, m->len, SV("thread_ts"));
     out->text = string_of(m, SV("text"));
     out->client_msg_id = string_of(m, SV("client_msg_id"));
     if (out->text.len == 0)
@@ -174,6 +180,8 @@ static bool judge(struct fanout *f, struct fan_conn *c, const struct rtm *m, str
     else if (key != NULL && key->type != JSON_NULL &&
              (out->client_msg_id.len == 0 || out->client_msg_id.len > client_msg_id_max))
         reply_err(f, c, m->id, ERR_INVALID_CLIENT_MSG_ID);
+    else if (given(thread)) /* as chat.postMessage: never stored as a root silently */
+        reply_err(f, c, m->id, ERR_CANNOT_REPLY_TO_MESSAGE);
     else
         return true;
     return false;

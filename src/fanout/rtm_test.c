@@ -80,6 +80,9 @@ TEST(a_message_that_cannot_be_is_told_why)
            "{\"id\":3,\"type\":\"message\",\"channel\":\"CB\",\"text\":\"x\","
            "\"client_msg_id\":\"\"}");
     client(0, WS_TEXT, "{\"type\":\"message\",\"channel\":\"CB\",\"text\":\"x\"}");
+    client(0, WS_TEXT,
+           "{\"id\":5,\"type\":\"message\",\"channel\":\"CB\",\"text\":\"x\","
+           "\"thread_ts\":\"1700000000.000001\"}");
     end_turn();
     read_all(0);
     check_frame(0, WS_TEXT,
@@ -93,6 +96,9 @@ TEST(a_message_that_cannot_be_is_told_why)
         "{\"ok\":false,\"reply_to\":3,\"error\":{\"code\":400,\"msg\":\"invalid_client_msg_id\"}}");
     check_frame(0, WS_TEXT,
                 "{\"type\":\"error\",\"error\":{\"code\":2,\"msg\":\"message id is missing\"}}");
+    check_frame(0, WS_TEXT,
+                "{\"ok\":false,\"reply_to\":5,\"error\":{\"code\":400,\"msg\":\"cannot_reply_to_"
+                "message\"}}");
     token_revoked[0] = true;
     client(0, WS_TEXT, "{\"id\":4,\"type\":\"message\",\"channel\":\"CB\",\"text\":\"x\"}");
     end_turn();
