@@ -59,6 +59,8 @@ static void on_timer(struct timer *t, void *ctx)
         defer(n, c);
         return;
     }
+    if (c->state == CONN_HANDSHAKE)
+        metric_add(&n->loop->metrics, METRIC_TLS_FAILED, 1);
     conn_close(n, c, ERR_IO, NET_CLOSE_RESET);
 }
 

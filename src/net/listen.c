@@ -53,7 +53,9 @@ enum err net_listen_socket(const char *addr_port, int *fd, uint16_t *port, char 
     const char *port_text;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
                     *list = NULL;
-    if (!split(addr_port, host, &port_text) || port_text[0] == '\0') {
+    uint64_t wanted; /* getaddrinfo takes 99999 for 34463 */
+    if (!split(addr_port, host, &port_text) || !sv_to_u64(sv_from(port_text), &wanted) ||
+        wanted > UINT16_MAX) {
         snprintf(msg, msg_len, "\"%s\" is not ADDR:PORT", addr_port);
         return ERR_BAD_CONF;
     }
