@@ -56,8 +56,12 @@ describe('arguments', at('args'), () => {
 
   test('channels by name, with and without #', async () => {
     for (const name of ['#random', 'random']) assert.equal((await parley.call('chat.postMessage', token, { channel: name, text: 'by name' })).channel, channel);
-    for (const name of ['#nowhere', 'C', 'C00000000', '', '#', 'c'.repeat(300)]) assert.equal((await parley.call('chat.postMessage', token, { channel: name, text: 'x' })).error, 'channel_not_found', name);
-    assert.ok((await parley.call('chat.postMessage', token, { text: 'x' })).error.match(/channel_not_found|invalid_arguments|missing_argument/));
+    for (const name of ['#nowhere', 'C', 'C00000000', '#', 'c'.repeat(300)]) assert.equal((await parley.call('chat.postMessage', token, { channel: name, text: 'x' })).error, 'channel_not_found', name);
+    for (const args of [{ text: 'x' }, { text: 'x', channel: '' }]) {
+      const r = await parley.call('chat.postMessage', token, args);
+      assert.equal(r.error, 'missing_argument');
+      assert.ok(r.response_metadata.messages.some((m) => m.includes('channel')), 'the argument is named');
+    }
   });
 
   test('request shapes of real clients', async () => {
@@ -92,14 +96,12 @@ describe('arguments', at('args'), () => {
     };
     const other = demo.users[1].token;
     assert.equal(await error({}), 'not_authed');
-    assert.equal(await error({ Authorization: '' }), 'not_authed');
     assert.equal(await error(authorization), undefined);
     assert.equal(await error({}, { token }), undefined);
     assert.equal(await error(authorization, { token }), undefined);
     assert.equal(await error(authorization, { token: other }), 'invalid_auth');
     assert.equal(await error(authorization, { token: 'x' }), 'invalid_auth');
-    assert.equal(await error({ Authorization: 'Bearer' }), 'not_authed');
-    assert.ok(['not_authed', 'invalid_auth'].includes(await error({ Authorization: `Basic ${token}` })));
+    for (const odd of ['', 'Bearer', 'Bearer ', `Basic ${token}`, token]) assert.ok(['not_authed', 'invalid_auth'].includes(await error({ Authorization: odd })), odd);
     for (const t of ['x', token.slice(0, -1), `${token}0`, token.toUpperCase(), `${token} `.repeat(2), 'é', 'x'.repeat(5000), `${token}\u0000`])
       if (!t.includes('\u0000')) assert.equal(await error({ Authorization: `Bearer ${Buffer.from(t).toString('latin1')}` }), 'invalid_auth', t.slice(0, 30));
     for (const t of ['', 'x', token.slice(0, -1), `${token}0`]) assert.equal(await error({}, { token: t }), t === '' ? 'not_authed' : 'invalid_auth', t);
@@ -197,7 +199,7 @@ describe('settings of the API', at('args'), () => {
     await parley.stop();
   });
 
-  test('rates: 429 with an integer Retry-After, per token, before the body is read', async () => {
+  test('rates: 429 with an integer Retry-After, per token, before the body is parsed', async () => {
     const parley = await Parley.start({ settings: { 'api.rate_posts_per_s': 2, 'api.rate_reads_per_s': 1000 } });
     const { users, channels } = parley.demo();
     const channel = channels.random.id;
@@ -212,7 +214,7 @@ describe('settings of the API', at('args'), () => {
     assert.ok(got.filter((r) => r.ok).length >= 4);
     assert.equal((await parley.call('chat.postMessage', users[1].token, { channel, text: 'another token' })).ok, true);
     assert.equal((await parley.call('conversations.history', users[0].token, { channel })).ok, true);
-    const [early] = answers((await raw(parley.port, `POST /api/chat.postMessage HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer ${users[0].token}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{`, { until: /ratelimited/ })).text);
+    const [early] = answers((await raw(parley.port, post('chat.postMessage', users[0].token, '{ not JSON', { Connection: 'close' }))).text); // the body is not looked at
     assert.equal(early.status, 429);
     const wait = Number(limited.at(-1).headers.get('retry-after'));
     await eventually(async () => (await parley.call('chat.postMessage', users[0].token, { channel, text: 'later' })).ok, 'allowed again', (wait + 3) * 1000);

@@ -21,7 +21,7 @@ describe('bodies', at('http'), () => {
     const good = `"channel":"${channel}","text":"side effect"`;
     const bad = {
       invalid_json: [
-        `{${good}}{}`, `{${good}} x`, `{${good}`, `${good}}`, `{${good},}`, `{${good},"a":NaN}`, `{${good},"a":Infinity}`, `{${good},"a":-}`, `{${good},"a":01}`, `{${good},"a":+1}`,
+        `{${good}}{}`, `{${good}} x`, `{${good}`, `${good}}`, `{${good},}`, `{${good},"a":NaN}`, `{${good},"a":Infinity}`, `{${good},"a":-}`, `{${good},"a":01}`, `{${good},"a":1e400}`, `{${good},"a":+1}`,
         `{${good},"a":.5}`, `{${good},"a":1.}`, `{${good},"a":"\\ud800"}`, `{${good},"a":"\\udc00\\ud800"}`, `{${good},"\\ud800":1}`, `{${good},"a":"\\u0000"}`,
         `{${good},"a":"x\0y"}`, `\ufeff{${good}}`, Buffer.from(`{${good},"a":"\xff"}`, 'latin1'), Buffer.from(`{${good},"a":"\xc0\xaf"}`, 'latin1'), Buffer.from(`{${good},"a":"\xed\xa0\x80"}`, 'latin1'),
         Buffer.from(`{${good},"a":"\xf4\x90\x80\x80"}`, 'latin1'), `{${good},"a":"x\ny"}`, `{${good},"a":"\\x41"}`, `{${good},"text":"twice"}`, `{${good},"t\\u0065xt":"twice"}`, `{${good},"a":{"b":1,"b":2}}`,
@@ -46,7 +46,7 @@ describe('bodies', at('http'), () => {
 
   test('JSON within the rules is read: depth 32, escapes, blanks, big numbers', async () => {
     const bodies = [`{"channel":"${channel}","text":"deep","x":${nest(31)}}`, ` \t\r\n{ "channel" : "${channel}" , "text" : "blank" } \r\n`,
-      `{"channel":"${channel}","text":"\\u0065\\ud83c\\udf89\\/\\b\\f\\n\\r\\t\\"\\\\","n":1e400,"m":123456789012345678901234567890}`];
+      `{"channel":"${channel}","text":"\\u0065\\ud83c\\udf89\\/\\b\\f\\n\\r\\t\\"\\\\","n":1e300,"m":9223372036854775807}`];
     for (const body of bodies) {
       const a = await send('chat.postMessage', body);
       assert.equal(a.json.ok, true, `${body}: ${a.body}`);
@@ -74,7 +74,7 @@ describe('bodies', at('http'), () => {
     for (const [name, error] of [['oldest', 'invalid_ts_oldest'], ['latest', 'invalid_ts_latest']]) {
       const number = answers((await raw(parley.port, post('conversations.history', token, `{"channel":"${channel}","${name}":1700000000.000100}`, { Connection: 'close' }))).text)[0];
       assert.equal(number.json.error, error, number.body);
-      for (const bad of ['x', '1700000000.', '1700000000.0001', '-1.000000', '1700000000,000100', ' 1700000000.000100', '17000000000.000100'])
+      for (const bad of ['x', '1700000000.', '-1.000000', '1700000000,000100', ' 1700000000.000100', '17000000000.000100'])
         assert.equal((await parley.call('conversations.history', token, { channel, [name]: bad })).error, error, `${name}=${bad}`);
     }
     for (const limit of [-1, 'x', 1.5, 100000]) assert.equal((await parley.call('conversations.history', token, { channel, limit })).error, 'invalid_limit', String(limit));

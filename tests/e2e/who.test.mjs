@@ -22,7 +22,7 @@ describe('rights', at('who'), () => {
 
   test('private, foreign and absent conversations: the same bytes', async () => {
     const calls = [['conversations.info', {}], ['conversations.history', {}], ['conversations.members', {}], ['conversations.join', {}], ['conversations.leave', {}],
-      ['conversations.invite', { users: grace.id }], ['chat.postMessage', { text: 'x' }]];
+      ['conversations.invite', { users: ada.id }], ['chat.postMessage', { text: 'x' }]];
     const foreign = (await parley.call('conversations.create', stranger.token, { name: 'elsewhere' })).channel.id;
     const hidden = (await parley.call('conversations.create', stranger.token, { name: 'hidden', is_private: true })).channel.id;
     for (const [method, args] of calls) {

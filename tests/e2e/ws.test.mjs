@@ -429,7 +429,10 @@ describe('slow and dead peers', at('slowReader'), () => {
     other.send({ id: 1, type: 'ping' });
     await other.event((e) => e.reply_to === 1);
     stuck.resume();
-    assert.equal((await stuck.closed).reset, true);
+    // Node shows a reset behind unread bytes as an end; what tells it from a plain close is that the rest never comes.
+    assert.equal((await stuck.closed).code, undefined);
+    assert.ok(stuck.bytes < 8 << 20);
+    assert.ok(!stuck.events.some((e) => e.type === 'goodbye'));
     other.destroy();
     await parley.stop();
   });
