@@ -44,6 +44,18 @@ function say(text) {
   process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${text}` : `${text}\n`);
 }
 
+// Interrupted: no daemon, mount or loop device stays behind.
+let running;
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.on(signal, async () => {
+    running?.load?.abandon();
+    running?.parley.child?.kill('SIGKILL');
+    await running?.parley.exited;
+    await running?.mode.tearDown();
+    process.exit(130);
+  });
+}
+
 // One mode from start to end; the numbers, and what is wrong in them.
 async function run(Mode, { cycles, seed, senders }) {
   const rand = random(seed);
@@ -54,9 +66,10 @@ async function run(Mode, { cycles, seed, senders }) {
   const place = await mode.setUp();
   const parley = new Parley(place);
   let load;
+  running = { parley, mode };
   try {
     await parley.up();
-    load = new Load(parley, parley.demo(), { senders });
+    load = running.load = new Load(parley, parley.demo(), { senders });
     for (; report.cycles < cycles; report.cycles++) {
       load.start();
       await sleep(rand.between(150, 600));
@@ -76,6 +89,7 @@ async function run(Mode, { cycles, seed, senders }) {
     load?.abandon();
     parley.child?.kill('SIGKILL');
     await parley.exited;
+    running = undefined;
     await mode.tearDown().catch((e) => { report.failed ??= `cleaning up: ${e.message}`; });
   }
   const of = load ?? { violations: {}, details: [], acked: new Map() };
