@@ -299,6 +299,7 @@ static enum err rocks_multi_get(void *self, struct view_get *gets, uint32_t n, s
 {
     struct store *s = self;
     pthread_rwlock_rdlock(&s->opened);
+    TSAN_ACQUIRE(s); /* of rows that log wrote */
     enum err err = get_all(s, gets, n, a);
     pthread_rwlock_unlock(&s->opened);
     return err;
@@ -338,6 +339,7 @@ static enum err rocks_scan(void *self, enum cf cf, struct str_view from, struct 
 {
     struct store *s = self;
     pthread_rwlock_rdlock(&s->opened);
+    TSAN_ACQUIRE(s);
     enum err err = scan(s, cf, from, to, fn, ctx);
     pthread_rwlock_unlock(&s->opened);
     return err;

@@ -42,13 +42,16 @@ export function at(part) {
 // n at full speed, fewer where everything is slower
 export const some = (n) => Math.max(1, Math.round(sanitized ? n / 4 : n));
 
-export function freePort() {
-  return new Promise((resolve) => {
-    const s = net.createServer().listen(0, '127.0.0.1', () => {
-      const { port } = s.address();
-      s.close(() => resolve(port));
+// Below the range the kernel gives to clients: one that reconnects to a daemon that is down could otherwise get the
+// daemon's own port, by connecting to itself.
+export async function freePort() {
+  for (;;) {
+    const port = 10240 + Math.floor(Math.random() * 21000);
+    const free = await new Promise((resolve) => {
+      const s = net.createServer().once('error', () => resolve(false)).listen(port, '127.0.0.1', () => s.close(() => resolve(true)));
     });
-  });
+    if (free) return port;
+  }
 }
 
 export class Parley {

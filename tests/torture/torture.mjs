@@ -84,7 +84,8 @@ async function run(Mode, { cycles, seed, senders }) {
     if (/ERROR: (Address|Thread|Leak)Sanitizer|runtime error:|WARNING: ThreadSanitizer|assert_failed/.test(parley.log)) throw new Error('a sanitizer or an assertion reported');
   } catch (e) {
     report.failed = `cycle ${report.cycles + 1}: ${e.stack}`;
-    report.log = parley.log.slice(-3000);
+    const alarm = parley.log.search(/==+\n?WARNING: ThreadSanitizer|ERROR: \w+Sanitizer|runtime error:|assert_failed/);
+    report.log = alarm < 0 ? parley.log.slice(-3000) : parley.log.slice(alarm, alarm + 6000); // the first, else the end
   } finally {
     load?.abandon();
     parley.child?.kill('SIGKILL');
