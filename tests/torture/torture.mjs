@@ -81,6 +81,7 @@ async function run(Mode, { cycles, seed, senders }) {
       if (report.cycles % 10 === 9 || process.stderr.isTTY) say(`${Mode.flag}: ${report.cycles + 1} of ${cycles} cycles, ${load.acked.size} acknowledged, ${load.details.length} violations`);
     }
     await load.audit({ all: true });
+    mode.verify();
     if (/ERROR: (Address|Thread|Leak)Sanitizer|runtime error:|WARNING: ThreadSanitizer|assert_failed/.test(parley.log)) throw new Error('a sanitizer or an assertion reported');
   } catch (e) {
     report.failed = `cycle ${report.cycles + 1}: ${e.stack}`;
