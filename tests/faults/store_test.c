@@ -344,36 +344,59 @@ TEST(first_write_after_a_start_fails)
     tear_down(&b);
 }
 
-/* No space for the memtable's file, while its rows lie in the log all the same. */
-TEST(flush_that_fails_is_overcome)
+/* What memtables become cannot be written, while their rows lie in the log all the same. Reads go
+ * on, also from a store that can be opened for reading only. */
+static void try_background_failure(const char *rule)
 {
+    enum { tries_max = 64 };
     struct bench b;
-    set_up(&b);
-    close_store(&b);
+    bool stored[tries_max] = {0};
+    uint64_t n = 0, ok = 0;
+    set_up_closed(&b);
+    conf_defaults(&b.conf);
+    snprintf(b.conf.server_data, sizeof b.conf.server_data, "%s", b.at);
     b.conf.store_memtable_bytes = 65536;
     CHECK_EQ(store_open(&b.store, &b.conf), ERR_OK);
     CHECK_EQ(log_new(&b.log, b.store, &b.conf), ERR_OK);
-    tell(&b, "rule write eio match=*.sst\n");
-    uint64_t ok = 0, n = 0;
-    bool stored[64] = {0};
-    for (int failed = 0; failed == 0 && n < 64; n++) {
+    tell(&b, rule);
+    while (n < tries_max && ok == n) {
         stored[n] = append_bytes(&b, n, 8000) == ERR_OK;
-        ok += stored[n];
-        failed = !stored[n];
+        ok += stored[n++];
         usleep(20000);
     }
-    CHECK(ok > 0 && ok < 64);
-    second(&b); /* cannot write its tables: open for reading only */
-    CHECK(append(&b, 99) != ERR_OK);
+    CHECK(ok > 0 && ok < tries_max);
+    second(&b);
+    CHECK(append(&b, tries_max) != ERR_OK);
     for (uint64_t i = 0; i < n; i++)
         CHECK_EQ(is_stored(&b, i), stored[i]);
     tell(&b, "clear\n");
     for (int i = 0; i < 3; i++) /* it failed before: the next try comes a little later */
         second(&b);
-    CHECK_EQ(append(&b, 100), ERR_OK);
+    CHECK_EQ(append(&b, tries_max + 1), ERR_OK);
     for (uint64_t i = 0; i < n; i++)
         CHECK_EQ(is_stored(&b, i), stored[i]);
+    CHECK(opens_after_a_crash(&b, 0, ok));
     tear_down(&b);
+}
+
+TEST(table_that_cannot_be_written)
+{
+    try_background_failure("rule write eio match=*.sst\n");
+}
+
+TEST(no_space_for_a_table)
+{
+    try_background_failure("rule create enospc match=*.sst\n");
+}
+
+TEST(manifest_that_cannot_be_written)
+{
+    try_background_failure("rule write eio match=*MANIFEST*\n");
+}
+
+TEST(no_space_for_a_new_log)
+{
+    try_background_failure("rule create enospc match=*.log\n");
 }
 
 TEST(little_space_is_seen_before_a_write_and_again_when_it_is_back)
