@@ -150,10 +150,13 @@ struct effect *commit_effect(struct chan_shard *s, struct chan *c, enum effect_k
     return e;
 }
 
+/* The last free batch is kept: a sync outlasts many turns, and what comes meanwhile needs a place.
+ */
 void commit_send(struct chan_shard *s)
 {
     struct chan_batch *cb = s->open;
-    struct cell *cell = cb == NULL ? NULL : outbox_request(s->turn->out, s->conf.log);
+    bool may = cb != NULL && s->free_batches != NULL;
+    struct cell *cell = may ? outbox_request(s->turn->out, s->conf.log) : NULL;
     if (cell == NULL)
         return;
     struct key k;

@@ -289,7 +289,8 @@ void commit_members(struct chan_shard *s, struct chan *c); /* the change of memb
 /* kind, c and what is known of the event; in the open batch, room was made by commit_room. */
 struct effect *commit_effect(struct chan_shard *s, struct chan *c, enum effect_kind kind);
 void commit_hang(struct chan_shard *s, struct chan_batch *cb, struct effect *e);
-void commit_send(struct chan_shard *s); /* the open batch, when log has a credit */
+/* The open batch, when log has a credit and another batch is free. */
+void commit_send(struct chan_shard *s);
 void commit_done(struct chan_shard *s, const struct cell *answer);
 enum { row_fixed_bytes = 320, head_value_max = 64 };
 /* Upper bound of what one row takes of a batch's arena. */

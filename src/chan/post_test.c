@@ -216,6 +216,26 @@ TEST(one_credit_is_enough_and_batches_grow_meanwhile)
     rig_free(r);
 }
 
+/* A disk that takes its time: more turns pass during one sync than there are batches. Nothing is
+ * full, so nobody is refused: the last batch stays and grows. */
+TEST(a_slow_sync_refuses_nobody_while_there_is_room)
+{
+    enum { turns = batches_max + 40 };
+    struct rig *r = rig_room(127, 256);
+    struct chan_post *m[turns];
+    for (int i = 0; i < turns; i++) {
+        m[i] = rig_post(r, 1, BOB, NULL);
+        rig_turn(r);
+    }
+    CHECK_EQ(r->answers_len, 0);
+    CHECK_EQ(r->log_len, batches_max - 1);
+    rig_settle(r);
+    for (int i = 0; i < turns; i++)
+        CHECK(rig_ok(r, m[i]));
+    CHECK_EQ(rig_rows(r, CF_MSG), turns);
+    rig_free(r);
+}
+
 TEST(a_full_batch_without_a_credit_refuses)
 {
     struct rig *r = rig_new(1, 64);
