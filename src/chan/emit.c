@@ -180,19 +180,27 @@ static void pay_all_owed(struct chan_shard *s)
     }
 }
 
+/* Who could not be paid goes to the end: the next turn begins with those that this one did not
+ * reach, so a fanout that reads nothing keeps no debt from the others. */
 void emit_owed(struct chan_shard *s)
 {
     uint64_t full = 0;
+    const struct link *unpaid = NULL; /* the first one: there the round ends */
     pay_all_owed(s);
-    struct link *l = s->owed.next;
-    for (uint32_t n = 0; l != &s->owed && n < owed_pays_max && full != s->fanouts; n++) {
-        struct chan *c = CONTAINER(l, struct chan, owed);
-        l = l->next;
+    for (uint32_t n = 0; n < owed_pays_max && s->owed.next != unpaid && full != s->fanouts; n++) {
+        if (list_empty(&s->owed))
+            return;
+        struct chan *c = CONTAINER(s->owed.next, struct chan, owed);
         uint64_t to = (c->gap_owed | c->revalidate_owed) & ~full;
         for (; to != 0; to &= to - 1) {
             uint32_t fanout = (uint32_t)__builtin_ctzll(to);
             if (!pay(s, c, fanout))
                 full |= 1ull << fanout;
+        }
+        if (c->owed.next != NULL) {
+            list_del(&c->owed);
+            list_add_tail(&s->owed, &c->owed);
+            unpaid = unpaid == NULL ? &c->owed : unpaid;
         }
         table_drop_if_empty(s, c);
     }

@@ -26,6 +26,43 @@ TEST(full_ring_then_gap_first_then_events_again)
     rig_free(r);
 }
 
+/* One fanout that reads nothing must not keep the others from what they are owed, however many
+ * channels it is owed for. */
+TEST(a_deaf_fanout_does_not_keep_debts_from_the_others)
+{
+    enum { channels = owed_pays_max + 44 };
+    struct rig *r = rig_new(127, 4);
+    r->conf.channels_max = channels;
+    r->conf.parked_max = 1;
+    rig_start(r);
+    r->deaf[0] = r->deaf[1] = true;
+    for (uint64_t cid = 1; cid <= channels; cid++) {
+        rig_channel(r, cid, CHANNEL_PUBLIC, false, (uint64_t[]){ALICE, BOB}, 2);
+        rig_post(r, cid, BOB, NULL);
+        rig_settle(r);
+        struct chan *c = table_find(r->s, cid);
+        c->interest = cid <= owed_pays_max ? 1 : 2; /* the second fanout's channels come last */
+        for (int i = 0; i < 5; i++)
+            rig_post(r, cid, BOB, NULL);
+        rig_settle(r);
+    }
+    r->deaf[1] = false;
+    rig_read(r);
+    for (int i = 0; i < 40; i++) {
+        rig_turn(r);
+        rig_read(r);
+    }
+    CHECK(rig_events(r, 1, FAN_GAP) >= channels - owed_pays_max - 4);
+    CHECK_EQ(table_find(r->s, channels)->gap_owed, 0);
+    CHECK(table_find(r->s, owed_pays_max)->gap_owed != 0);
+    r->deaf[0] = false;
+    for (int i = 0; i < channels && !list_empty(&r->s->owed); i++) {
+        rig_read(r);
+        rig_turn(r);
+    }
+    rig_free(r);
+}
+
 /* The ring has room again when the next event of the channel comes: the gap still goes first. */
 TEST(owed_gap_goes_before_the_event_in_the_same_turn)
 {
