@@ -1,8 +1,8 @@
 /* store/log.h - durability, seen from the deciders. Embedded: log_rocksdb.c, an actor whose turn
  * takes every LOG_APPEND that is queued (up to [store] batch_bytes_max and batch_requests_max),
- * writes them as one RocksDB batch with sync, and answers each. What arrives meanwhile is the next
- * commit. No timer, no waiting. Order: total per part. Atomic: a batch is whole or absent. Exactly
- * one answer per batch, in order per part.
+ * writes them as one RocksDB batch with sync, and answers each. What arrives meanwhile, or was too
+ * much, is the next commit. No timer, no waiting. Order: total per part. Atomic: a batch is whole
+ * or absent. Exactly one answer per batch, in order per part.
  *
  * Failure before or at the write (no space, I/O error): every batch in flight is answered
  * ERR_STORAGE_UNAVAILABLE or ERR_DISK_FULL, and every later batch of that part with the same or a

@@ -21,7 +21,7 @@ struct log {
     uint64_t bytes_max;
     uint32_t requests_max;
     uint64_t free_min_percent;
-    struct queued *queue; /* of this turn; room for every credit of every decider */
+    struct queued *queue; /* in order of arrival; room for every credit of every decider */
     uint32_t queue_len, queue_cap;
     uint64_t failed_epoch[log_parts_max]; /* batches of the part up to this epoch are refused */
     bool stopped; /* a write failed: nothing is written until the store is open again */
@@ -132,13 +132,14 @@ static void on_timer(struct timer *timer, void *ctx)
     watch_space(l, t);
 }
 
-static enum err commit(struct log *l, uint32_t from, uint32_t to, struct turn *t)
+/* The first n of the queue that are not refused. */
+static enum err commit(struct log *l, uint32_t n, struct turn *t)
 {
     uint64_t started_us = clock_mono_us(), rows = 0, bytes = 0;
     uint32_t requests = 0;
     char *error = NULL;
     rocksdb_writebatch_clear(l->wb);
-    for (uint32_t i = from; i < to; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         const struct batch *b = l->queue[i].request.u.p;
         if (b->err != ERR_OK)
             continue;
@@ -172,48 +173,58 @@ static void refuse(struct log *l, struct batch *b, enum err err)
     l->failed_epoch[b->part] = MAX(l->failed_epoch[b->part], b->epoch);
 }
 
-static void answer(struct log *l, uint32_t from, uint32_t to, struct turn *t)
+static void answer(struct log *l, uint32_t n, struct turn *t)
 {
-    for (uint32_t i = from; i < to; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         struct batch *b = l->queue[i].request.u.p;
         struct cell *c = outbox_answer(t->out, l->queue[i].from, &l->queue[i].request);
         c->err = b->err;
         c->u.p = b;
     }
+    l->queue_len -= n;
+    memmove(l->queue, l->queue + n, l->queue_len * sizeof *l->queue);
 }
 
+/* How many of the queue go into one commit: one at least, whatever its size. */
+static uint32_t group_of(const struct log *l)
+{
+    uint64_t bytes = 0;
+    uint32_t n = 0, requests = 0;
+    while (n < l->queue_len) {
+        const struct batch *b = l->queue[n].request.u.p;
+        bytes += b->bytes;
+        requests += b->requests;
+        if (n > 0 && (bytes > l->bytes_max || requests > l->requests_max))
+            break;
+        n++;
+    }
+    return n;
+}
+
+/* One commit a turn: answers leave at the end of the turn, and whom this commit made durable must
+ * not wait for the next one too. */
 static void write_queue(struct log *l, struct turn *t)
 {
     bool open = may_write(l, t->mono_us);
-    for (uint32_t from = 0, to; from < l->queue_len; from = to) {
-        uint64_t bytes = 0;
-        uint32_t requests = 0;
-        for (to = from; to < l->queue_len; to++) {
-            struct batch *b = l->queue[to].request.u.p;
-            if (to > from &&
-                (bytes + b->bytes > l->bytes_max || requests + b->requests > l->requests_max))
-                break;
-            b->err = ERR_OK;
-            if (!open)
-                refuse(l, b, l->stopped_err);
-            else if (b->epoch <= l->failed_epoch[b->part])
-                b->err = ERR_STORAGE_UNAVAILABLE;
-            bytes += b->bytes;
-            requests += b->requests;
-        }
-        enum err err = open ? commit(l, from, to, t) : ERR_OK;
-        if (err != ERR_OK) {
-            open = false;
-            l->stopped = true;
-            l->stopped_err = err;
-            l->looked_us = t->mono_us;
-            look_at_space(l);
-            for (uint32_t i = from; i < to; i++)
-                refuse(l, l->queue[i].request.u.p, err);
-        }
-        answer(l, from, to, t);
+    uint32_t n = open ? group_of(l) : l->queue_len;
+    for (uint32_t i = 0; i < n; i++) {
+        struct batch *b = l->queue[i].request.u.p;
+        b->err = ERR_OK;
+        if (!open)
+            refuse(l, b, l->stopped_err);
+        else if (b->epoch <= l->failed_epoch[b->part])
+            b->err = ERR_STORAGE_UNAVAILABLE;
     }
-    l->queue_len = 0;
+    enum err err = open ? commit(l, n, t) : ERR_OK;
+    if (err != ERR_OK) {
+        l->stopped = true;
+        l->stopped_err = err;
+        l->looked_us = t->mono_us;
+        look_at_space(l);
+        for (uint32_t i = 0; i < n; i++)
+            refuse(l, l->queue[i].request.u.p, err);
+    }
+    answer(l, n, t);
 }
 
 static void on_cells(void *self, actor_id from, enum ring_class class, const struct cell *cells,
@@ -236,4 +247,16 @@ static void end_turn(void *self, struct turn *t)
     watch_space(l, t);
 }
 
-const struct actor_ops log_actor_ops = {.on_cells = on_cells, .end_turn = end_turn};
+static bool busy(const void *self)
+{
+    return ((const struct log *)self)->queue_len > 0;
+}
+
+static bool drain(void *self, struct turn *t)
+{
+    (void)t;
+    return !busy(self);
+}
+
+const struct actor_ops log_actor_ops = {
+    .on_cells = on_cells, .end_turn = end_turn, .busy = busy, .drain = drain};

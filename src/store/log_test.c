@@ -151,9 +151,20 @@ TEST(a_commit_is_bounded)
         put_u64(b, (uint32_t)i, 1);
         submit(&f, b, (uint64_t)i);
     }
-    rig_turns(&f.rig, 3);
-    CHECK_EQ(f.decider.len, 5);
+    /* One commit a turn: whom the first one made durable does not wait for the others. */
+    rig_turns(&f.rig, 2);
+    CHECK_EQ(commits(&f), 1);
+    CHECK(log_actor_ops.busy(f.log));
+    rig_turns(&f.rig, 1);
+    CHECK_EQ(f.decider.len, 2);
+    CHECK_EQ(commits(&f), 2);
+    submit(&f, batch(&f, 5, 0, 1), 5); /* what comes meanwhile queues behind */
+    rig_turns(&f.rig, 4);
+    CHECK_EQ(f.decider.len, 6);
+    for (uint32_t i = 0; i < 6; i++)
+        CHECK_EQ(f.decider.cells[i].req, i);
     CHECK_EQ(commits(&f), 3);
+    CHECK(!log_actor_ops.busy(f.log));
     fix_deinit(&f);
 }
 
