@@ -236,6 +236,36 @@ TEST(a_slow_sync_refuses_nobody_while_there_is_room)
     rig_free(r);
 }
 
+/* As many posts as an acceptor usually has under way fit into what was made at start. */
+TEST(a_turn_of_many_posts_takes_nothing_from_the_heap)
+{
+    enum { posts = 256, channels = 8 };
+    struct rig *r = rig_new(127, 512);
+    rig_start(r);
+    for (uint64_t cid = 1; cid <= channels; cid++) {
+        rig_channel(r, cid, CHANNEL_PUBLIC, false, (uint64_t[]){ALICE, BOB}, 2);
+        rig_post(r, cid, BOB, NULL);
+    }
+    rig_settle(r);
+    for (int i = 0; i < posts; i++) {
+        char key[64];
+        snprintf(key, sizeof key, "d8f1f5f0-7d6a-4a57-9d0e-%012d", i);
+        rig_post(r, (uint64_t)(i % channels) + 1, BOB, key)->members =
+            SV("\"type\":\"message\",\"user\":\"U02ABCDEFGH\",\"team\":\"T02ABCDEFGH\",\"text\":\""
+               "a sentence of common length, as people write them all day, not short and not long"
+               "\",\"client_msg_id\":\"d8f1f5f0-7d6a-4a57-9d0e-000000000000\"");
+    }
+    rig_turn(r);
+    CHECK_EQ(r->log_len, 1);
+    const struct batch *b = r->log[0].u.p;
+    const struct chan_batch *cb = CONTAINER(r->log[0].u.p, struct chan_batch, b);
+    CHECK_EQ(b->requests, posts);
+    CHECK(b->arena.first == b->arena.last);
+    CHECK(cb->hang.first == cb->hang.last);
+    CHECK(r->s->scratch.first == r->s->scratch.last);
+    rig_free(r);
+}
+
 TEST(a_full_batch_without_a_credit_refuses)
 {
     struct rig *r = rig_new(1, 64);
