@@ -69,6 +69,7 @@ void member_set_free(struct member_set *s);
 /* Room for `more` uids. Errors: ERR_NOMEM; the set is as it was. */
 MUST_USE enum err member_set_reserve(struct member_set *s, uint32_t more);
 bool member_set_has(const struct member_set *s, uint64_t uid);
+void member_set_prefetch(const struct member_set *s, uint64_t uid); /* it will be asked for */
 void member_set_add(struct member_set *s, uint64_t uid); /* room was reserved; not in it yet */
 void member_set_del(struct member_set *s, uint64_t uid); /* it is in */
 

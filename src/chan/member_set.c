@@ -53,6 +53,12 @@ enum err member_set_reserve(struct member_set *s, uint32_t more)
     return ERR_OK;
 }
 
+void member_set_prefetch(const struct member_set *s, uint64_t uid)
+{
+    if (s->cap > 0)
+        __builtin_prefetch(&s->slots[slot_of(s, uid)]);
+}
+
 bool member_set_has(const struct member_set *s, uint64_t uid)
 {
     return uid != ID_NONE && s->cap > 0 && s->slots[find(s, uid)] == uid;

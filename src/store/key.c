@@ -4,7 +4,7 @@
 
 #include "base/mutant.h"
 
-static void put(struct key *k, const void *p, size_t n)
+static inline void put(struct key *k, const void *p, size_t n)
 {
     ASSERT(k->len + n <= key_max);
     if (n > 0)
@@ -19,10 +19,8 @@ static void put_u8(struct key *k, uint8_t v)
 
 static void put_u64(struct key *k, uint64_t v)
 {
-    uint8_t b[8];
-    for (int i = 0; i < 8; i++)
-        b[i] = (uint8_t)(v >> (56 - 8 * i));
-    put(k, b, 8);
+    uint64_t big_endian = __builtin_bswap64(v); /* x86-64 is little-endian */
+    put(k, &big_endian, sizeof big_endian);
 }
 
 static uint64_t get_u64(struct str_view key, size_t at)

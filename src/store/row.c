@@ -51,13 +51,16 @@ struct writer {
     const struct key *key;
 };
 
+enum { varint_bytes_max = 10 };
+
 static void put_v(struct writer *w, uint64_t v)
 {
-    while (v >= 0x80) {
-        buf_putc(w->b, (char)(v | 0x80));
-        v >>= 7;
-    }
-    buf_putc(w->b, (char)v);
+    uint8_t b[varint_bytes_max];
+    size_t n = 0;
+    for (; v >= 0x80; v >>= 7)
+        b[n++] = (uint8_t)(v | 0x80);
+    b[n++] = (uint8_t)v;
+    buf_put(w->b, b, n);
 }
 
 static void put_s(struct writer *w, struct str_view s)
