@@ -45,6 +45,48 @@ TEST(tokens_are_refused_by_their_names)
     world_free(w);
 }
 
+/* The token is judged before the declared size, and neither waits for the body. */
+TEST(a_token_goes_before_the_size_of_the_body)
+{
+    static const struct {
+        const char *fields, *answer;
+    } rows[] = {{BEARER("xoxp-1-2-3-nope"), "invalid_auth"},
+                {BEARER(OLD_TOKEN), "token_revoked"},
+                {BEARER("nope") "Expect: 100-continue\r\n", "invalid_auth"},
+                {BEARER(ADA_TOKEN), "HTTP/1.1 413 "},
+                {BEARER(ADA_TOKEN) "Expect: 100-continue\r\n", "HTTP/1.1 413 "},
+                {"", "HTTP/1.1 413 "}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct world *w = world_new();
+        char text[512];
+        w->conf.http_body_max = 2000;
+        world_start(w);
+        open_conn(w, 0);
+        snprintf(text, sizeof text,
+                 POST_LINE " HTTP/1.1\r\nHost: h\r\n%s" JSON_TYPE "Content-Length: 2001\r\n\r\n",
+                 rows[i].fields);
+        feed(w, 0, text);
+        SAID(0, rows[i].answer);
+        SAID(0, "Connection: close");
+        NOT_SAID(0, "100 Continue");
+        world_free(w);
+    }
+}
+
+/* It is the refusal that the client is told, not what became of the body behind it. */
+TEST(a_refusal_outlives_a_slow_body)
+{
+    struct world *w = start();
+    feed(w, 0,
+         POST_LINE " HTTP/1.1\r\nHost: h\r\n" BEARER("nope") JSON_TYPE
+         "Content-Length: 20\r\n\r\n{");
+    CHECK_EQ(w->conns[0].len, 0);
+    pass_ms(w, 31000);
+    SAID(0, "invalid_auth");
+    SAID(0, "Connection: close");
+    world_free(w);
+}
+
 TEST(token_as_an_argument)
 {
     struct world *w = start();

@@ -180,8 +180,8 @@ struct request *req_new(struct hconn *c);
 void req_free(struct request *r);
 void req_head_done(struct request *r);
 void req_whole(struct request *r);
-/* The bytes are no request, or came too late: answered with the error's own status, then the end.
- */
+/* The bytes are no request, or came too late: answered, then the end. What the head was refused for
+ * goes before what is wrong with its body. */
 void req_end(struct request *r, enum err err);
 /* Sends a cell to dst; r waits, parked if need be, and then() gets the answer. p lies in r's arena.
  */

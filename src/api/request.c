@@ -55,7 +55,7 @@ static bool has_body(const struct request *r)
 static bool must_end(const struct request *r, enum err err)
 {
     return err == ERR_INVALID_POST_TYPE || r->http.expect_continue ||
-           r->http.content_length > refused_body_max;
+           r->http.content_length > MIN(r->a->limits.body_max, refused_body_max);
 }
 
 void req_head_done(struct request *r)
@@ -90,7 +90,7 @@ void req_end(struct request *r, enum err err)
     stop_reading(r);
     r->close = true;
     r->conn->closing = true;
-    answer_error(r, err);
+    answer_error(r, r->refused != ERR_OK ? r->refused : err);
 }
 
 static enum err authorise(struct request *r)

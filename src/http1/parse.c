@@ -353,8 +353,6 @@ static enum err parse_fields(struct http_parser *p, struct str_view rest)
         return ERR_BAD_REQUEST;
     r->keep_alive = !counts.close && (r->minor > 0 || counts.keep_alive);
     r->upgrade = counts.connection_upgrade && counts.upgrade;
-    if (r->content_length > p->limits->body_max)
-        return ERR_BODY_TOO_LARGE;
     return ERR_OK;
 }
 
@@ -586,6 +584,8 @@ enum http_step http_parser_feed(struct http_parser *p, const uint8_t *in, size_t
     enum err err;
     *used = 0;
     *why = ERR_OK;
+    if (p->state == STATE_BODY_LENGTH && p->left > p->limits->body_max)
+        return fail(p, ERR_BODY_TOO_LARGE, why); /* by its declaration, but behind the head */
     switch (p->state) {
     case STATE_HEAD:
         err = gather_head(p, in, n, used, &whole);

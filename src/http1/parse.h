@@ -39,7 +39,8 @@ struct str_view http_field(const struct http_request *r, struct str_view name);
 enum http_step {
     HTTP_MORE,      /* all input taken, the request is not complete */
     HTTP_HEAD_DONE, /* head views are valid and stay so; the caller judges (auth, size, Expect),
-                       then feeds on */
+                       then feeds on, with no bytes too: a body may be over its limit by its
+                       declaration, or be empty */
     HTTP_DONE,      /* the request is whole; what follows in the input belongs to the next */
     HTTP_FAILED     /* err and http_parser.error say why; not one more byte may be fed */
 };
