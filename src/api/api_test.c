@@ -148,6 +148,85 @@ TEST(rates_are_per_token_and_class_and_name_the_wait)
     world_free(w);
 }
 
+/* ---- addresses ---- */
+
+/* A call that names no token in its head is counted by its address before its body is read. */
+TEST(without_a_token_in_the_head_the_address_has_a_rate)
+{
+    struct world *w = world_new();
+    const char *args = "token=" ADA_TOKEN "&channel=general&text=x";
+    w->conf.api_rate_unauthenticated_per_s = 1;
+    world_start(w);
+    open_conn(w, 0);
+    ask(w, 0, POST_LINE, FORM_TYPE, args);
+    posted(w, take(w, A_CHAN), 1000000);
+    ask(w, 0, "GET /api/api.test", BEARER("not looked at"), NULL);
+    SAID(0, "\"ok\":true");
+    ask(w, 0, POST_LINE, FORM_TYPE, args);
+    SAID(0, "HTTP/1.1 429 ");
+    SAID(0, "Retry-After: 1\r\n");
+    SAID(0, "\"error\":\"ratelimited\"");
+    CHECK_EQ(w->metrics.values[METRIC_RATE_LIMITED], 1);
+    ask(w, 0, "GET /api/api.test", "", NULL);
+    SAID(0, "HTTP/1.1 429 ");
+    ask(w, 0, POST_LINE, BEARER(ADA_TOKEN) FORM_TYPE, args); /* a named token has its own rate */
+    posted(w, take(w, A_CHAN), 1000000);
+    SAID(0, POSTED);
+    sent(w, 0);
+    forget(w, 0);
+    feed(w, 0,
+         POST_LINE " HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n");
+    SAID(0, "HTTP/1.1 429 ");
+    world_free(w);
+}
+
+TEST(addresses_behind_a_trusted_proxy_are_apart)
+{
+    for (int trusted = 0; trusted < 2; trusted++) {
+        struct world *w = world_new();
+        w->conf.api_rate_unauthenticated_per_s = 1;
+        if (trusted)
+            strcpy(w->conf.server_trusted_proxies, "10.0.0.1");
+        world_start(w);
+        open_conn(w, 0);
+        for (int i = 0; i < 2; i++)
+            ask(w, 0, "GET /api/api.test", "X-Forwarded-For: 6.6.6.6, 192.0.2.1\r\n", NULL);
+        SAID(0, "HTTP/1.1 200 ");
+        ask(w, 0, "GET /api/api.test", "X-Forwarded-For: 7.7.7.7, 192.0.2.1\r\n", NULL);
+        SAID(0, "HTTP/1.1 429 ");
+        ask(w, 0, "GET /api/api.test", "X-Forwarded-For: 192.0.2.2\r\n", NULL);
+        SAID(0, trusted ? "HTTP/1.1 200 " : "HTTP/1.1 429 ");
+        for (int i = 0; i < 2; i++) /* one network, however many addresses it has */
+            ask(w, 0, "GET /api/api.test", "X-Forwarded-For: 2001:db8::1\r\n", NULL);
+        ask(w, 0, "GET /api/api.test", "X-Forwarded-For: 2001:db8::2\r\n", NULL);
+        SAID(0, "HTTP/1.1 429 ");
+        ask(w, 0, "GET /api/api.test", "X-Forwarded-For: 2001:db8:0:1::2\r\n", NULL);
+        SAID(0, trusted ? "HTTP/1.1 200 " : "HTTP/1.1 429 ");
+        world_free(w);
+    }
+}
+
+/* More addresses than the table has room for: it stays as it is, and who owes most stays known. */
+TEST(a_flood_of_addresses_does_not_free_the_one_that_owes)
+{
+    struct world *w = world_new();
+    w->conf.api_rate_unauthenticated_per_s = 1;
+    strcpy(w->conf.server_trusted_proxies, "10.0.0.1");
+    world_start(w);
+    open_conn(w, 0);
+    for (int i = 0; i < 2; i++)
+        ask(w, 0, "GET /api/api.test", "X-Forwarded-For: 192.0.2.1\r\n", NULL);
+    for (int i = 0; i < 20000; i++) {
+        char fields[64];
+        snprintf(fields, sizeof fields, "X-Forwarded-For: 198.18.%d.%d\r\n", i >> 8, i & 255);
+        ask(w, 0, "GET /api/api.test", fields, NULL);
+        SAID(0, "HTTP/1.1 200 ");
+    }
+    ask(w, 0, "GET /api/api.test", "X-Forwarded-For: 192.0.2.1\r\n", NULL);
+    SAID(0, "HTTP/1.1 429 ");
+    world_free(w);
+}
+
 /* ---- arguments ---- */
 
 TEST(every_form_of_arguments_gives_the_same_post)

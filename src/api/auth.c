@@ -36,11 +36,12 @@ static enum err by_token(struct request *r, struct str_view token)
     return ERR_OK;
 }
 
-enum err auth_by_header(struct request *r)
+enum err auth_by_head(struct request *r)
 {
-    if (r->fields.auth_bad)
-        return ERR_INVALID_AUTH;
-    return r->fields.token.p == NULL ? ERR_OK : by_token(r, r->fields.token);
+    bool named = r->method->who != WHO_ANYONE && r->fields.token.p != NULL;
+    if (!named)
+        return address_take_rate(r);
+    return r->fields.auth_bad ? ERR_INVALID_AUTH : by_token(r, r->fields.token);
 }
 
 /* A token in the URL of a POST is refused: URLs end up in logs. One in the arguments and another in

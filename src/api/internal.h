@@ -22,6 +22,8 @@ enum {
     error_body_max = 1024,       /* a refusal never fails for want of room */
     refused_body_max = 65536,    /* of a refused request: longer, and the connection ends instead */
     proxies_max = 64,
+    address_sets = 1024, /* addresses under a rate of their own: sets * ways */
+    address_ways = 8,
     id_hex_len = 32,
     span_hex_len = 16
 };
@@ -147,6 +149,11 @@ struct proxy {
     unsigned bits;
 };
 
+struct address {
+    uint8_t ip[16]; /* as in struct proxy; of IPv6 the network's half */
+    uint64_t rate;  /* word of dir/rate.h */
+};
+
 struct acceptor {
     struct acceptor_conf conf;
     struct turn *t; /* of the present call */
@@ -164,6 +171,8 @@ struct acceptor {
     bool draining;
     struct proxy proxies[proxies_max];
     uint32_t proxies_len;
+    uint64_t address_seed; /* 0: not drawn yet */
+    struct address addresses[address_sets * address_ways];
     char scopes_all[256]; /* what a token with every scope is told */
 };
 
@@ -194,16 +203,21 @@ void park_leave(struct request *r); /* not parked: nothing */
 actor_id req_chan(const struct request *r, uint64_t cid);
 actor_id req_hist(struct request *r);
 
-/* ---- judging (head.c, auth.c, proxy.c, args.c) ---- */
+/* ---- judging (head.c, auth.c, address.c, proxy.c, args.c) ---- */
 
 /* Fields, trace, path: what the head alone tells. */
 MUST_USE enum err head_judge(struct request *r);
-void head_name(struct request *r);                   /* its ids, for the answer and the log */
-MUST_USE enum err auth_by_header(struct request *r); /* ERR_OK too when there is no token there */
+void head_name(struct request *r); /* its ids, for the answer and the log */
+/* By the Authorization field; without one the address's rate is taken, and ERR_OK leaves the token
+ * to auth_by_args. */
+MUST_USE enum err auth_by_head(struct request *r);
 MUST_USE enum err auth_by_args(struct request *r);
 MUST_USE enum err auth_again(struct request *r); /* after a turn: is the token still good? */
 MUST_USE enum err proxies_parse(struct acceptor *a, const char *list);
 bool proxies_have(const struct acceptor *a, const union peer_addr *addr);
+MUST_USE enum err address_take_rate(struct request *r);
+/* The client's address, IPv4 as ::ffff:a.b.c.d; zeros when there is none, as for a Unix socket. */
+void proxy_client_ip(const struct request *r, uint8_t ip[16]);
 /* The client's address as text: the peer's, or what trusted proxies say. */
 struct str_view proxy_client(const struct request *r, char *out, size_t cap);
 MUST_USE enum err args_gather(struct request *r);

@@ -94,10 +94,9 @@ bool proxies_have(const struct acceptor *a, const union peer_addr *addr)
 
 /* From the right, the first address that is not one of ours: what stands left of it anybody may
  * have written. */
-static bool forwarded(const struct request *r, uint8_t ip[16])
+static void forwarded(const struct request *r, uint8_t ip[16])
 {
     struct str_view list = r->fields.forwarded_for;
-    bool found = false;
     while (list.len > 0) {
         size_t at = list.len;
         while (at > 0 && list.p[at - 1] != ',')
@@ -107,22 +106,27 @@ static bool forwarded(const struct request *r, uint8_t ip[16])
         if (!parse_ip(sv_trim((struct str_view){list.p + at, list.len - at}), one, &width))
             break;
         memcpy(ip, one, sizeof one);
-        found = true;
         if (!trusted(r->a, one))
             break;
         list.len = at == 0 ? 0 : at - 1;
     }
-    return found;
+}
+
+void proxy_client_ip(const struct request *r, uint8_t ip[16])
+{
+    if (!ip_of(&r->conn->addr, ip))
+        memset(ip, 0, 16);
+    else if (r->conn->trusted)
+        forwarded(r, ip);
 }
 
 struct str_view proxy_client(const struct request *r, char *out, size_t cap)
 {
     uint8_t ip[16];
     ASSERT(cap >= INET6_ADDRSTRLEN);
-    if (r->conn == NULL || !ip_of(&r->conn->addr, ip))
+    if (r->conn->addr.sa.sa_family == AF_UNSPEC)
         return SV("");
-    if (r->conn->trusted)
-        forwarded(r, ip);
+    proxy_client_ip(r, ip);
     bool v4 = memcmp(ip, v4_mapped, sizeof v4_mapped) == 0;
     if (inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? ip + 12 : ip, out, (socklen_t)cap) == NULL)
         return SV("");

@@ -65,8 +65,8 @@ void req_head_done(struct request *r)
     r->read_due_us = r->a->t->mono_us + conf->http_body_timeout_ms * 1000;
     metric_add(r->a->t->metrics, METRIC_HTTP_REQUESTS, 1);
     enum err err = head_judge(r);
-    if (err == ERR_OK && r->method != NULL && r->method->who != WHO_ANYONE)
-        err = auth_by_header(r);
+    if (err == ERR_OK && r->method != NULL)
+        err = auth_by_head(r);
     r->refused = err;
     if (err != ERR_OK && has_body(r) && must_end(r, err)) {
         req_end(r, err);
