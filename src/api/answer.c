@@ -151,8 +151,8 @@ static void done(struct request *r, enum err err, int status, struct str_view bo
     ASSERT(r->state == REQ_RUNNING && r->conn != NULL);
     if (r->id[0] == '\0')
         head_name(r); /* refused before its head was whole */
-    /* While draining the last answer of a connection ends it. */
-    if (r->a->draining && r->next == NULL) {
+    /* While draining, or when nothing more comes, the last answer of a connection ends it. */
+    if (r->next == NULL && (r->a->draining || (r->conn->ended && r->conn->held == NULL))) {
         r->close = true;
         r->conn->closing = true;
     }

@@ -135,6 +135,17 @@ static void on_data(void *self, conn_id id, uint8_t *p, size_t n, struct turn *t
     hold(c, p + used, n - used);
 }
 
+static void on_end(void *self, conn_id id, struct turn *t)
+{
+    struct acceptor *a = self;
+    struct hconn *c = find(a, id);
+    a->t = t;
+    if (c == NULL)
+        return;
+    c->ended = true;
+    hconn_mark(c);
+}
+
 /* ---- deadlines ---- */
 
 static uint64_t due_us(const struct hconn *c)
@@ -276,6 +287,17 @@ static void step_starved(struct hconn *c)
     send_constant(c, answer_busy(c->a));
 }
 
+/* All that the client had to say is read: its requests are answered, half of one is not waited for.
+ */
+static void step_ended(struct hconn *c)
+{
+    if (!c->ended || c->closing || c->held != NULL)
+        return;
+    if (c->reading != NULL && http_parser_started(c->reading->parser))
+        req_end(c->reading, ERR_REQUEST_TIMEOUT);
+    c->closing = true;
+}
+
 /* Nothing that was read is answered yet and the client waits for a word before it sends its body.
  */
 static void step_continue(struct hconn *c)
@@ -292,6 +314,7 @@ void hconn_step(struct hconn *c)
     if (c->id == CONN_NONE || c->ending)
         return;
     parse_held(c);
+    step_ended(c);
     if (!c->sending && !c->ending)
         send_answers(c);
     if (!c->sending && !c->ending && c->first != NULL && c->first->state == REQ_UPGRADE) {
@@ -302,8 +325,8 @@ void hconn_step(struct hconn *c)
         step_starved(c);
     if (!c->sending && !c->ending)
         step_continue(c);
-    if (!c->sending && !c->ending && c->closing && c->first == NULL)
-        end(c);
+    if (!c->sending && !c->ending && c->closing && c->first == c->reading)
+        end(c); /* nothing is owed; reading: not one byte of it has come */
     if (!c->ending)
         pause_or_resume(c);
     arm(c);
@@ -382,5 +405,8 @@ static void on_close(void *self, conn_id id, enum err why, struct turn *t)
         hconn_free(c);
 }
 
-const struct net_owner_ops acceptor_net_ops = {
-    .on_open = on_open, .on_data = on_data, .on_sent = on_sent, .on_close = on_close};
+const struct net_owner_ops acceptor_net_ops = {.on_open = on_open,
+                                               .on_data = on_data,
+                                               .on_sent = on_sent,
+                                               .on_close = on_close,
+                                               .on_end = on_end};

@@ -306,6 +306,52 @@ TEST(keep_alive_is_as_the_version_says)
     world_free(w);
 }
 
+/* A client may end its side as soon as it has asked (nc -N, some pools): it still gets its answers.
+ */
+TEST(who_has_ended_is_answered_then_closed)
+{
+    struct world *w = world_new();
+    char text[4096];
+    w->conf.http_pipeline_max = 1;
+    world_start(w);
+    open_conn(w, 0);
+    pipeline(text, sizeof text, 2);
+    acceptor_net_ops.on_data(w->a, 0, (uint8_t *)text, strlen(text), &w->t);
+    feed_end(w, 0); /* in the same turn; the second request waits for its place */
+    struct cell a = take(w, A_CHAN);
+    CHECK(!asked(w, A_CHAN));
+    posted(w, a, 1000000);
+    NOT_SAID(0, "Connection: close");
+    sent(w, 0);
+    CHECK(!w->conns[0].closed);
+    posted(w, take(w, A_CHAN), 2000000);
+    SAID(0, "m1");
+    SAID(0, "Connection: close");
+    sent(w, 0);
+    CHECK(w->conns[0].closed && !w->conns[0].reset);
+    for (conn_id c = 1; c < 5; c++)
+        open_conn(w, c);
+    feed_end(w, 1);
+    CHECK(w->conns[1].closed && !w->conns[1].reset);
+    feed(w, 2, "POST /api/api.test HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n{");
+    feed_end(w, 2); /* half a request is none */
+    SAID(2, "HTTP/1.1 408 ");
+    sent(w, 2);
+    CHECK(w->conns[2].closed);
+    ask(w, 3, POST_LINE, BEARER(ADA_TOKEN) FORM_TYPE, "channel=general&text=x");
+    feed_end(w, 3);
+    a = take(w, A_CHAN);
+    leave(w, 3); /* gone for good meanwhile */
+    posted(w, a, 3000000);
+    ask(w, 4, "GET /api/api.test", "", NULL);
+    feed(w, 4, "\r\n"); /* an empty line behind a request begins nothing */
+    feed_end(w, 4);
+    sent(w, 4);
+    CHECK(w->conns[4].closed);
+    CHECK_EQ(w->conns[4].sends, 1);
+    world_free(w);
+}
+
 #define TICKET "00aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define WS_FIELDS                                                                                  \
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"                   \

@@ -54,6 +54,7 @@ struct hconn {
     uint16_t listener;
     bool tls, trusted; /* trusted: the peer is a configured proxy */
     bool sending, paused, dirty;
+    bool ended;   /* the client sends no more */
     bool closing; /* not one more byte is read; ends once all answers are sent */
     bool ending;  /* net_close was called */
     bool starved; /* no memory for one more request until the present ones are sent */

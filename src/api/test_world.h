@@ -276,6 +276,13 @@ static void __attribute__((unused)) leave(struct world *w, conn_id c)
     end_turn(w);
 }
 
+/* The client sends no more. */
+static void __attribute__((unused)) feed_end(struct world *w, conn_id c)
+{
+    acceptor_net_ops.on_end(w->a, c, &w->t);
+    end_turn(w);
+}
+
 /* Takes the next request that actor was sent. */
 static struct cell take(struct world *w, actor_id actor)
 {

@@ -129,6 +129,8 @@ void conn_open(struct net *n, struct net_conn *c)
 
 void conn_arm_recv(struct net *n, struct net_conn *c)
 {
+    if (c->ended && c->state == CONN_OPEN)
+        return;
     if (c->recv_armed)
         return; /* a cancel is on its way: its last completion arms it anew */
     struct io_uring_sqe *sqe = net_sqe(n);
@@ -181,6 +183,8 @@ static void on_bytes(struct net *n, struct net_conn *c, uint8_t *p, size_t len)
         c->linger_bytes += (uint32_t)len;
         if (c->linger_bytes > linger_bytes_max)
             c->how = NET_CLOSE_RESET;
+    } else if (c->ended) {
+        return; /* behind a close_notify */
     } else if (c->paused || c->held_len > 0) {
         if (!hold(&c->held, &c->held_len, p, len))
             conn_close(n, c, ERR_NOMEM, NET_CLOSE_RESET);
@@ -200,6 +204,24 @@ static void give_buffer(struct net *n, uint16_t id)
 }
 
 static void hand_over(struct net *n, struct net_conn *c);
+
+/* While bytes are held the end waits: the receive that is armed behind them finds it again. */
+bool conn_tell_end(struct net *n, struct net_conn *c)
+{
+    if (c->owner->ops->on_end == NULL || c->state != CONN_OPEN)
+        return false;
+    if (c->ended || c->paused || c->held_len > 0)
+        return true;
+    c->ended = true;
+    c->owner->ops->on_end(c->owner->self, c->handle, net_turn(n, c->actor));
+    return true;
+}
+
+/* Under TLS a FIN alone may be anybody's, so it ends the connection. */
+static bool end_is_true(const struct net_conn *c)
+{
+    return c->tls == NULL || c->ended || c->paused || c->held_len > 0;
+}
 
 void conn_on_recv(struct net *n, struct net_conn *c, int res, uint32_t flags)
 {
@@ -224,6 +246,8 @@ void conn_on_recv(struct net *n, struct net_conn *c, int res, uint32_t flags)
     if (res == -ENOBUFS) {
         c->starved = true; /* armed again once this turn's buffers are back */
         n->any_starved = true;
+    } else if (res == 0 && end_is_true(c) && conn_tell_end(n, c)) {
+        return;
     } else if (res == 0 || (res < 0 && res != -ECANCELED)) {
         conn_close(n, c, res == 0 ? ERR_CLOSED : ERR_IO, NET_CLOSE_RESET);
     } else if (!c->recv_armed && !c->paused) {
@@ -550,7 +574,7 @@ static void port_handover(void *net, conn_id id, actor_id to, struct net_adopt *
     }
     ASSERT(c->send == NULL);
     c->state = CONN_HANDOVER;
-    c->paused = false; /* its new owner starts afresh, on this loop too */
+    c->paused = c->ended = false; /* its new owner starts afresh, on this loop too */
     c->adopt = a;
     c->adopt_to = to;
     if (c->held_len > 0) { /* came while it was paused */

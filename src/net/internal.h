@@ -69,7 +69,7 @@ struct net_conn {
     uint8_t why; /* enum err of on_close */
     uint8_t how; /* enum net_close_how */
     bool recv_armed, recv_cancelled, paused, sending, deferred, detached, closed, notified, shut,
-        starved, counted_handshake;
+        starved, counted_handshake, ended; /* ended: the owner knows that nothing more comes */
 };
 
 struct listener {
@@ -140,6 +140,8 @@ void conn_arm_recv(struct net *n, struct net_conn *c);
 void conn_open(struct net *n, struct net_conn *c); /* ready for the owner */
 void conn_deliver(struct net *n, struct net_conn *c, uint8_t *p,
                   size_t len); /* plaintext to the owner */
+/* The peer sends no more. True: the owner was told, or will be once it has what is held for it. */
+bool conn_tell_end(struct net *n, struct net_conn *c);
 /* Begins the end. From inside a completion or a call of the owner. */
 void conn_close(struct net *n, struct net_conn *c, enum err why, enum net_close_how how);
 void conn_send_bytes(struct net *n, struct net_conn *c, const void *p,

@@ -60,6 +60,10 @@ struct net_owner_ops {
     /* The connection is gone: peer closed (ERR_CLOSED), failed (ERR_IO), or net_close was called
      * (ERR_OK). A send under way has had its on_sent before. The id is dead after this call. */
     void (*on_close)(void *self, conn_id c, enum err why, struct turn *t);
+    /* The peer sends no more but may still read (its FIN, under TLS its close_notify), told once,
+     * behind all its bytes: the owner finishes what is under way, then calls net_close. NULL: the
+     * connection ends there, on_close follows. */
+    void (*on_end)(void *self, conn_id c, struct turn *t);
 };
 
 struct net_owner { /* lives as long as the loop */

@@ -315,7 +315,7 @@ static void read_records(struct net *n, struct net_conn *c)
             continue;
         }
         int error = SSL_get_error(t->ssl, r);
-        if (error == SSL_ERROR_WANT_READ)
+        if (error == SSL_ERROR_WANT_READ || (error == SSL_ERROR_ZERO_RETURN && conn_tell_end(n, c)))
             return;
         if (error != SSL_ERROR_ZERO_RETURN)
             log_failure("tls_read_failed");
@@ -331,7 +331,7 @@ static void keep_rest(struct net *n, struct net_conn *c, struct tls_conn *t)
     bool handover = c->state == CONN_HANDOVER;
     uint8_t **to = handover ? &c->adopt->late : &c->held;
     uint32_t *len = handover ? &c->adopt->late_len : &c->held_len;
-    if (t->in_len > 0 && (handover || c->state == CONN_OPEN)) {
+    if (t->in_len > 0 && (handover || (c->state == CONN_OPEN && !c->ended))) {
         uint8_t *more = realloc(*to, *len + t->in_len + buffer_padding);
         if (more == NULL) {
             conn_close(n, c, ERR_NOMEM, NET_CLOSE_RESET);
