@@ -104,7 +104,7 @@ static void end_turn(void *self, struct turn *t)
     struct acceptor *a = self;
     a->t = t;
     park_resume(a);
-    /* A step may mark its own connection again only by what comes in a later turn. */
+    /* A step may mark its own connection again, each time with something less to do. */
     while (a->dirty != NULL) {
         struct hconn *c = a->dirty;
         a->dirty = c->dirty_next;
@@ -119,11 +119,13 @@ static bool drain(void *self, struct turn *t)
 {
     struct acceptor *a = self;
     a->t = t;
-    if (!a->draining)
+    if (!a->draining) {
         a->conf.net.ops->accept_pause(a->conf.net.net);
+        a->drain_late_us = t->mono_us + a->conf.conf->server_drain_ms * 1000 / drain_patience_part;
+    }
     a->draining = true;
     for (uint32_t i = 0; i < a->conns_cap && a->conns_len > 0; i++)
-        hconn_drain(&a->conns[i]);
+        hconn_drain(&a->conns[i], t->mono_us >= a->drain_late_us);
     return a->conns_len == 0 && slab_used(&a->requests) == 0;
 }
 

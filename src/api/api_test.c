@@ -375,6 +375,43 @@ TEST(statuses_that_are_always_their_own)
     world_free(w);
 }
 
+/* Without a deadline of its own a request has its time from when it is whole. */
+TEST(deadlines_are_the_callers_or_the_default)
+{
+    static const struct {
+        const char *field;
+        uint64_t us;
+    } rows[] = {{"", 15000000 + 20000000},
+                {"X-Request-Timeout: 250\r\n", 250000},
+                {"X-Request-Timeout: 0\r\n", 0},
+                {"X-Request-Timeout: 99999999\r\n", 15000000}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct world *w = start();
+        char text[512];
+        uint64_t from_us = w->t.mono_us;
+        snprintf(text, sizeof text,
+                 POST_LINE " HTTP/1.1\r\nHost: h\r\n" BEARER(ADA_TOKEN) FORM_TYPE
+                 "%sContent-Length: 22\r\n\r\nchannel=general",
+                 rows[i].field);
+        feed(w, 0, text);
+        pass_ms(w, 20000); /* a slow upload */
+        feed(w, 0, "&text=x");
+        struct cell c = take(w, A_CHAN);
+        CHECK_EQ(post_of(&c)->deadline_us - from_us, rows[i].us);
+        reply(w, A_CHAN, c, ERR_DEADLINE, 0);
+        SAID(0, "HTTP/1.1 503 ");
+        SAID(0, "deadline_exceeded");
+        SAID(0, "Retry-After: ");
+        world_free(w);
+    }
+    struct world *w = start();
+    ask(w, 0, POST_LINE, BEARER(ADA_TOKEN) FORM_TYPE "X-Request-Timeout: soon\r\n",
+        "channel=general&text=x");
+    SAID(0, "invalid_arguments");
+    SAID(0, "X-Request-Timeout is not a number of milliseconds");
+    world_free(w);
+}
+
 TEST(text_has_its_limit_in_characters)
 {
     struct world *w = world_new();

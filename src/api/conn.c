@@ -57,9 +57,12 @@ static size_t parse(struct hconn *c, const uint8_t *p, size_t n)
         if (c->reading == NULL && !begin_request(c))
             break;
         struct request *r = c->reading;
+        bool fresh = !http_parser_started(r->parser);
         enum http_step step = http_parser_feed(r->parser, p + at, n - at, &used, &why);
         at += used;
         r->fed += used;
+        if (fresh && http_parser_started(r->parser))
+            req_begins(r);
         feed_none = false;
         if (!arena_charge(&r->arena) && step != HTTP_FAILED) {
             step = HTTP_FAILED;
@@ -86,6 +89,20 @@ static size_t parse(struct hconn *c, const uint8_t *p, size_t n)
     return at;
 }
 
+static void drop_held(struct hconn *c)
+{
+    free(c->held);
+    c->held = NULL;
+    c->held_len = c->held_at = 0;
+}
+
+static void reset(struct hconn *c)
+{
+    c->ending = true;
+    drop_held(c);
+    net_close(&c->a->conf.net, c->id, NET_CLOSE_RESET);
+}
+
 static void hold(struct hconn *c, const uint8_t *p, size_t n)
 {
     size_t old = c->held_len - c->held_at;
@@ -93,8 +110,7 @@ static void hold(struct hconn *c, const uint8_t *p, size_t n)
         return;
     uint8_t *more = malloc(old + n);
     if (more == NULL) {
-        c->ending = true;
-        net_close(&c->a->conf.net, c->id, NET_CLOSE_RESET);
+        reset(c);
         return;
     }
     if (old > 0)
@@ -104,13 +120,6 @@ static void hold(struct hconn *c, const uint8_t *p, size_t n)
     c->held = more;
     c->held_len = (uint32_t)(old + n);
     c->held_at = 0;
-}
-
-static void drop_held(struct hconn *c)
-{
-    free(c->held);
-    c->held = NULL;
-    c->held_len = c->held_at = 0;
 }
 
 static void parse_held(struct hconn *c)
@@ -152,9 +161,9 @@ static uint64_t due_us(const struct hconn *c)
 {
     if (c->ending || c->sending)
         return 0; /* net watches a peer that does not read */
-    if (c->reading != NULL)
+    if (c->reading != NULL && http_parser_started(c->reading->parser))
         return c->paused ? 0 : c->reading->read_due_us;
-    if (c->first == NULL)
+    if (c->first == c->reading) /* both NULL, or empty lines before a request */
         return c->idle_since_us + c->a->conf.conf->http_idle_timeout_ms * 1000;
     return 0;
 }
@@ -265,8 +274,7 @@ static void on_sent(void *self, conn_id id, enum err err, struct turn *t)
         c->under_way--;
         req_free(r);
     }
-    if (c->first == NULL)
-        c->idle_since_us = t->mono_us;
+    c->idle_since_us = t->mono_us;
     hconn_mark(c);
 }
 
@@ -332,12 +340,19 @@ void hconn_step(struct hconn *c)
     arm(c);
 }
 
-void hconn_drain(struct hconn *c)
+void hconn_drain(struct hconn *c, bool late)
 {
-    if (c->id == CONN_NONE || c->ending || c->sending)
+    if (c->id == CONN_NONE || c->ending)
         return;
-    if (c->first == NULL || (c->first == c->reading && c->reading->state == REQ_HEAD))
+    if (c->sending) {
+        if (late)
+            reset(c);
+    } else if (c->first == NULL || (c->first == c->reading && c->reading->state == REQ_HEAD)) {
         end(c);
+    } else if (late && c->reading != NULL) {
+        req_end(c->reading, ERR_SERVICE_UNAVAILABLE);
+        hconn_mark(c);
+    }
 }
 
 /* ---- opening and closing ---- */

@@ -232,6 +232,37 @@ TEST(slow_heads_bodies_and_idlers_are_ended)
     world_free(w);
 }
 
+/* Some old clients send an empty line behind a body: that begins no request. */
+TEST(empty_lines_are_idleness)
+{
+    struct world *w = world_new();
+    w->conf.http_head_timeout_ms = 1000;
+    w->conf.http_idle_timeout_ms = 5000;
+    world_start(w);
+    open_conn(w, 0);
+    ask(w, 0, POST_LINE, BEARER(ADA_TOKEN) FORM_TYPE, "channel=general&text=x");
+    feed(w, 0, "\r\n");
+    struct cell c = take(w, A_CHAN);
+    pass_ms(w, 6000); /* a slow disk */
+    CHECK(!w->conns[0].closed);
+    posted(w, c, 1000000);
+    SAID(0, "\"ok\":true");
+    sent(w, 0);
+    forget(w, 0);
+    pass_ms(w, 2000);
+    CHECK(!w->conns[0].closed);
+    feed(w, 0, "GET /api/api.test HTTP/1.1\r\n");
+    pass_ms(w, 900);
+    CHECK_EQ(w->conns[0].len, 0); /* its time runs from its first byte */
+    feed(w, 0, "Host: h\r\n\r\n");
+    SAID(0, "HTTP/1.1 200 ");
+    sent(w, 0);
+    feed(w, 0, "\r\n");
+    pass_ms(w, 5100);
+    CHECK(w->conns[0].closed);
+    world_free(w);
+}
+
 TEST(bytes_that_are_no_request_end_the_connection)
 {
     struct world *w = world_new();
@@ -392,6 +423,7 @@ TEST(upgrades_that_cannot_be_are_refused_here)
     open_conn(w, 0);
     ask(w, 0, "GET /rtm/" TICKET, "", NULL);
     SAID(0, "HTTP/1.1 426 ");
+    SAID(0, "Connection: Upgrade\r\n"); /* RFC 9110 7.8: it goes with the field */
     SAID(0, "Sec-WebSocket-Version: 13");
     ask(w, 0, "GET /rtm/short", WS_FIELDS, NULL);
     SAID(0, "HTTP/1.1 403 ");
@@ -425,6 +457,38 @@ TEST(draining_ends_the_idle_and_finishes_the_rest)
     sent(w, 1);
     CHECK(w->conns[1].closed);
     leave(w, 1);
+    CHECK(acceptor_actor_ops.drain(w->a, &w->t));
+    world_free(w);
+}
+
+TEST(draining_does_not_wait_for_slow_clients)
+{
+    struct world *w = world_new();
+    w->conf.server_drain_ms = 10000;
+    world_start(w);
+    open_conn(w, 0);
+    open_conn(w, 1);
+    feed(w, 0,
+         POST_LINE " HTTP/1.1\r\nHost: h\r\n" BEARER(ADA_TOKEN) JSON_TYPE
+         "Content-Length: 33\r\n\r\n{\"channel\":");
+    ask(w, 1, "GET /api/api.test", "", NULL); /* whose answer it does not read */
+    acceptor_actor_ops.drain(w->a, &w->t);
+    end_turn(w);
+    pass_ms(w, 1900);
+    acceptor_actor_ops.drain(w->a, &w->t);
+    end_turn(w);
+    CHECK_EQ(w->conns[0].len, 0);
+    CHECK(!w->conns[1].closed);
+    pass_ms(w, 200);
+    acceptor_actor_ops.drain(w->a, &w->t);
+    end_turn(w);
+    SAID(0, "HTTP/1.1 503 ");
+    SAID(0, "Connection: close");
+    CHECK(w->conns[1].closed && w->conns[1].reset);
+    leave(w, 1);
+    sent(w, 0);
+    CHECK(w->conns[0].closed);
+    leave(w, 0);
     CHECK(acceptor_actor_ops.drain(w->a, &w->t));
     world_free(w);
 }

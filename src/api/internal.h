@@ -17,10 +17,11 @@ enum {
     arena_first_bytes = 16384,
     arena_keep_max = 1024,
     arena_request_max = 2 << 20, /* a 1 MiB body, its head and its decoded form */
-    arena_list_max = 64 << 20,   /* answers that list everything */
-    head_bytes_max = 2048,       /* of an answer; set aside at the start, so that */
-    error_body_max = 1024,       /* a refusal never fails for want of room */
-    refused_body_max = 65536,    /* of a refused request: longer, and the connection ends instead */
+    arena_list_max = 64 << 20,    /* answers that list everything */
+    head_bytes_max = 2048,        /* of an answer; set aside at the start, so that */
+    error_body_max = 1024,        /* a refusal never fails for want of room */
+    refused_body_max = 65536, /* of a refused request: longer, and the connection ends instead */
+    drain_patience_part = 5,  /* of the drain's time, for clients that are slow to send or read */
     proxies_max = 64,
     address_sets = 1024, /* addresses under a rate of their own: sets * ways */
     address_ways = 8,
@@ -170,6 +171,7 @@ struct acceptor {
     uint32_t parked_len;
     uint32_t hist_next; /* reads go round */
     bool draining;
+    uint64_t drain_late_us; /* from then on nobody is waited for */
     struct proxy proxies[proxies_max];
     uint32_t proxies_len;
     uint64_t address_seed; /* 0: not drawn yet */
@@ -178,9 +180,11 @@ struct acceptor {
 };
 
 extern const struct net_owner_ops acceptor_net_ops;
-void hconn_mark(struct hconn *c);  /* hconn_step is owed at the end of the turn */
-void hconn_step(struct hconn *c);  /* sends, reads on, hands over or ends: whatever is due */
-void hconn_drain(struct hconn *c); /* ends it if nothing is under way */
+void hconn_mark(struct hconn *c); /* hconn_step is owed at the end of the turn */
+void hconn_step(struct hconn *c); /* sends, reads on, hands over or ends: whatever is due */
+/* Ends it if nothing is under way; late: nor waits for what the client still has to send or read.
+ */
+void hconn_drain(struct hconn *c, bool late);
 void hconn_free(struct hconn *c);
 /* Bytes of this connection may be parsed now. */
 bool hconn_blocked(const struct hconn *c);
@@ -188,6 +192,7 @@ bool hconn_blocked(const struct hconn *c);
 /* NULL: no memory. */
 struct request *req_new(struct hconn *c);
 void req_free(struct request *r);
+void req_begins(struct request *r); /* its first byte has come */
 void req_head_done(struct request *r);
 void req_whole(struct request *r);
 /* The bytes are no request, or came too late: answered, then the end. What the head was refused for

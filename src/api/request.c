@@ -23,8 +23,6 @@ struct request *req_new(struct hconn *c)
     r->handle = handle;
     r->state = REQ_HEAD;
     r->started_us = a->t->mono_us;
-    r->read_due_us = r->started_us + conf->http_head_timeout_ms * 1000;
-    r->deadline_us = r->started_us + conf->http_request_timeout_ms * 1000;
     r->secure = c->tls;
     r->http_errors = conf->api_client_errors == 1;
     r->head_p = arena_alloc(&r->arena, head_bytes_max);
@@ -34,6 +32,12 @@ struct request *req_new(struct hconn *c)
     http_parser_init(r->parser, &a->limits);
     http_parser_begin(r->parser, &r->arena, &r->http);
     return r;
+}
+
+void req_begins(struct request *r)
+{
+    r->started_us = r->a->t->mono_us;
+    r->read_due_us = r->started_us + r->a->conf.conf->http_head_timeout_ms * 1000;
 }
 
 void req_free(struct request *r)
@@ -125,6 +129,8 @@ void req_whole(struct request *r)
         r->close = true;
         r->conn->closing = true;
     }
+    if (r->fields.timeout.p == NULL) /* a slow upload has had its own deadline */
+        r->deadline_us = r->a->t->mono_us + r->a->conf.conf->http_request_timeout_ms * 1000;
     enum err err = prepare(r);
     if (err != ERR_OK)
         answer_error(r, err);

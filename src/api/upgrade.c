@@ -19,7 +19,7 @@ static enum err judge(struct request *r)
     char accept[28];
     if (r->http.minor == 0 || !r->http.upgrade || !sv_eq_nocase(f->upgrade, SV("websocket")) ||
         !sv_eq(f->ws_version, SV("13"))) {
-        r->extra = SV("Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
+        r->extra = SV("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
         return ERR_UPGRADE_REQUIRED;
     }
     if (!ws_accept_key(f->ws_key, accept) || r->http.body.len > 0)
