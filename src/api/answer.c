@@ -172,7 +172,12 @@ static void done(struct request *r, enum err err, int status, struct str_view bo
 
 void answer_begin(struct request *r)
 {
-    buf_init(&r->body, &r->arena, 512);
+    answer_begin_sized(r, 512);
+}
+
+void answer_begin_sized(struct request *r, size_t bytes)
+{
+    buf_init(&r->body, &r->arena, bytes);
     r->j = json_out_on(&r->body);
     json_obj(&r->j);
     json_kv_bool(&r->j, "ok", true);
@@ -260,6 +265,20 @@ struct str_view answer_busy(struct acceptor *a)
     const struct str_view busy[] = {BUSY("1"), BUSY("2"), BUSY("3"), BUSY("4"),
                                     BUSY("5"), BUSY("6"), BUSY("7"), BUSY("8")};
     return busy[rand_below(a->t->rand, ARRAY_LEN(busy))];
+}
+
+void answer_nomem(struct request *r)
+{
+    arena_reset(&r->arena); /* head, arguments and all */
+    r->close = true;
+    r->conn->closing = true;
+    r->err = ERR_NOMEM;
+    r->status = 503;
+    r->head = answer_busy(r->a);
+    r->answer_body = SV("");
+    r->state = REQ_ANSWERED;
+    count(r);
+    hconn_mark(r->conn);
 }
 
 /* ---- our own address ---- */

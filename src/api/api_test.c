@@ -1,4 +1,5 @@
 /* Requests by their content: tokens, forms of arguments, errors, each method's answer. */
+#include "api/internal.h"
 #include "api/test_world.h"
 
 #define POSTED "\"ok\":true,\"channel\":\"CR9\",\"ts\":\"0000000001.000000\""
@@ -372,6 +373,75 @@ TEST(statuses_that_are_always_their_own)
     ask(w, 0, POST_LINE, BEARER(ADA_TOKEN) JSON_TYPE "Content-Encoding: gzip\r\n", "xx");
     SAID(0, "HTTP/1.1 415 ");
     SAID(0, "Connection: close");
+    world_free(w);
+}
+
+/* The largest bodies there may be, in the forms that need most memory: posted, not refused as if
+ * the server had none. */
+TEST(the_largest_bodies_are_posted)
+{
+    static char body[1 << 20], text[(1 << 20) + 1024];
+    static const struct {
+        const char *type, *head, *unit, *tail;
+    } rows[] = {
+        {JSON_TYPE, "{\"channel\":\"CR9\",\"blocks\":\"[{\\\"a\\\":\\\"", "\\u00fc", "\\\"}]\"}"},
+        {JSON_TYPE, "{\"channel\":\"CR9\",\"blocks\":[ {\"a\":\"", "abcdef", "\"}]}"},
+        {FORM_TYPE, "channel=CR9&blocks=[{%22a%22:%22", "%61", "%22}]"}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct world *w = start();
+        size_t n = strlen(rows[i].head), unit = strlen(rows[i].unit), tail = strlen(rows[i].tail);
+        memcpy(body, rows[i].head, n);
+        for (; n + unit + tail <= sizeof body; n += unit)
+            memcpy(body + n, rows[i].unit, unit);
+        memcpy(body + n, rows[i].tail, tail);
+        n += tail;
+        size_t len = (size_t)snprintf(
+            text, sizeof text,
+            POST_LINE " HTTP/1.1\r\nHost: h\r\n" BEARER(ADA_TOKEN) "%s"
+                                                                   "Content-Length: %zu\r\n\r\n",
+            rows[i].type, n);
+        memcpy(text + len, body, n);
+        for (size_t at = 0; at < len + n; at += 4032)
+            feed_bytes(w, 0, text + at, MIN((size_t)4032, len + n - at));
+        posted(w, take(w, A_CHAN), 1000000);
+        SAID(0, POSTED);
+        world_free(w);
+    }
+}
+
+/* A message that is stored is answered so, however little memory is left. */
+TEST(a_stored_message_has_room_for_its_answer)
+{
+    struct world *w = start();
+    for (size_t n = 1; n < 40000; n += 1009) {
+        static char body[50000] = "channel=CR9&text=";
+        memset(body + 17, 'x', n);
+        ask(w, 0, POST_LINE, BEARER(ADA_TOKEN) FORM_TYPE, body);
+        struct cell c = take(w, A_CHAN);
+        struct request *r = slab_find(&w->a->requests, c.req);
+        r->arena.bytes_max = r->arena.bytes; /* not one block more */
+        posted(w, c, 1000000);
+        SAID(0, POSTED);
+    }
+    world_free(w);
+}
+
+TEST(arrays_of_arguments_have_their_bounds)
+{
+    static char body[1 << 17] = "{\"channel\":\"CR9\",\"blocks\":[{}", users[1 << 17];
+    struct world *w = start();
+    for (size_t n = strlen(body); n < 100000; n += 3)
+        strcpy(body + n, ",{}");
+    strcat(body, "]}");
+    ask(w, 0, POST_LINE, BEARER(ADA_TOKEN) JSON_TYPE, body);
+    SAID(0, "invalid_blocks");
+    size_t at = (size_t)sprintf(users, "{\"channel\":\"CR9\",\"users\":[\"U6A\"");
+    for (int i = 0; i < 1000; i++)
+        at += (size_t)sprintf(users + at, ",\"U6A\"");
+    strcat(users, "]}");
+    ask(w, 0, "POST /api/conversations.invite", BEARER(ADA_TOKEN) JSON_TYPE, users);
+    SAID(0, "user_not_found");
+    CHECK(!asked(w, A_CHAN));
     world_free(w);
 }
 

@@ -136,11 +136,9 @@ static enum err to_objects(struct request *r, const struct json_value *v,
     uint32_t len;
     if (v->type != JSON_ARRAY && v->type != JSON_STRING)
         return spec->bad;
-    enum err err = json_read_array(r->a->json, &r->arena, v->s, &elements, &len);
+    enum err err = json_read_array_max(r->a->json, &r->arena, v->s, spec->max, &elements, &len);
     if (err != ERR_OK)
         return err == ERR_NOMEM ? err : spec->bad;
-    if (len > spec->max)
-        return spec->bad;
     for (uint32_t i = 0; i < len; i++) {
         if (elements[i].value.type != JSON_OBJECT)
             return spec->bad;
@@ -161,7 +159,7 @@ static enum err to_users(struct request *r, const struct json_value *v, const st
         return ERR_OK;
     }
     if (v->type != JSON_ARRAY ||
-        json_read_array(r->a->json, &r->arena, v->s, &elements, &len) != ERR_OK)
+        json_read_array_max(r->a->json, &r->arena, v->s, spec->max, &elements, &len) != ERR_OK)
         return spec->bad;
     buf_init(&joined, &r->arena, 64);
     for (uint32_t i = 0; i < len; i++) {

@@ -15,9 +15,11 @@ struct post_work {
     struct hist_message first; /* a known key: what was stored then */
 };
 
-static void put_channel_ts(struct request *r, const struct post_work *w)
+enum { post_answer_bytes = 256 }; /* at most, around the members */
+
+static void put_channel_ts(struct request *r, const struct post_work *w, size_t message_bytes)
 {
-    answer_begin(r);
+    answer_begin_sized(r, message_bytes + post_answer_bytes);
     json_kv_id(&r->j, "channel", ID_CHANNEL, w->cid);
     json_kv_ts(&r->j, "ts", w->post.ts_us);
     json_key(&r->j, "message");
@@ -30,7 +32,7 @@ static void on_first(struct request *r, const struct cell *c)
         answer_error(r, c->err != ERR_OK ? (enum err)c->err : ERR_NOMEM);
         return;
     }
-    put_channel_ts(r, w);
+    put_channel_ts(r, w, w->first.out.len);
     json_raw(&r->j, buf_view(&w->first.out));
     answer_end(r);
 }
@@ -56,7 +58,7 @@ static void on_posted(struct request *r, const struct cell *c)
         read_first(r, w);
         return;
     }
-    put_channel_ts(r, w);
+    put_channel_ts(r, w, w->post.members.len);
     json_obj(&r->j);
     json_raw(&r->j, w->post.members);
     json_kv_ts(&r->j, "ts", w->post.ts_us);
@@ -113,7 +115,8 @@ static enum err encode(struct request *r, struct post_json *p, struct post_work 
     buf_init(&members, &r->arena,
              256 + p->text.len + p->blocks.len + p->attachments.len + p->client_msg_id.len);
     post_json_members(&members, p);
-    if (members.failed)
+    /* Once it is stored nothing may fail any more, so the answer's room is taken now. */
+    if (members.failed || !arena_reserve(&r->arena, members.len + post_answer_bytes))
         return ERR_NOMEM;
     w->post = (struct chan_post){.team = r->who.team,
                                  .uid = r->who.uid,

@@ -493,6 +493,35 @@ TEST(draining_does_not_wait_for_slow_clients)
     world_free(w);
 }
 
+/* What readers write is bounded too: a list that came when memory was out gives it back. */
+TEST(long_lists_are_refused_when_memory_is_out)
+{
+    struct world *w = world_new();
+    w->conf.http_arenas_bytes_max = 16 << 20;
+    world_start(w);
+    struct cell cells[2];
+    for (conn_id c = 0; c < 2; c++) {
+        open_conn(w, c);
+        ask(w, c, "GET /api/conversations.history?channel=CR9", BEARER(ADA_TOKEN), NULL);
+        cells[c] = take(w, A_HIST);
+        struct buf *out = &((struct hist_history *)cells[c].u.p)->out;
+        CHECK(buf_reserve(out, 13 << 20));
+        memset(out->p, ' ', 1 << 20);
+        out->len = 1 << 20;
+    }
+    reply(w, A_HIST, cells[0], ERR_OK, 0);
+    SAID(0, "\"ok\":true");
+    reply(w, A_HIST, cells[1], ERR_OK, 0);
+    SAID(1, "HTTP/1.1 503 ");
+    SAID(1, "Connection: close");
+    sent(w, 1);
+    CHECK(w->conns[1].closed);
+    sent(w, 0);
+    ask(w, 0, "GET /api/api.test", "", NULL);
+    SAID(0, "HTTP/1.1 200 ");
+    world_free(w);
+}
+
 TEST(no_memory_for_a_request_is_503_and_then_recovery)
 {
     struct world *w = world_new();

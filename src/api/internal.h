@@ -16,7 +16,8 @@
 enum {
     arena_first_bytes = 16384,
     arena_keep_max = 1024,
-    arena_request_max = 2 << 20, /* a 1 MiB body, its head and its decoded form */
+    arena_request_max = 12 << 20, /* a 1 MiB body, its arguments unescaped and compacted, the
+                                    members made of them, the answer: each about as long again */
     arena_list_max = 64 << 20,    /* answers that list everything */
     head_bytes_max = 2048,        /* of an answer; set aside at the start, so that */
     error_body_max = 1024,        /* a refusal never fails for want of room */
@@ -238,11 +239,14 @@ void cursor_write(struct request *r, const char *key, struct str_view value);
 /* ---- answers (answer.c) ---- */
 
 void answer_begin(struct request *r); /* {"ok":true; members follow through r->j */
+void answer_begin_sized(struct request *r, size_t bytes); /* how much room to begin with */
 void answer_end(struct request *r);
 void answer_error(struct request *r, enum err err);
 /* With a body of the caller's making. */
 void answer_body(struct request *r, enum err err, struct str_view body);
 void answer_preflight(struct request *r);
+/* 503, end, and all but the first block of the arena is given back at once. */
+void answer_nomem(struct request *r);
 /* A whole answer in constant memory: 503, end. */
 struct str_view answer_busy(struct acceptor *a);
 void answer_url(const struct request *r, struct buf *out, bool websocket);

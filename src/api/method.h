@@ -55,7 +55,7 @@ struct arg_spec {
     enum arg_type type;
     enum err missing; /* ERR_OK: the argument is optional */
     enum err bad;     /* answered when the value does not fit the type */
-    uint32_t max;     /* ARG_INT, ARG_OBJECTS */
+    uint32_t max;     /* ARG_INT, ARG_OBJECTS, ARG_USERS as an array */
     const char *what;
 };
 enum { method_args_max = 16 };

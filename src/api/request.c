@@ -181,9 +181,13 @@ void req_on_answer(struct acceptor *a, const struct cell *cell)
         req_free(r);
         return;
     }
-    arena_charge(&r->arena); /* what the borrower wrote; it is paid for already, so not refused */
     r->state = REQ_RUNNING;
-    r->then(r, cell);
+    /* What the borrower wrote is paid for already; but lists could be so many and so long that all
+     * memory went into them. They only read: refused, they may be asked for again. */
+    if (!arena_charge(&r->arena) && r->arena.bytes > arena_request_max)
+        answer_nomem(r);
+    else
+        r->then(r, cell);
 }
 
 /* ---- parking: first come, first served for each destination ---- */

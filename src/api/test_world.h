@@ -16,7 +16,7 @@
 #include "test.h"
 
 enum { A_SELF, A_CHAN, A_HIST, A_FAN, A_FAN2, A_DIR, A_COUNT };
-enum { world_conns_max = 8, world_sent_max = 1 << 20 };
+enum { world_conns_max = 8, world_sent_max = 1 << 22 };
 enum { TEAM = 100, ADA = 201, BOB = 202, BOT = 203, CID = 777 };
 #define ADA_TOKEN  "xoxp-100-201-1-aaaaaaaa"
 #define BOT_TOKEN  "xoxb-100-203-1-bbbbbbbb"

@@ -243,9 +243,15 @@ enum err json_read_object(struct json_reader *r, struct arena *a, struct str_vie
 enum err json_read_array(struct json_reader *r, struct arena *a, struct str_view text,
                          struct json_member **elements, uint32_t *len)
 {
+    return json_read_array_max(r, a, text, UINT32_MAX, elements, len);
+}
+
+enum err json_read_array_max(struct json_reader *r, struct arena *a, struct str_view text,
+                             uint32_t max, struct json_member **elements, uint32_t *len)
+{
     if (shim_judge(r->parser, text.p, text.len, json_depth_max) != SHIM_ARRAY)
         return ERR_INVALID_JSON;
-    return read_members(a, text.p, false, UINT32_MAX, elements, len);
+    return read_members(a, text.p, false, max, elements, len);
 }
 
 enum err json_check(struct json_reader *r, struct str_view text, enum json_type *type)
