@@ -40,13 +40,14 @@ static int status_of(const struct request *r, enum err err)
 
 /* ---- head ---- */
 
-static const char cors[] =
-    "Access-Control-Allow-Origin: *\r\n"
-    "Access-Control-Expose-Headers: retry-after, x-request-id, x-oauth-scopes, "
-    "x-accepted-oauth-scopes\r\n";
-static const char constant[] = "Content-Type: application/json; charset=utf-8\r\n"
-                               "Cache-Control: private, no-store\r\n"
-                               "X-Content-Type-Options: nosniff\r\n";
+#define CORS                                                                                       \
+    "Access-Control-Allow-Origin: *\r\n"                                                           \
+    "Access-Control-Expose-Headers: retry-after, x-request-id, x-oauth-scopes, "                   \
+    "x-accepted-oauth-scopes\r\n"
+static const char without_body[] = CORS;
+static const char with_body[] = CORS "Content-Type: application/json; charset=utf-8\r\n"
+                                     "Cache-Control: private, no-store\r\n"
+                                     "X-Content-Type-Options: nosniff\r\n";
 static const char deprecated[] =
     "Deprecation: @1735689600\r\n"
     "Link: <https://docs.slack.dev/legacy/legacy-rtm-api>; rel=\"deprecation\"\r\n";
@@ -97,10 +98,11 @@ static void write_head(struct request *r)
     http_write_status(&b, r->status);
     http_write_date(&b, r->a->t->wall_us);
     if (r->status != 204) {
-        buf_put(&b, constant, sizeof constant - 1);
+        buf_put(&b, with_body, sizeof with_body - 1);
         http_write_field_u64(&b, "Content-Length", r->answer_body.len);
+    } else {
+        buf_put(&b, without_body, sizeof without_body - 1);
     }
-    buf_put(&b, cors, sizeof cors - 1);
     write_trace(r, &b);
     if (r->known && r->method != NULL)
         write_scope_fields(r, &b);

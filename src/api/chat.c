@@ -105,13 +105,15 @@ static enum err check_content(struct request *r, struct post_json *p)
 
 static enum err encode(struct request *r, struct post_json *p, struct post_work *w)
 {
-    const struct row_user *user = dir_user(r->a->conf.dir_reader, r->who.team, r->who.uid);
     struct buf members;
     p->team = r->who.team;
     p->uid = r->who.uid;
-    p->bot_id = r->who.kind == TOKEN_BOT ? r->who.bot_id : ID_NONE;
     p->app_id = r->who.app_id;
-    p->bot_name = user == NULL ? SV("") : user->name;
+    if (r->who.kind == TOKEN_BOT) {
+        const struct row_user *user = dir_user(r->a->conf.dir_reader, r->who.team, r->who.uid);
+        p->bot_id = r->who.bot_id;
+        p->bot_name = user == NULL ? SV("") : user->name;
+    }
     buf_init(&members, &r->arena,
              256 + p->text.len + p->blocks.len + p->attachments.len + p->client_msg_id.len);
     post_json_members(&members, p);

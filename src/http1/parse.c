@@ -45,8 +45,7 @@ size_t http_parser_bytes(void)
 
 void http_parser_init(struct http_parser *p, const struct http_limits *limits)
 {
-    memset(p, 0, sizeof *p);
-    p->limits = limits;
+    p->limits = limits; /* the rest is for http_parser_begin */
     p->state = STATE_DONE;
 }
 
@@ -80,8 +79,11 @@ struct str_view http_field(const struct http_request *r, struct str_view name)
 
 static bool is_token_char(unsigned char c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           (c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+    static const bool token[256] = {
+        ['0' ... '9'] = true,  ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['!'] = true,
+        ['#' ... '\''] = true, ['*'] = true,         ['+'] = true,         ['-'] = true,
+        ['.'] = true,          ['^' ... '`'] = true, ['|'] = true,         ['~'] = true};
+    return token[c];
 }
 
 static bool is_token(struct str_view s)
@@ -378,6 +380,15 @@ static bool keep(struct buf *b, const uint8_t *p, size_t n)
     return !b->failed;
 }
 
+/* How many bytes stand before the first that may be a CR, LF or NUL. */
+static size_t plain_run(const uint8_t *p, size_t n)
+{
+    size_t i = 0;
+    while (i < n && p[i] > '\r')
+        i++;
+    return i;
+}
+
 /* Takes bytes up to the empty line. A bare CR or LF ends it at once; limits are checked as bytes
  * come, so a flood is cut off before its end. */
 static enum err gather_head(struct http_parser *p, const uint8_t *in, size_t n, size_t *used,
@@ -388,6 +399,11 @@ static enum err gather_head(struct http_parser *p, const uint8_t *in, size_t n, 
                       (p->head.len == 0 || memchr(p->head.p, '\n', p->head.len) == NULL);
     size_t from = 0;
     for (size_t i = 0; i < n; i++) {
+        size_t run = p->started && p->last != '\r' ? plain_run(in + i, n - i) : 0;
+        if (run > 1) { /* judged as one, by its last byte */
+            p->line_has_bytes = true;
+            i += run - 1;
+        }
         unsigned char c = in[i];
         if (p->head.len == 0 && i == from && !p->started && (c == '\r' || c == '\n')) {
             /* RFC 9112 2.2: an empty line before a request is skipped; a bare LF is not one. */
