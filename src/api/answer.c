@@ -44,10 +44,10 @@ static int status_of(const struct request *r, enum err err)
     "Access-Control-Allow-Origin: *\r\n"                                                           \
     "Access-Control-Expose-Headers: retry-after, x-request-id, x-oauth-scopes, "                   \
     "x-accepted-oauth-scopes\r\n"
-static const char without_body[] = CORS;
-static const char with_body[] = CORS "Content-Type: application/json; charset=utf-8\r\n"
-                                     "Cache-Control: private, no-store\r\n"
-                                     "X-Content-Type-Options: nosniff\r\n";
+static const char cors[] = CORS;
+static const char cors_and_json[] = CORS "Content-Type: application/json; charset=utf-8\r\n"
+                                         "Cache-Control: private, no-store\r\n"
+                                         "X-Content-Type-Options: nosniff\r\n";
 static const char deprecated[] =
     "Deprecation: @1735689600\r\n"
     "Link: <https://docs.slack.dev/legacy/legacy-rtm-api>; rel=\"deprecation\"\r\n";
@@ -97,12 +97,13 @@ static void write_head(struct request *r)
     buf_init_fixed(&b, r->head_p, head_bytes_max);
     http_write_status(&b, r->status);
     http_write_date(&b, r->a->t->wall_us);
-    if (r->status != 204) {
-        buf_put(&b, with_body, sizeof with_body - 1);
+    if (r->status == 204 || r->content.p != NULL)
+        buf_put(&b, cors, sizeof cors - 1);
+    else
+        buf_put(&b, cors_and_json, sizeof cors_and_json - 1);
+    buf_put_sv(&b, r->content);
+    if (r->status != 204)
         http_write_field_u64(&b, "Content-Length", r->answer_body.len);
-    } else {
-        buf_put(&b, without_body, sizeof without_body - 1);
-    }
     write_trace(r, &b);
     if (r->known && r->method != NULL)
         write_scope_fields(r, &b);
@@ -252,6 +253,12 @@ void answer_preflight(struct request *r)
                   "x-parley-errors, x-request-timeout\r\n"
                   "Access-Control-Max-Age: 86400\r\n");
     done(r, ERR_OK, 204, SV(""));
+}
+
+void answer_file(struct request *r, struct str_view fields, struct str_view body)
+{
+    r->content = fields;
+    done(r, ERR_OK, 200, body);
 }
 
 /* ---- without a request ---- */

@@ -639,6 +639,52 @@ TEST(people_and_the_workspace)
     world_free(w);
 }
 
+/* Slack's user objects have these, never empty; clients compute with them or fetch them. */
+TEST(users_have_a_time_zone_and_a_picture)
+{
+    struct world *w = start();
+    char color[16], line[64];
+    ask(w, 0, "GET /api/users.info?user=U69", BEARER(ADA_TOKEN), NULL);
+    SAID(0, "\"tz\":\"UTC\",\"tz_label\":\"Coordinated Universal Time\",\"tz_offset\":0");
+    const char *at = strstr(said(w, 0), "\"color\":\"");
+    CHECK(at != NULL);
+    snprintf(color, sizeof color, "%.6s", at + 9);
+    snprintf(line, sizeof line, "\"avatar_hash\":\"%s\"", color);
+    SAID(0, line);
+    static const int sizes[] = {24, 32, 48, 72, 192, 512};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        snprintf(line, sizeof line, "\"image_%d\":\"http://chat.test/avatar/%s.png\"", sizes[i],
+                 color);
+        SAID(0, line);
+    }
+    ask(w, 0, "GET /avatar/0a64ff.png", "", NULL);
+    SAID(0, "HTTP/1.1 200 ");
+    SAID(0, "Content-Type: image/png\r\n");
+    SAID(0, "Cache-Control: public");
+    SAID(0, "Content-Length: 72\r\n");
+    NOT_SAID(0, "no-store");
+    NOT_SAID(0, "json");
+    /* made by another encoder's rules: zlib.compress(b"\0\x0a\x64\xff", 0), zlib.crc32 */
+    static const char png[] =
+        "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\2\0\0\0\x90wS\xde"
+        "\0\0\0\x0fIDAT"
+        "\170\001\001\004\000\373\377\000\012\144\377\001\351\001\156\105\250\177\360"
+        "\0\0\0\0IEND\xae"
+        "B`\x82";
+    CHECK_MEM(w->conns[0].out + w->conns[0].len - 72, png, sizeof png - 1);
+    ask(w, 0, "HEAD /avatar/0a64ff.png", "", NULL);
+    SAID(0, "Content-Length: 72\r\n");
+    CHECK(strstr(said(w, 0), "\r\n\r\n")[4] == '\0');
+    ask(w, 0, "GET /avatar/0A64FF.png", "", NULL);
+    SAID(0, "HTTP/1.1 404 ");
+    ask(w, 0, "GET /avatar/0a64ff.png/..", "", NULL);
+    SAID(0, "HTTP/1.1 404 ");
+    ask(w, 0, "POST /avatar/0a64ff.png", "", "");
+    SAID(0, "HTTP/1.1 405 ");
+    SAID(0, "Allow: GET, HEAD\r\n");
+    world_free(w);
+}
+
 TEST(api_test_echoes_all_but_the_token)
 {
     struct world *w = start();

@@ -145,9 +145,20 @@ static enum err route_api(struct request *r, struct str_view name)
     return r->method == NULL ? ERR_UNKNOWN_METHOD : ERR_OK;
 }
 
+static enum err route_avatar(struct request *r)
+{
+    uint8_t rgb[3];
+    if (r->http.method == HTTP_GET || r->http.method == HTTP_HEAD)
+        return avatar_path(r->http.path, rgb) ? ERR_OK : ERR_NOT_FOUND;
+    r->extra = SV("Allow: GET, HEAD\r\n");
+    return ERR_METHOD_NOT_ALLOWED;
+}
+
 static enum err route(struct request *r)
 {
     struct str_view path = r->http.path;
+    if (sv_starts(path, SV("/avatar/")))
+        return route_avatar(r);
     if (sv_starts(path, SV("/api/")))
         return route_api(r, (struct str_view){path.p + 5, path.len - 5});
     if (!sv_starts(path, SV("/rtm/")))

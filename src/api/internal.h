@@ -136,6 +136,8 @@ struct request {
     /* answer */
     char *head_p, *error_p;
     struct str_view head, answer_body, extra; /* extra: header lines */
+    struct str_view content;                  /* header lines of a body that is no JSON */
+    struct str_view base_url;                 /* made when first needed */
     struct buf body;
     struct json_out j;
     uint32_t retry_after_s;
@@ -245,6 +247,8 @@ void answer_error(struct request *r, enum err err);
 /* With a body of the caller's making. */
 void answer_body(struct request *r, enum err err, struct str_view body);
 void answer_preflight(struct request *r);
+/* No JSON: fields say what it is and how long it may be kept. */
+void answer_file(struct request *r, struct str_view fields, struct str_view body);
 /* 503, end, and all but the first block of the arena is given back at once. */
 void answer_nomem(struct request *r);
 /* A whole answer in constant memory: 503, end. */
@@ -255,8 +259,13 @@ void answer_url(const struct request *r, struct buf *out, bool websocket);
 
 struct hist_viewer;
 struct hist_viewer req_viewer(const struct request *r);
-void user_json(struct json_out *j, const struct request *r, const struct row_user *u);
+void user_json(struct json_out *j, struct request *r, const struct row_user *u);
 void users_json(struct request *r, uint64_t after, uint32_t limit, uint64_t *next);
+
+/* GET /avatar/RRGGBB.png (avatar.c) */
+bool avatar_path(struct str_view path, uint8_t rgb[3]);
+void avatar_answer(struct request *r);
+void avatar_url(struct request *r, struct buf *out, struct str_view color); /* "rrggbb" */
 
 /* GET /rtm/TICKET (upgrade.c) */
 void upgrade_judge(struct request *r);

@@ -138,6 +138,8 @@ void req_whole(struct request *r)
         r->method->run(r);
     else if (r->http.method == HTTP_OPTIONS)
         answer_preflight(r);
+    else if (sv_starts(r->http.path, SV("/avatar/")))
+        avatar_answer(r);
     else
         upgrade_judge(r);
 }

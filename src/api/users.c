@@ -4,16 +4,22 @@
 
 enum { users_batch = 256 };
 
-static void put_images(struct json_out *j)
+/* No user has a picture: a plain one in the user's colour stands for it in every size. */
+static void put_images(struct json_out *j, struct request *r, struct str_view color)
 {
     static const char *const names[] = {"image_24", "image_32",  "image_48",
                                         "image_72", "image_192", "image_512"};
-    json_kv_str(j, "avatar_hash", SV(""));
+    char text[256];
+    struct buf url;
+    buf_init_fixed(&url, text, sizeof text);
+    avatar_url(r, &url, color);
+    json_kv_str(j, "avatar_hash", color);
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        json_kv_str(j, names[i], SV(""));
+        json_kv_str(j, names[i], url.failed ? SV("") : buf_view(&url));
 }
 
-static void put_profile(struct json_out *j, const struct request *r, const struct row_user *u)
+static void put_profile(struct json_out *j, struct request *r, const struct row_user *u,
+                        struct str_view color)
 {
     struct str_view display = u->display_name.len > 0 ? u->display_name : SV("");
     json_key(j, "profile");
@@ -29,7 +35,7 @@ static void put_profile(struct json_out *j, const struct request *r, const struc
     json_kv_str(j, "status_text", SV(""));
     json_kv_str(j, "status_emoji", SV(""));
     json_kv_u64(j, "status_expiration", 0);
-    put_images(j);
+    put_images(j, r, color);
     json_kv_id(j, "team", ID_TEAM, u->team);
     if (u->bot_id != ID_NONE) {
         json_kv_id(j, "bot_id", ID_BOT, u->bot_id);
@@ -47,21 +53,22 @@ static struct str_view color_of(char out[6], uint64_t uid)
     return (struct str_view){out, 6};
 }
 
-void user_json(struct json_out *j, const struct request *r, const struct row_user *u)
+void user_json(struct json_out *j, struct request *r, const struct row_user *u)
 {
-    char color[6];
+    char text[6];
+    struct str_view color = color_of(text, u->uid);
     bool owner = (u->flags & USER_OWNER) != 0;
     json_obj(j);
     json_kv_id(j, "id", ID_USER, u->uid);
     json_kv_id(j, "team_id", ID_TEAM, u->team);
     json_kv_str(j, "name", u->name);
     json_kv_bool(j, "deleted", (u->flags & USER_DELETED) != 0);
-    json_kv_str(j, "color", color_of(color, u->uid));
+    json_kv_str(j, "color", color);
     json_kv_str(j, "real_name", u->real_name);
     json_kv_str(j, "tz", u->tz.len > 0 ? u->tz : SV("UTC"));
     json_kv_str(j, "tz_label", SV("Coordinated Universal Time"));
     json_kv_u64(j, "tz_offset", 0);
-    put_profile(j, r, u);
+    put_profile(j, r, u, color);
     json_kv_bool(j, "is_admin", owner || (u->flags & USER_ADMIN) != 0);
     json_kv_bool(j, "is_owner", owner);
     json_kv_bool(j, "is_primary_owner", false);
