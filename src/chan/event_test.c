@@ -35,11 +35,14 @@ TEST(a_deaf_fanout_does_not_keep_debts_from_the_others)
     r->conf.channels_max = channels;
     r->conf.parked_max = 1;
     rig_start(r);
-    r->deaf[0] = r->deaf[1] = true;
-    for (uint64_t cid = 1; cid <= channels; cid++) {
+    for (uint64_t cid = 1; cid <= channels; cid++) { /* loaded: both are taken to listen */
         rig_channel(r, cid, CHANNEL_PUBLIC, false, (uint64_t[]){ALICE, BOB}, 2);
         rig_post(r, cid, BOB, NULL);
         rig_settle(r);
+        rig_read(r);
+    }
+    r->deaf[0] = r->deaf[1] = true;
+    for (uint64_t cid = 1; cid <= channels; cid++) {
         struct chan *c = table_find(r->s, cid);
         c->interest = cid <= owed_pays_max ? 1 : 2; /* the second fanout's channels come last */
         for (int i = 0; i < 5; i++)

@@ -47,7 +47,11 @@ static void on_close(void *self, conn_id c, enum err why, struct turn *t)
     g->closed++;
 }
 
-static const struct net_owner_ops ops = {on_open, on_data, on_sent, on_adopt, on_close};
+static const struct net_owner_ops ops = {.on_open = on_open,
+                                         .on_data = on_data,
+                                         .on_sent = on_sent,
+                                         .on_adopt = on_adopt,
+                                         .on_close = on_close};
 
 static void on_cells(void *self, actor_id from, enum ring_class class, const struct cell *cells,
                      uint32_t n, struct turn *t)
