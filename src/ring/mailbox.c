@@ -41,11 +41,11 @@ struct cell *edge_stage(struct edge *e)
 {
     uint32_t used = edge_used(e);
     if (used == e->cap) {
-        e->full++;
+        edge_count_full(e);
         return NULL;
     }
     if (used + 1 > e->high_water)
-        e->high_water = used + 1;
+        __atomic_store_n(&e->high_water, used + 1, __ATOMIC_RELAXED);
     TSAN_ACQUIRE(&e->cells); /* pairs with edge_consume: the slot is ours again */
     struct cell *c = &e->cells[(e->ring.p_tail + e->staged) & e->ring.mask];
     e->staged++;

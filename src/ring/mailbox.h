@@ -15,7 +15,7 @@ struct edge {
     enum ring_class class;
     uint32_t cap; /* usable cells */
     struct cell *cells;
-    /* owned by the producer */
+    /* owned by the producer; the gauges are atomic, since /metrics reads them */
     uint32_t staged;     /* written behind the tail, not yet published */
     uint32_t high_water; /* most cells ever seen in it, gauge */
     uint64_t full;       /* how often a cell found no room */
@@ -38,5 +38,10 @@ bool edge_publish(struct edge *e);
 uint32_t edge_peek(struct edge *e, uint32_t max, struct cell **run);
 void edge_consume(struct edge *e, uint32_t n);
 bool edge_empty(const struct edge *e);
+/* Producer: a cell found no room. */
+static inline void edge_count_full(struct edge *e)
+{
+    __atomic_store_n(&e->full, e->full + 1, __ATOMIC_RELAXED);
+}
 
 #endif

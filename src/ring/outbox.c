@@ -65,7 +65,7 @@ struct cell *outbox_event(struct outbox *o, actor_id dst, uint32_t reserve)
 {
     struct edge *e = edge_to(o, CLASS_EVENT, dst);
     if (edge_room(e) <= reserve) {
-        e->full++;
+        edge_count_full(e);
         return NULL;
     }
     return stage(o, e);
