@@ -14,11 +14,13 @@
 #include <fcntl.h>
 #include <fuse3/fuse.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -273,6 +275,7 @@ int main(int argc, char **argv)
     order = calloc(pending_max, sizeof *order);
     if (pending == NULL || order == NULL)
         return 1;
+    prctl(PR_SET_PDEATHSIG, SIGTERM); /* a test that dies leaves no mount behind */
     char *args[] = {argv[0], "-f", "-o", "fsname=cutdisk", argv[2], NULL};
     return fuse_main(5, args, &operations, NULL);
 }

@@ -24,12 +24,14 @@
 #include <fnmatch.h>
 #include <fuse3/fuse.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
@@ -497,6 +499,7 @@ int main(int argc, char **argv)
         return 1;
     }
     umask(0);
+    prctl(PR_SET_PDEATHSIG, SIGTERM); /* a test that dies leaves no mount behind */
     char *args[] = {argv[0], "-f", "-o", "fsname=faultfs,default_permissions", argv[2], NULL};
     return fuse_main(5, args, &operations, NULL);
 }

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -54,7 +53,6 @@ static void mount_fs(struct bench *b)
     need(mkdir(b->below, 0700) == 0 && mkdir(b->at, 0700) == 0 && pipe(out) == 0, "mkdir");
     b->fs = fork();
     if (b->fs == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGTERM); /* a test that aborts leaves no mount behind */
         dup2(out[1], STDOUT_FILENO);
         close(out[0]);
         execl(FAULTFS, FAULTFS, b->below, b->at, NULL);
