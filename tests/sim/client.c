@@ -274,6 +274,14 @@ static bool choose_probe(struct client *cl, struct op *op)
     return false;
 }
 
+/* Has something new to do, and room to remember it should it fail. */
+static bool wants_more(const struct client *cl)
+{
+    const struct world *w = cl->w;
+    bool more = w->faults_on ? w->ops_issued < w->plan.ops : cl->probes > 0;
+    return more && cl->retries_len + client_pipe_max + client_rtm_max + 2 <= client_retries_max;
+}
+
 static void start_something(struct client *cl)
 {
     struct world *w = cl->w;
@@ -286,12 +294,9 @@ static void start_something(struct client *cl)
         issue(cl, &op);
         return;
     }
-    bool calm = !w->faults_on;
-    if (w->now_us < cl->next_op_us || (calm && cl->probes == 0) ||
-        (!calm && w->ops_issued >= w->plan.ops) ||
-        cl->retries_len + client_pipe_max + client_rtm_max + 2 > client_retries_max ||
-        !ready(cl, &cl->http))
+    if (w->now_us < cl->next_op_us || !wants_more(cl) || !ready(cl, &cl->http))
         return;
+    bool calm = !w->faults_on;
     bool http = calm ? choose_probe(cl, &op) : choose(cl, &op);
     if (!calm)
         w->ops_issued++;
@@ -305,8 +310,9 @@ static uint64_t next_wake(const struct client *cl)
     uint64_t now = cl->w->now_us, next = now + request_timeout_us;
     if (cl->retries_len > 0)
         next = MIN(next, MAX(cl->retry_us, now + 1000));
-    if (cl->http.pipe_len < cl->http.depth && (cl->w->faults_on || cl->probes > 0))
-        next = MIN(next, MAX(cl->next_op_us, now + (cl->http.conn == NULL ? 20000 : 10)));
+    if (cl->http.pipe_len < cl->http.depth && wants_more(cl))
+        next = MIN(
+            next, MAX(cl->next_op_us, now + (cl->http.conn == NULL || cl->http.last ? 20000 : 50)));
     if (cl->ws.state == SOCKET_NONE)
         next = MIN(next, MAX(cl->ws.retry_us, now + 1000));
     if (cl->deaf_until_us > now)

@@ -26,7 +26,8 @@ static void trace_fault(struct world *w, const char *what, uint64_t x)
 /* While everybody waits for a sync few steps are taken, but that is when much is undecided. */
 static bool strikes(struct world *w, enum fault f, uint64_t one_in)
 {
-    bool delicate = w->waited && w->log->committing;
+    const uint32_t worth = 1u << FAULT_CRASH | 1u << FAULT_CUT | 1u << FAULT_DRAIN;
+    bool delicate = w->waited && w->log->committing && (worth >> f & 1) != 0;
     return plan_has(&w->plan, f) &&
            rng_one_in(&w->fault, delicate ? one_in / delicate_weight : one_in);
 }
@@ -85,8 +86,8 @@ static void maybe_fault(struct world *w)
         step_clock(w);
     if (strikes(w, FAULT_FREEZE, 4000)) {
         uint32_t i = (uint32_t)rng_below(&w->fault, w->loops_len);
-        w->blocked_until_us[i] =
-            MAX(w->blocked_until_us[i], w->now_us + rng_skewed(&w->fault, 100, 3000000));
+        if (w->blocked_until_us[i] <= w->now_us)
+            w->blocked_until_us[i] = w->now_us + rng_skewed(&w->fault, 100, 3000000);
         trace_fault(w, "a thread is frozen", i);
     }
     if (strikes(w, FAULT_SLOW_READER, 2000)) {
@@ -182,7 +183,7 @@ static bool pass_time(struct world *w, uint64_t next_us)
     if (next_us == UINT64_MAX)
         return false;
     /* Not always to the end: something may happen meanwhile. */
-    if (w->up && w->log->committing && next_us > w->now_us + 1)
+    if (w->up && w->log->committing && next_us > w->now_us + 1 && rng_one_in(&w->sched, 2))
         next_us = w->now_us + 1 + rng_below(&w->sched, next_us - w->now_us);
     w->now_us = MAX(next_us, w->now_us + 1);
     w->waited = true;
