@@ -334,7 +334,7 @@ void client_run(struct client *cl)
         socket_want(cl);
     start_something(cl);
     /* Others want a connection too, and servers have few. */
-    bool done = !w->faults_on && cl->probes == 0 && cl->retries_len == 0;
+    bool done = !w->faults_on && cl->probes == 0 && must(cl->retries, cl->retries_len) == 0;
     if (cl->http.conn != NULL && cl->http.pipe_len == 0 && (done || rng_one_in(&cl->rng, 60)))
         http_drop(cl, &cl->http, false);
     if (cl->extra.conn != NULL && cl->extra.pipe_len == 0 && (done || rng_one_in(&cl->rng, 10)))

@@ -73,7 +73,7 @@ static void on_answer(struct operator* o, const struct cell *c)
         violation(w, "one_answer_per_request", "the operator got an answer it did not ask for");
     if (c->err != ERR_OK) {
         o->failed++;
-        if (!w->faults_on && w->now_us > w->healed_us + 3000000)
+        if (!w->faults_on && w->now_us > w->healed_us + 15000000)
             violation(w, "operator_served", "the operator was refused without a fault: %s",
                       err_code_name((enum err)c->err));
         if (a->to == ACTOR_DIR && a->type == DIR_TOKEN_REVOKE)

@@ -28,13 +28,29 @@ static void step(struct world *w, uint64_t steps_bound, const char *what)
         violation(w, "answered_in_bound", "%s: nothing will ever happen again", what);
 }
 
+/* The first client that still waits; plan.clients: none. */
+static uint32_t first_waiting(const struct world *w)
+{
+    uint32_t i = 0;
+    while (i < w->plan.clients && client_idle(&w->clients[i]))
+        i++;
+    return i;
+}
+
 static bool all_idle(const struct world *w)
 {
-    for (uint32_t i = 0; i < w->plan.clients; i++) {
-        if (!client_idle(&w->clients[i]))
-            return false;
-    }
-    return w->up && w->operator_.out == 0;
+    return first_waiting(w) == w->plan.clients && w->up && w->operator_.out == 0;
+}
+
+_Noreturn static void too_late(struct world *w)
+{
+    uint32_t i = first_waiting(w);
+    const struct client *cl = &w->clients[i % w->plan.clients];
+    violation(w, "answered_in_bound",
+              "%d s after the faults client %u of %u still waits: %u and %u requests, %u retries, "
+              "%u RTM messages, %u probes; the operator: %u",
+              answered_within_us / 1000000, i, w->plan.clients, cl->http.pipe_len,
+              cl->extra.pipe_len, cl->retries_len, cl->ws.rtm_len, cl->probes, w->operator_.out);
 }
 
 static void heal(struct world *w)
@@ -74,8 +90,7 @@ static void run(struct world *w)
     while (!all_idle(w)) {
         step(w, bound + steps_max, "after the faults");
         if (w->now_us > deadline)
-            violation(w, "answered_in_bound", "not everything is answered %d s after the faults",
-                      answered_within_us / 1000000);
+            too_late(w);
     }
     run_for(w, settle_us, "settling");
     clients_check_revoked(w);
