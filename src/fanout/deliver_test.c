@@ -355,6 +355,30 @@ TEST(after_revalidate_nobody_hears_until_confirmed)
     end();
 }
 
+static void two_channels(struct conf *c)
+{
+    c->ws_subscriptions_max = 2;
+}
+
+/* A revalidation asks for sockets that are no members too: that takes no room from a join. */
+TEST(a_join_finds_room_beside_channels_that_are_asked_for)
+{
+    begin(two_channels);
+    open_socket(0, 1, C1, 1);
+    for (uint64_t cid = 20; cid < 23; cid++)
+        tell(FAN_REVALIDATE, CHAN, cid, 0);
+    tell(FAN_JOINED, CHAN, 12, 101);
+    for (uint64_t cid = 20; cid < 23; cid++)
+        answer_sub(false, 0);
+    event(12, "heard", 0, 0);
+    end_turn();
+    read_all(0);
+    check_frame(0, WS_TEXT, "heard");
+    CHECK_EQ(conn_by_net(w.f, w.socks[0].id)->subs_len, 2);
+    CHECK_EQ(conn_by_net(w.f, w.socks[0].id)->unsure_len, 0);
+    end();
+}
+
 TEST(a_gap_is_told_to_each_subscriber)
 {
     begin(NULL);

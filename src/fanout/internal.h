@@ -118,8 +118,8 @@ struct fan_conn {
     uint64_t self;
     uint64_t team, uid, token_tag;
     struct queue *q;
-    uint32_t *subs; /* indices in subs.chans, unordered */
-    uint32_t subs_len, subs_cap;
+    uint32_t *subs;                          /* indices in subs.chans, unordered */
+    uint32_t subs_len, subs_cap, unsure_len; /* unsure_len of them wait for chan's word */
     uint32_t user_prev, user_next, team_prev, team_next; /* slots */
     uint32_t wait_prev, wait_next;
     uint16_t requests_out;

@@ -262,10 +262,11 @@ bool subs_reserve(struct fan_conn *c, uint32_t len)
     return true;
 }
 
-/* Room in the socket's own list for one more channel. */
+/* Room in the socket's own list for one more channel. Those it is unsure of may be none of its own
+ * (a revalidation asks for everybody): they take no room from those that are. */
 static bool reserve_conn(struct fanout *f, struct fan_conn *c)
 {
-    if (c->subs_len >= f->conf.conf->ws_subscriptions_max) {
+    if (c->subs_len - c->unsure_len >= f->conf.conf->ws_subscriptions_max) {
         c->left_out = true;
         return false;
     }
@@ -295,15 +296,17 @@ bool subs_add(struct fanout *f, struct fan_conn *c, uint64_t cid)
     struct sub_chan *h = &f->subs.chans[i];
     if (contains(h->slots, h->len, slot))
         return true;
-    bool known = take_out(h->unsure, &h->unsure_len, slot);
-    if ((!known && !reserve_conn(f, c)) || !insert(&h->slots, &h->len, &h->cap, slot)) {
-        if (known) /* no memory: still unsure, asked again */
-            insert(&h->unsure, &h->unsure_len, &h->unsure_cap, slot);
-        enter_idle(f, i);
+    bool known = contains(h->unsure, h->unsure_len, slot);
+    if (!reserve_conn(f, c) || !insert(&h->slots, &h->len, &h->cap, slot)) {
+        enter_idle(f, i); /* no memory: still unsure, if it was */
         return false;
     }
-    if (!known)
+    if (known) {
+        take_out(h->unsure, &h->unsure_len, slot);
+        c->unsure_len--;
+    } else {
         c->subs[c->subs_len++] = i;
+    }
     leave_idle(&f->subs, i);
     return true;
 }
@@ -321,6 +324,7 @@ bool subs_add_unsure(struct fanout *f, struct fan_conn *c, uint64_t cid)
         return false;
     }
     c->subs[c->subs_len++] = i;
+    c->unsure_len++;
     leave_idle(&f->subs, i);
     start_asking(&f->subs, i);
     return true;
@@ -340,8 +344,10 @@ void subs_unsure_all(struct fanout *f, uint64_t cid)
         }
         return;
     }
-    for (uint32_t k = 0; k < h->len; k++)
+    for (uint32_t k = 0; k < h->len; k++) {
         insert(&h->unsure, &h->unsure_len, &h->unsure_cap, h->slots[k]);
+        conn_at(f, h->slots[k])->unsure_len++;
+    }
     h->len = 0;
     h->hint = true;
     start_asking(&f->subs, i);
@@ -375,7 +381,8 @@ static void leave_chan(struct fanout *f, uint32_t i, uint32_t slot)
 {
     struct sub_chan *h = &f->subs.chans[i];
     take_out(h->slots, &h->len, slot);
-    take_out(h->unsure, &h->unsure_len, slot);
+    if (take_out(h->unsure, &h->unsure_len, slot))
+        conn_at(f, slot)->unsure_len--;
     end_hint(h);
     enter_idle(f, i);
 }
@@ -408,10 +415,13 @@ bool subs_confirm(struct fanout *f, struct fan_conn *c, uint64_t cid, bool membe
     struct sub_chan *h = &f->subs.chans[i];
     if (!contains(h->unsure, h->unsure_len, slab_index(c->self)))
         return false;
-    if (!member)
+    if (!member) {
         subs_remove(f, c, cid);
-    else if (!subs_add(f, c, cid))
+    } else if (!subs_add(f, c, cid)) { /* its room went to others meanwhile */
+        c->left_out = true;
+        subs_remove(f, c, cid);
         return false;
+    }
     end_hint(&f->subs.chans[i]);
     return true;
 }
