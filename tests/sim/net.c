@@ -93,7 +93,7 @@ static void free_if_done(struct sim_conn *c)
 /* Who waits in the backlog goes to an acceptor that takes connections. */
 static void assign_backlog(struct sim_net *n)
 {
-    for (uint32_t i = 0; i < sim_conns_max; i++) {
+    for (uint32_t i = 0; i < n->conns_top; i++) {
         struct sim_conn *c = &n->conns[i];
         if (c->state != SIM_BACKLOG || c->port != NULL)
             continue;
@@ -482,7 +482,7 @@ const struct loop_driver_ops sim_driver_ops = {driver_wait, dispatch, driver_rin
 uint64_t sim_net_next_us(const struct sim_net *n)
 {
     uint64_t next = UINT64_MAX;
-    for (uint32_t i = 0; i < sim_conns_max; i++) {
+    for (uint32_t i = 0; i < n->conns_top; i++) {
         const struct sim_conn *c = &n->conns[i];
         if ((c->state == SIM_OPEN || c->state == SIM_CLOSING) && c->iov_len > 0)
             next = MIN(next, c->deadline_us);
@@ -492,7 +492,7 @@ uint64_t sim_net_next_us(const struct sim_net *n)
 
 void sim_net_tick(struct sim_net *n)
 {
-    for (uint32_t i = 0; i < sim_conns_max; i++) {
+    for (uint32_t i = 0; i < n->conns_top; i++) {
         struct sim_conn *c = &n->conns[i];
         if ((c->state != SIM_OPEN && c->state != SIM_CLOSING) || c->iov_len == 0 ||
             c->deadline_us > n->w->now_us)
@@ -526,7 +526,7 @@ void sim_net_deinit(struct sim_net *n)
 
 void sim_net_crash(struct sim_net *n)
 {
-    for (uint32_t i = 0; i < sim_conns_max; i++) {
+    for (uint32_t i = 0; i < n->conns_top; i++) {
         struct sim_conn *c = &n->conns[i];
         c->queued = false;
         if (c->state == SIM_FREE || c->state == SIM_SHUT)
@@ -557,6 +557,7 @@ struct sim_conn *sim_connect(struct sim_net *n, uint32_t client)
         struct sim_conn *c = &n->conns[i];
         if (c->state != SIM_FREE)
             continue;
+        n->conns_top = MAX(n->conns_top, i + 1);
         c->state = SIM_BACKLOG;
         c->port = NULL;
         c->announced = c->paused = false;

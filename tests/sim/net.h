@@ -90,6 +90,7 @@ struct sim_net {
     struct world *w;
     struct rng rng;
     struct sim_conn conns[sim_conns_max];
+    uint32_t conns_top;     /* no slot from here on was ever used */
     struct sim_port *ports; /* by loop */
     uint32_t ports_len;
     uint64_t bytes_up, bytes_down;

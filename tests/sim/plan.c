@@ -69,6 +69,13 @@ void plan_make(struct plan *p, uint64_t seed, uint64_t ops, uint32_t without)
     conf_defaults(&p->conf);
     choose_faults(p, &r, without);
     plan_actors(p, &r);
+    /* Large enough never to be full here; the defaults are for more than one process a millisecond.
+     */
+    p->conf.ring_request_cells = 256;
+    p->conf.ring_event_cells = p->conf.ring_frames = 1024;
+    p->conf.chan_channels_max = p->conf.chan_parked_max = 1024;
+    p->conf.http_conns_max = p->conf.ws_conns_max = 256;
+    p->conf.ws_tickets_max = 1024;
     struct rng small = rng_make(seed, 2);
     struct conf whole = p->conf;
     shrink(&p->conf, &small);

@@ -43,3 +43,20 @@ void world_check_resources(struct world *w)
         check(w, world_actor(w, ACTOR_FANOUT, i), fanout_missing(w->fanouts[i], &what), &what);
     check(w, world_actor(w, ACTOR_DIR, 0), dir_missing(w->dir, &what), &what);
 }
+
+static void bound(struct world *w, const struct actor *a, uint64_t over, const char **what)
+{
+    if (over != 0)
+        violation(w, "bounds_hold", "%s: %llu %s", a->name, (unsigned long long)over, *what);
+}
+
+void world_check_bounds(struct world *w)
+{
+    const char *what = "";
+    for (uint16_t i = 0; i < w->len[ACTOR_ACCEPTOR]; i++)
+        bound(w, world_actor(w, ACTOR_ACCEPTOR, i), acceptor_over(w->acceptors[i], &what), &what);
+    for (uint16_t i = 0; i < w->len[ACTOR_CHAN]; i++)
+        bound(w, world_actor(w, ACTOR_CHAN, i), chan_over(w->chans[i], &what), &what);
+    for (uint16_t i = 0; i < w->len[ACTOR_FANOUT]; i++)
+        bound(w, world_actor(w, ACTOR_FANOUT, i), fanout_over(w->fanouts[i], &what), &what);
+}

@@ -13,3 +13,11 @@ uint64_t chan_missing(const struct chan_shard *s, const char **what)
         MISSING(s->pending[i] != NULL, "a key is still pending");
     return 0;
 }
+
+uint64_t chan_over(const struct chan_shard *s, const char **what)
+{
+    MISSING(s->parked > s->conf.parked_max ? s->parked : 0, "requests are parked");
+    MISSING(s->resident > s->conf.channels_max ? s->resident : 0, "channels are in memory");
+    MISSING(s->frames.out > s->conf.frames_max ? s->frames.out : 0, "frames are out");
+    return 0;
+}

@@ -202,8 +202,11 @@ static void between_steps(struct world *w)
         drain_on(w);
     if (w->up && w->faults_on)
         maybe_fault(w);
-    if (w->steps % tick_steps == 0)
+    if (w->steps % tick_steps == 0) {
         sim_net_tick(&w->net);
+        if (w->up)
+            world_check_bounds(w);
+    }
 }
 
 bool world_step(struct world *w)

@@ -12,8 +12,6 @@
 
 struct world;
 
-enum { sim_log_queue_max = 65536 };
-
 enum commit_end { COMMIT_OK, COMMIT_NO_SPACE, COMMIT_IO_ERROR, COMMIT_SYNC_ERROR };
 
 struct sim_log { /* dies with the process */

@@ -93,5 +93,7 @@ static inline struct actor *world_actor(struct world *w, enum actor_kind kind, u
 }
 /* Everything that was lent or taken is back. Called when nothing is under way. */
 void world_check_resources(struct world *w);
+/* No queue, pool or table holds more than it may; looked at now and then. */
+void world_check_bounds(struct world *w);
 
 #endif
