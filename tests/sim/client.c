@@ -8,7 +8,7 @@ enum {
     backoff_max_us = 1500000,
     request_timeout_us = 25000000, /* then the client goes elsewhere with the same key */
     attempts_probe = 2,
-    made_names = 24,
+    name_ops = 48,
     made_max = 24
 };
 
@@ -140,11 +140,18 @@ static struct ochan *some_channel(struct client *cl)
     return &o->chans[rng_below(&cl->rng, o->chans_len)];
 }
 
+/* Mostly the name that others want right now, too. */
+static uint32_t some_name(struct client *cl)
+{
+    uint32_t now = (uint32_t)(cl->w->ops_issued / name_ops);
+    return rng_one_in(&cl->rng, 4) ? (uint32_t)rng_below(&cl->rng, now + 1ull) : now;
+}
+
 static bool choose_member_op(struct client *cl, struct op *op, struct ochan *c)
 {
     uint64_t k = rng_below(&cl->rng, 8);
     if (k == 0 && cl->w->oracle.chans_len < cl->w->plan.channels + made_max) {
-        *op = (struct op){.kind = OP_CREATE, .name = (uint32_t)rng_below(&cl->rng, made_names)};
+        *op = (struct op){.kind = OP_CREATE, .name = some_name(cl)};
         return true;
     }
     if (k < 3)

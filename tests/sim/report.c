@@ -2,11 +2,12 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "world.h"
 
-enum { trace_shown = 150, stuck_s = 120 };
+enum { trace_shown = 150, stuck_s = 10, stuck_ops = 200 };
 
 static struct result *result;
 static struct world *world;
@@ -46,10 +47,10 @@ static void on_signal(int sig)
 {
     report_violation(world,
                      sig == SIGABRT   ? "assertion"
-                     : sig == SIGALRM ? "stuck"
+                     : sig == SIGPROF ? "stuck"
                                       : "memory",
                      sig == SIGABRT   ? "an assertion failed (its text is on standard error)"
-                     : sig == SIGALRM ? "a step does not end"
+                     : sig == SIGPROF ? "a step does not end"
                                       : "a bad memory access");
 }
 
@@ -59,10 +60,12 @@ void report_begin(struct result *r, struct world *w, bool loud)
     world = w;
     loud_mode = loud;
     signal(SIGABRT, on_signal);
-    signal(SIGALRM, on_signal);
+    signal(SIGPROF, on_signal);
 #ifndef PARLEY_SANITIZED
     signal(SIGSEGV, on_signal);
     signal(SIGBUS, on_signal);
 #endif
-    alarm(stuck_s);
+    /* Of processor time; a run takes a hundredth of it. */
+    long limit_s = (long)(stuck_s + w->plan.ops / stuck_ops);
+    setitimer(ITIMER_PROF, &(struct itimerval){.it_value.tv_sec = limit_s}, NULL);
 }
