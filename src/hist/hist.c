@@ -5,6 +5,8 @@
 
 #include "hist/internal.h"
 
+enum { turn_reads_max = 8 };
+
 enum err hist_new(struct hist **out, const struct view *v)
 {
     struct hist *h = calloc(1, sizeof *h);
@@ -26,6 +28,7 @@ void hist_free(struct hist *h)
         return;
     arena_deinit(&h->scratch);
     arena_pool_deinit(&h->pool);
+    free(h->queue);
     free(h);
 }
 
@@ -298,19 +301,70 @@ static enum err serve(struct hist *h, const struct cell *c)
     return ERR_INTERNAL_ERROR;
 }
 
+static void serve_one(struct hist *h, const struct cell *c, actor_id from, struct turn *t)
+{
+    enum err err = serve(h, c);
+    struct cell *answer = outbox_answer(t->out, from, c);
+    answer->err = err;
+    answer->u.p = c->u.p;
+    arena_reset(&h->scratch);
+    metric_add(t->metrics, METRIC_HIST_READS, 1);
+}
+
+/* Grows to the high water of what the credits allow. False: an empty heap. */
+static bool push(struct hist *h, const struct cell *c, actor_id from)
+{
+    if (h->queue_len == h->queue_cap && h->queue_at > 0) {
+        h->queue_len -= h->queue_at;
+        memmove(h->queue, h->queue + h->queue_at, h->queue_len * sizeof *h->queue);
+        h->queue_at = 0;
+    }
+    if (h->queue_len == h->queue_cap) {
+        uint32_t cap = MAX(64u, h->queue_cap * 2);
+        struct waiting *more = realloc(h->queue, cap * sizeof *more);
+        if (more == NULL)
+            return false;
+        h->queue = more;
+        h->queue_cap = cap;
+    }
+    h->queue[h->queue_len++] = (struct waiting){*c, from};
+    return true;
+}
+
 static void on_cells(void *self, actor_id from, enum ring_class class, const struct cell *cells,
                      uint32_t n, struct turn *t)
 {
     struct hist *h = self;
     ASSERT(class == CLASS_REQUEST);
     for (uint32_t i = 0; i < n; i++) {
-        enum err err = serve(h, &cells[i]);
-        struct cell *answer = outbox_answer(t->out, from, &cells[i]);
-        answer->err = err;
-        answer->u.p = cells[i].u.p;
-        arena_reset(&h->scratch);
-        metric_add(t->metrics, METRIC_HIST_READS, 1);
+        if (!push(h, &cells[i], from))
+            serve_one(h, &cells[i], from, t);
     }
 }
 
-const struct actor_ops hist_actor_ops = {.on_cells = on_cells};
+/* Answers leave at the end of the turn: with all that has come in one turn, each would wait for the
+ * slowest list behind it. */
+static void end_turn(void *self, struct turn *t)
+{
+    struct hist *h = self;
+    for (uint32_t n = 0; n < turn_reads_max && h->queue_at < h->queue_len; n++) {
+        struct waiting w = h->queue[h->queue_at++];
+        serve_one(h, &w.request, w.from, t);
+    }
+    if (h->queue_at == h->queue_len)
+        h->queue_at = h->queue_len = 0;
+}
+
+static bool busy(const void *self)
+{
+    return ((const struct hist *)self)->queue_len > 0;
+}
+
+static bool drain(void *self, struct turn *t)
+{
+    (void)t;
+    return !busy(self);
+}
+
+const struct actor_ops hist_actor_ops = {
+    .on_cells = on_cells, .end_turn = end_turn, .busy = busy, .drain = drain};

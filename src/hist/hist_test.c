@@ -403,6 +403,167 @@ TEST(long_lists_page_by_page_meet)
     fix_deinit();
 }
 
+/* A view that counts the rows that a scan hands out and the keys that are looked up. */
+struct counted {
+    struct view v;
+    view_row_fn *fn;
+    void *ctx;
+    uint32_t rows, gets;
+};
+
+static bool count_row(void *ctx, struct str_view key, struct str_view value)
+{
+    struct counted *c = ctx;
+    c->rows++;
+    return c->fn(c->ctx, key, value);
+}
+
+static enum err counted_scan(void *self, enum cf cf, struct str_view from, struct str_view to,
+                             view_row_fn *fn, void *ctx)
+{
+    struct counted *c = self;
+    c->fn = fn;
+    c->ctx = ctx;
+    return view_scan(&c->v, cf, from, to, count_row, c);
+}
+
+static enum err counted_get(void *self, struct view_get *gets, uint32_t n, struct arena *a)
+{
+    struct counted *c = self;
+    c->gets += n;
+    return view_multi_get(&c->v, gets, n, a);
+}
+
+static struct counted counted;
+
+/* From here on hist reads through it. */
+static void count_reads(void)
+{
+    static const struct view_ops ops = {.multi_get = counted_get, .scan = counted_scan};
+    counted = (struct counted){0};
+    CHECK_EQ(store_view(f.store, &counted.v), ERR_OK);
+    hist_free(f.hist);
+    CHECK_EQ(hist_new(&f.hist, &(struct view){&ops, &counted}), ERR_OK);
+    f.rig.actors[1].self = f.hist;
+}
+
+static struct hist_list own_list(uint64_t uid, uint32_t limit, struct str_view after)
+{
+    struct hist_list m = {.viewer = {.team = TEAM, .uid = uid},
+                          .members_only = true,
+                          .types = 15,
+                          .limit = limit,
+                          .after = after,
+                          .arena = &f.arena};
+    buf_init(&m.out, &f.arena, 0);
+    CHECK_EQ(call(HIST_LIST, &m), ERR_OK);
+    return m;
+}
+
+/* Everything, by pages of limit; the names must rise. */
+static uint32_t own_total(uint64_t uid, uint32_t limit)
+{
+    struct str_view after = SV_NONE;
+    uint32_t total = 0;
+    do {
+        struct hist_list m = own_list(uid, limit, after);
+        CHECK(m.len > 0 && m.len <= limit);
+        CHECK(m.next.len == 0 || sv_cmp(m.next, after) > 0);
+        total += m.len;
+        after = m.next;
+    } while (after.len > 0);
+    return total;
+}
+
+TEST(own_channels_cost_what_the_user_has_not_what_the_team_has)
+{
+    fix_init();
+    static char name[16];
+    for (uint64_t i = 0; i < 1500; i++) {
+        snprintf(name, sizeof name, "c%04d", (int)((i * 7919) % 1500));
+        put_channel(1000 + i, TEAM, CHANNEL_PUBLIC, name, 0, 0);
+        if (i % 5 == 0)
+            put_member(1000 + i, BOB, CHANNEL_PUBLIC);
+        put_member(1000 + i, BOT, CHANNEL_PUBLIC); /* more than are sorted in memory */
+        write_rows();
+    }
+    count_reads();
+    struct hist_list m = own_list(ADA, 100, SV_NONE); /* "open" and "secret" */
+    CHECK_EQ(m.len, 2);
+    CHECK(counted.rows + counted.gets <= 16);
+    m = own_list(ADA, 1, SV_NONE);
+    CHECK_EQ(m.len, 1);
+    CHECK_SV(m.next, "open");
+    m = own_list(ADA, 1, m.next);
+    CHECK_EQ(m.len, 1);
+    CHECK_EQ(m.next.len, 0);
+    CHECK_EQ(own_list(777, 100, SV_NONE).len, 0);
+    static const uint32_t limits[] = {7, 127, 128, 129, UINT32_MAX};
+    for (size_t l = 0; l < ARRAY_LEN(limits); l++) {
+        CHECK_EQ(own_total(BOB, limits[l]), 300);
+        CHECK_EQ(own_total(BOT, limits[l]), 1500);
+    }
+    /* An operator that asks for its own channels gets those, and not all. */
+    m.viewer = (struct hist_viewer){.team = TEAM, .uid = ADA, .is_admin = true};
+    m.after = SV_NONE;
+    m.limit = 100;
+    CHECK_EQ(call(HIST_LIST, &m), ERR_OK);
+    CHECK_EQ(m.len, 2);
+    fix_deinit();
+}
+
+/* A list of everything, for a user who has read nothing, reads a bounded number of messages. */
+TEST(unread_counts_of_many_channels_are_bounded)
+{
+    enum { channels = 20, posts = 1000 };
+    fix_init();
+    static char name[16];
+    for (uint64_t i = 0; i < channels; i++) {
+        snprintf(name, sizeof name, "c%02d", (int)i);
+        put_channel(1000 + i, TEAM, CHANNEL_PUBLIC, name, posts, posts);
+        put_member(1000 + i, BOB, CHANNEL_PUBLIC);
+        for (uint64_t p = 1; p <= posts; p++)
+            put_message(1000 + i, p, p, BOB);
+        write_rows();
+    }
+    count_reads();
+    struct hist_list m = {.viewer = {.team = TEAM, .uid = BOB},
+                          .with_unread = true,
+                          .types = 15,
+                          .limit = UINT32_MAX,
+                          .arena = &f.arena};
+    buf_init(&m.out, &f.arena, 0);
+    CHECK_EQ(call(HIST_LIST, &m), ERR_OK);
+    CHECK_EQ(m.len, channels + 2);
+    CHECK(counted.rows < 17000);
+    CHECK(memmem(m.out.p, m.out.len, "\"unread_count\":0", 16) != NULL);
+    fix_deinit();
+}
+
+/* A slow list does not hold back the answers to those that came before it. */
+TEST(a_turn_answers_a_few_and_the_rest_waits_its_turn)
+{
+    enum { asked = 15 };
+    fix_init();
+    struct hist_members m[asked];
+    for (uint32_t i = 0; i < asked; i++) {
+        m[i] = (struct hist_members){
+            .viewer = {.team = TEAM, .uid = ADA}, .cid = OPEN, .limit = 10, .arena = &f.arena};
+        CHECK(rig_ask(&f.rig, 0, 1, HIST_MEMBERS, i, &m[i]));
+    }
+    rig_turns(&f.rig, 2);
+    CHECK(hist_actor_ops.busy(f.hist));
+    CHECK(!hist_actor_ops.drain(f.hist, NULL));
+    rig_turns(&f.rig, 1);
+    CHECK_EQ(f.asker.len, 8);
+    rig_turns(&f.rig, 2);
+    CHECK_EQ(f.asker.len, asked);
+    for (uint32_t i = 0; i < asked; i++)
+        CHECK_EQ(f.asker.cells[i].req, i);
+    CHECK(!hist_actor_ops.busy(f.hist));
+    fix_deinit();
+}
+
 TEST(cold_channels_load_whole_and_bounded)
 {
     fix_init();

@@ -5,10 +5,19 @@
 #include "hist/hist.h"
 #include "hist/hist_msg.h"
 
+struct waiting {
+    struct cell request;
+    actor_id from;
+};
+
 struct hist {
     struct view view;
     struct arena_pool pool;
-    struct arena scratch; /* of one request; rows of a scan are read in place */
+    struct arena scratch;    /* of one request; rows of a scan are read in place */
+    uint32_t own_posts_left; /* of one request: messages that may still be read to count unread */
+    /* Requests in order of arrival: [at, len) wait. Bounded by the requesters' credits. */
+    struct waiting *queue;
+    uint32_t queue_at, queue_len, queue_cap;
 };
 
 /* Errors: ERR_CHANNEL_NOT_FOUND for the absent, the foreign and the private alike. */

@@ -1,40 +1,50 @@
 /* list.c - conversation objects: one by id, the channels of a team in order of name, with what
  * depends on the reader. */
+#include <stdlib.h>
+
 #include "chan/channel_json.h"
 #include "hist/internal.h"
 
-enum { page_channels = 128, own_posts_scan_max = 1000 };
+enum {
+    page_channels = 128,
+    own_few_max = 1024,           /* memberships that are sorted in memory */
+    own_posts_scan_max = 1000,    /* messages of one channel read for the reader's own */
+    own_posts_request_max = 16384 /* and of all channels of one request: others wait behind it */
+};
 
 /* ---- unread ---- */
 
 struct own {
     uint64_t uid, after_seq, own;
-    uint32_t seen;
+    uint32_t seen, max;
 };
 
 static bool on_row(void *ctx, struct str_view key, struct str_view value)
 {
     struct own *o = ctx;
     struct row_message row;
-    if (o->seen++ == own_posts_scan_max || row_message_decode(&row, key, value) != ERR_OK ||
+    if (o->seen++ == o->max || row_message_decode(&row, key, value) != ERR_OK ||
         row.seq <= o->after_seq)
         return false;
     o->own += row.uid == o->uid;
     return true;
 }
 
-/* head.seq - read_seq, without the reader's own posts among the newest own_posts_scan_max. */
+/* head.seq - read_seq, without the reader's own posts among the newest that may be read for it. */
 static enum err unread_of(struct hist *h, uint64_t uid, uint64_t cid,
                           const struct row_chan_head *head, const struct row_cursor *cursor,
                           uint64_t *unread)
 {
     struct key prefix;
-    struct own own = {.uid = uid, .after_seq = cursor->read_seq};
+    struct own own = {.uid = uid,
+                      .after_seq = cursor->read_seq,
+                      .max = MIN(h->own_posts_left, (uint32_t)own_posts_scan_max)};
     *unread = head->seq - MIN(head->seq, cursor->read_seq);
-    if (*unread == 0)
+    if (*unread == 0 || own.max == 0)
         return ERR_OK;
     key_msg_prefix(&prefix, cid);
     TRY(view_scan_prefix(&h->view, CF_MSG, &prefix, on_row, &own));
+    h->own_posts_left -= MIN(own.seen, own.max);
     *unread -= MIN(*unread, own.own);
     return ERR_OK;
 }
@@ -71,6 +81,7 @@ enum err hist_info(struct hist *h, struct hist_info *m)
     struct row_chan_info info;
     struct row_chan_head head;
     struct channel_view v = {0};
+    h->own_posts_left = own_posts_request_max;
     TRY(hist_may_read(h, &m->viewer, m->cid, &info, &v.is_member));
     TRY(head_of(h, m->cid, &head));
     v.with_num_members = m->num_members;
@@ -90,12 +101,14 @@ struct named {
     enum channel_kind kind;
 };
 
-struct names {
+/* One request; what lies in scratch goes with each page. */
+struct listing {
     struct hist *h;
-    const struct hist_list *m;
-    struct named *list; /* page_channels + 1 */
-    uint32_t len;
-    enum err err;
+    struct hist_list *m;
+    struct json_out j;
+    char last[key_name_bytes_max]; /* of those handed out: where the next request goes on */
+    size_t last_len;
+    bool full; /* the limit is reached */
 };
 
 static uint32_t type_bit(enum channel_kind kind)
@@ -107,49 +120,39 @@ static uint32_t type_bit(enum channel_kind kind)
     return bits[kind];
 }
 
-static bool on_name(void *ctx, struct str_view key, struct str_view value)
+static bool wanted(const struct hist_list *m, enum channel_kind kind, bool archived)
 {
-    struct names *n = ctx;
-    struct row_channel_name row;
-    n->err = row_channel_name_decode(&row, key, value);
-    if (n->err != ERR_OK)
-        return false;
-    if ((n->m->types & type_bit(row.kind)) == 0 || (row.archived && n->m->exclude_archived))
-        return true;
-    struct str_view name = arena_dup(&n->h->scratch, key_channel_name_of(key));
-    if (name.p == NULL) {
-        n->err = ERR_NOMEM;
-        return false;
-    }
-    n->list[n->len++] = (struct named){name, row.cid, row.kind};
-    return n->len < page_channels;
+    return (m->types & type_bit(kind)) != 0 && !(archived && m->exclude_archived);
 }
 
-/* Info, head, member and cursor rows of a page in one read. */
-static enum err read_page(struct hist *h, const struct hist_list *m, const struct names *n,
-                          struct view_get **out)
+/* Info, head and member rows of a page in one read. */
+static enum err read_page(struct hist *h, const struct hist_list *m, const struct named *list,
+                          uint32_t len, struct view_get **out)
 {
-    struct view_get *gets = arena_alloc(&h->scratch, n->len * 3u * sizeof *gets + 1);
-    struct key *keys = arena_alloc(&h->scratch, n->len * 3u * sizeof *keys + 1);
-    if (gets == NULL || keys == NULL)
+    struct view_get *gets = arena_alloc(&h->scratch, len * 3u * sizeof *gets + 1);
+    struct key k[3];
+    if (gets == NULL)
         return ERR_NOMEM;
-    for (uint32_t i = 0; i < n->len; i++) {
-        struct key *k = &keys[i * 3];
-        key_chan_info(&k[0], n->list[i].cid);
-        key_chan_head(&k[1], n->list[i].cid);
-        key_chan_member(&k[2], n->list[i].cid, m->viewer.uid);
-        for (uint32_t j = 0; j < 3; j++)
-            gets[i * 3 + j] = (struct view_get){.cf = CF_CHAN, .key = key_view(&k[j])};
+    for (uint32_t i = 0; i < len; i++) {
+        key_chan_info(&k[0], list[i].cid);
+        key_chan_head(&k[1], list[i].cid);
+        key_chan_member(&k[2], list[i].cid, m->viewer.uid);
+        for (uint32_t j = 0; j < 3; j++) {
+            struct str_view key = arena_dup(&h->scratch, key_view(&k[j]));
+            if (key.p == NULL)
+                return ERR_NOMEM;
+            gets[i * 3 + j] = (struct view_get){.cf = CF_CHAN, .key = key};
+        }
     }
     *out = gets;
-    return n->len == 0 ? ERR_OK : view_multi_get(&h->view, gets, n->len * 3, &h->scratch);
+    return len == 0 ? ERR_OK : view_multi_get(&h->view, gets, len * 3, &h->scratch);
 }
 
 static bool visible(const struct hist_list *m, const struct named *named,
                     const struct view_get *gets)
 {
-    return gets[2].value.p != NULL || m->viewer.is_admin ||
-           (named->kind == CHANNEL_PUBLIC && !m->members_only);
+    bool member = gets[2].value.p != NULL;
+    return member || (!m->members_only && (m->viewer.is_admin || named->kind == CHANNEL_PUBLIC));
 }
 
 static enum err put_channel(struct hist *h, struct hist_list *m, struct json_out *j,
@@ -171,45 +174,167 @@ static enum err put_channel(struct hist *h, struct hist_list *m, struct json_out
     return ERR_OK;
 }
 
-/* In order of name, page by page, until the limit is reached or the team has no more. */
-enum err hist_list(struct hist *h, struct hist_list *m)
+/* What the reader may not see leaves no trace, not in the cursor either. */
+static enum err put_page(struct listing *l, const struct named *list, uint32_t len)
 {
-    struct json_out j = json_out_on(&m->out);
-    struct str_view after = m->after, last = m->after; /* last: of those handed out */
-    m->len = 0;
-    m->next = SV_NONE;
-    if (after.len > key_name_bytes_max) /* no name is that long: a forged cursor */
-        return ERR_INVALID_CURSOR;
+    struct hist_list *m = l->m;
+    struct view_get *gets;
+    TRY(read_page(l->h, m, list, len, &gets));
+    for (uint32_t i = 0; i < len; i++) {
+        if (!visible(m, &list[i], &gets[i * 3]))
+            continue;
+        if (m->len == m->limit) {
+            l->full = true;
+            m->next = arena_dup(m->arena, (struct str_view){l->last, l->last_len});
+            return m->next.p == NULL ? ERR_NOMEM : ERR_OK;
+        }
+        TRY(put_channel(l->h, m, &l->j, &list[i], &gets[i * 3]));
+        if (m->out.failed)
+            return ERR_NOMEM;
+        l->last_len = list[i].name.len;
+        memcpy(l->last, list[i].name.p, l->last_len);
+    }
+    return ERR_OK;
+}
+
+/* ---- the channels of a team ---- */
+
+struct names {
+    const struct listing *l;
+    struct named *list; /* page_channels */
+    uint32_t len;
+    enum err err;
+};
+
+static bool on_name(void *ctx, struct str_view key, struct str_view value)
+{
+    struct names *n = ctx;
+    struct row_channel_name row;
+    n->err = row_channel_name_decode(&row, key, value);
+    if (n->err != ERR_OK)
+        return false;
+    if (!wanted(n->l->m, row.kind, row.archived))
+        return true;
+    struct str_view name = arena_dup(&n->l->h->scratch, key_channel_name_of(key));
+    if (name.p == NULL) {
+        n->err = ERR_NOMEM;
+        return false;
+    }
+    n->list[n->len++] = (struct named){name, row.cid, row.kind};
+    return n->len < page_channels;
+}
+
+static enum err list_team(struct listing *l)
+{
+    struct hist *h = l->h;
+    struct key from, end;
+    key_channel_names(&end, l->m->viewer.team);
+    key_prefix_end(&end);
+    key_channel_name(&from, l->m->viewer.team, l->m->after);
+    if (l->m->after.len > 0)
+        from.b[from.len++] = 0; /* the first key behind that name */
     for (;;) {
-        struct key from, end;
-        struct names n = {.h = h, .m = m};
-        struct view_get *gets;
+        struct names n = {.l = l};
+        arena_reset(&h->scratch);
         n.list = arena_alloc(&h->scratch, page_channels * sizeof *n.list);
         if (n.list == NULL)
             return ERR_NOMEM;
-        key_channel_name(&from, m->viewer.team, after);
-        if (after.len > 0)
-            from.b[from.len++] = 0; /* the first key behind that name */
-        key_channel_names(&end, m->viewer.team);
-        key_prefix_end(&end);
         TRY(view_scan(&h->view, CF_DIR, key_view(&from), key_view(&end), on_name, &n));
         TRY(n.err);
-        TRY(read_page(h, m, &n, &gets));
-        for (uint32_t i = 0; i < n.len; i++) {
-            /* What the reader may not see leaves no trace, not in the cursor either. */
-            if (!visible(m, &n.list[i], &gets[i * 3]))
-                continue;
-            if (m->len == m->limit) {
-                m->next = arena_dup(m->arena, last);
-                return m->next.p == NULL ? ERR_NOMEM : ERR_OK;
-            }
-            TRY(put_channel(h, m, &j, &n.list[i], &gets[i * 3]));
-            last = n.list[i].name;
-            if (m->out.failed)
-                return ERR_NOMEM;
-        }
-        if (n.len < page_channels)
+        TRY(put_page(l, n.list, n.len));
+        if (l->full || n.len < page_channels)
             return ERR_OK;
-        after = n.list[n.len - 1].name;
+        key_channel_name(&from, l->m->viewer.team, n.list[n.len - 1].name);
+        from.b[from.len++] = 0;
     }
+}
+
+/* ---- the channels of a user ---- */
+
+struct cids {
+    uint64_t *p; /* own_few_max */
+    uint32_t len;
+    bool more;
+};
+
+static bool on_own(void *ctx, struct str_view key, struct str_view value)
+{
+    struct cids *c = ctx;
+    (void)value;
+    c->more = c->len == own_few_max;
+    if (!c->more)
+        c->p[c->len++] = key_membership_cid(key);
+    return !c->more;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return sv_cmp(((const struct named *)a)->name, ((const struct named *)b)->name);
+}
+
+/* Those of cids that are asked for, behind `after`, in order of name. */
+static enum err own_in_order(struct listing *l, const struct cids *c, struct named *list,
+                             uint32_t *len)
+{
+    struct hist *h = l->h;
+    struct view_get *gets = arena_alloc(&h->scratch, c->len * sizeof *gets + 1);
+    if (gets == NULL)
+        return ERR_NOMEM;
+    for (uint32_t i = 0; i < c->len; i++) {
+        struct key k;
+        key_chan_info(&k, c->p[i]);
+        gets[i] = (struct view_get){.cf = CF_CHAN, .key = arena_dup(&h->scratch, key_view(&k))};
+        if (gets[i].key.p == NULL)
+            return ERR_NOMEM;
+    }
+    if (c->len > 0)
+        TRY(view_multi_get(&h->view, gets, c->len, &h->scratch));
+    for (uint32_t i = 0; i < c->len; i++) {
+        struct row_chan_info info;
+        if (gets[i].value.p == NULL)
+            return ERR_CORRUPT;
+        TRY(row_chan_info_decode(&info, gets[i].key, gets[i].value));
+        if (wanted(l->m, info.kind, info.archived) && sv_cmp(info.name, l->m->after) > 0)
+            list[(*len)++] = (struct named){info.name, info.cid, info.kind};
+    }
+    qsort(list, *len, sizeof *list, by_name);
+    return ERR_OK;
+}
+
+/* Costs what the user is a member of, not what the team has. *few false: too many to sort, nothing
+ * was listed. */
+static enum err list_own(struct listing *l, bool *few)
+{
+    struct hist *h = l->h;
+    struct key prefix;
+    struct cids c = {.p = arena_alloc(&h->scratch, own_few_max * sizeof *c.p)};
+    struct named *list = arena_alloc(&h->scratch, own_few_max * sizeof *list);
+    uint32_t len = 0;
+    if (c.p == NULL || list == NULL)
+        return ERR_NOMEM;
+    key_memberships(&prefix, l->m->viewer.uid);
+    TRY(view_scan_prefix(&h->view, CF_USER, &prefix, on_own, &c));
+    *few = !c.more;
+    if (c.more)
+        return ERR_OK;
+    TRY(own_in_order(l, &c, list, &len));
+    for (uint32_t i = 0; i < len && !l->full; i += page_channels)
+        TRY(put_page(l, list + i, MIN(len - i, (uint32_t)page_channels)));
+    return ERR_OK;
+}
+
+enum err hist_list(struct hist *h, struct hist_list *m)
+{
+    struct listing l = {.h = h, .m = m, .j = json_out_on(&m->out), .last_len = m->after.len};
+    bool few = false;
+    m->len = 0;
+    m->next = SV_NONE;
+    h->own_posts_left = own_posts_request_max;
+    if (m->after.len > key_name_bytes_max) /* no name is that long: a forged cursor */
+        return ERR_INVALID_CURSOR;
+    if (m->after.len > 0)
+        memcpy(l.last, m->after.p, m->after.len);
+    if (m->members_only)
+        TRY(list_own(&l, &few));
+    return few ? ERR_OK : list_team(&l);
 }
