@@ -196,6 +196,29 @@ TEST(sub_is_ordered_with_posts_around_it)
     rig_free(r);
 }
 
+/* Everybody connects anew, each with thousands of channels: posts go on in between. */
+TEST(many_subs_do_not_hold_up_posts)
+{
+    enum { subs = 10, channels = 3000 };
+    struct rig *r = rig_room(7, 64);
+    static uint64_t cids[channels];
+    for (int i = 0; i < channels; i++)
+        cids[i] = 1;
+    for (int i = 0; i < subs; i++)
+        rig_sub(r, FAN, ALICE, cids, channels);
+    struct chan_post *m = rig_post(r, 1, BOB, NULL);
+    rig_turn(r);
+    CHECK(rig_events(r, 0, FAN_SUB_OK) < 3);
+    CHECK(chan_actor_ops.busy(r->s));
+    CHECK_EQ(r->log_len, 1);
+    rig_log_done(r, ERR_OK);
+    CHECK(rig_ok(r, m));
+    CHECK(rig_events(r, 0, FAN_SUB_OK) < 5);
+    rig_settle(r);
+    CHECK_EQ(rig_events(r, 0, FAN_SUB_OK), subs);
+    rig_free(r);
+}
+
 TEST(sub_waits_for_the_membership_it_rests_on)
 {
     struct rig *r = rig_room(3, 64);

@@ -18,8 +18,9 @@
 enum {
     chan_steps_max = 64,   /* of one channel in one turn: a hot channel does not starve the rest */
     turn_steps_max = 1024, /* of all channels in one turn */
-    batches_max = 64,      /* made at start: one open, the others with log */
-    loads_max = 64,        /* cold channels being read at once; the others wait in a list */
+    turn_sub_channels_max = 4096, /* looked at for CHAN_SUB in one turn; one request at least */
+    batches_max = 64,             /* made at start: one open, the others with log */
+    loads_max = 64,               /* cold channels being read at once; the others wait in a list */
     pending_buckets = 4096,
     fanouts_max = 64, /* bits of the interest map */
     sub_restarts_max = 4,
@@ -187,9 +188,10 @@ struct chan_shard {
     /* requests; bounded by the requesters' credits and the event rings */
     struct op_chunk *chunks;
     struct op *free_ops;
-    struct op *new_first, *new_last; /* of this turn, not yet with a channel */
-    uint32_t requests;               /* taken and not answered */
-    uint32_t parked;                 /* waiting for cold channels */
+    struct op *new_first, *new_last;   /* of this turn, not yet with a channel */
+    struct op *subs_first, *subs_last; /* CHAN_SUB not looked at yet */
+    uint32_t requests;                 /* taken and not answered */
+    uint32_t parked;                   /* waiting for cold channels */
     struct link ready;
 
     /* load.c */

@@ -187,8 +187,13 @@ static void route(struct chan_shard *s)
     while (s->new_first != NULL) {
         struct op *op = s->new_first;
         s->new_first = op->next;
+        op->next = NULL;
         if (op->request.type == CHAN_SUB) {
-            sub_step(s, op);
+            if (s->subs_last == NULL)
+                s->subs_first = op;
+            else
+                s->subs_last->next = op;
+            s->subs_last = op;
         } else if (is_request(op)) {
             enum err err = op_queue(s, op, op->request.cid);
             if (err != ERR_OK)
@@ -202,6 +207,20 @@ static void route(struct chan_shard *s)
         }
     }
     s->new_last = NULL;
+}
+
+/* Each looks at as many channels as its user has; when everybody connects anew, posts go on in
+ * between. */
+static void step_subs(struct chan_shard *s)
+{
+    for (uint64_t channels = 0; s->subs_first != NULL && channels < turn_sub_channels_max;) {
+        struct op *op = s->subs_first;
+        s->subs_first = op->next;
+        if (s->subs_first == NULL)
+            s->subs_last = NULL;
+        channels += ((const struct chan_sub *)op->request.u.p)->n;
+        sub_step(s, op);
+    }
 }
 
 /* ---- steps ---- */
@@ -337,6 +356,7 @@ static void end_turn(void *self, struct turn *t)
     s->turn = t;
     emit_owed(s);
     route(s);
+    step_subs(s);
     step_channels(s);
     load_next(s);
     commit_send(s);
@@ -352,7 +372,7 @@ static void end_turn(void *self, struct turn *t)
 static bool busy(const void *self)
 {
     const struct chan_shard *s = self;
-    return !list_empty(&s->ready);
+    return !list_empty(&s->ready) || s->subs_first != NULL;
 }
 
 static bool drain(void *self, struct turn *t)
