@@ -114,7 +114,7 @@ static enum err make_dir(struct server *s)
                           .disk_full = log_disk_full,
                           .disk = s->log};
     struct view v;
-    TRY(secret_load(s->conf->server_data, dc.secret));
+    memcpy(dc.secret, s->secret, sizeof dc.secret);
     TRY(dir_new(&s->dir, &dc));
     TRY(store_view(s->store, &v));
     TRY(dir_load(s->dir, &v));
@@ -241,6 +241,13 @@ static enum err make_admin(struct server *s)
     return ERR_OK;
 }
 
+static enum err load_secret(struct server *s)
+{
+    char store[512];
+    snprintf(store, sizeof store, "%s/store", s->conf->server_data);
+    return secret_load(s->conf->server_data, access(store, F_OK) != 0, s->secret);
+}
+
 static enum err start(struct server *s)
 {
     char msg[512];
@@ -248,6 +255,7 @@ static enum err start(struct server *s)
         return refuse("kernel_lacks", msg);
     if (mkdir(s->conf->server_data, 0700) != 0 && errno != EEXIST)
         return refuse("data_directory", strerror(errno));
+    TRY(load_secret(s));
     TRY(store_open(&s->store, s->conf));
     TRY(open_tls(s));
     TRY(open_sockets(s));

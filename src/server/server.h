@@ -16,6 +16,7 @@
 struct server {
     const struct conf *conf;
     struct topology topology;
+    uint8_t secret[32];  /* server/secret.h */
     struct net_tls *tls; /* NULL: no TLS */
     struct store *store;
     struct log *log;
