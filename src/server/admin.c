@@ -26,6 +26,8 @@ struct admin_conn {
     struct admin_call call;
     struct buf head; /* of the answer under way */
     struct http_parser *parser;
+    struct admin *admin;
+    struct timer idle; /* from when it may send a request to when it must have */
 };
 
 struct admin {
@@ -34,7 +36,8 @@ struct admin {
     struct slab conns;
     struct json_reader *json;
     struct http_limits limits;
-    uint32_t ready; /* atomic */
+    struct wheel *wheel; /* the actor's */
+    uint32_t ready;      /* atomic */
 };
 
 const struct admin_conf *admin_conf_of(const struct admin *a)
@@ -64,6 +67,7 @@ static void conn_release(struct admin *a, struct admin_conn *c)
 {
     if (c->has_arena)
         arena_deinit(&c->arena);
+    wheel_disarm(a->wheel, &c->idle);
     free(c->parser);
     slab_give(&a->conns, c->handle);
 }
@@ -260,8 +264,25 @@ static void serve(struct admin *a, struct admin_conn *c, struct turn *t)
 
 /* ---- connections ---- */
 
-static void next_request(struct admin *a, struct admin_conn *c)
+static void arm_idle(struct admin *a, struct admin_conn *c, const struct turn *t)
 {
+    wheel_arm(a->wheel, &c->idle, t->mono_us + a->conf.conf->http_idle_timeout_ms * 1000);
+}
+
+/* Who says nothing gives its place to others: there are few. */
+static void on_idle(struct timer *timer, void *ctx)
+{
+    struct admin_conn *c =
+        (struct admin_conn *)(void *)((char *)timer - offsetof(struct admin_conn, idle));
+    if (c->calling || c->sending)
+        arm_idle(c->admin, c, ctx);
+    else
+        net_close(&c->admin->conf.net, c->net, NET_CLOSE_FLUSH);
+}
+
+static void next_request(struct admin *a, struct admin_conn *c, const struct turn *t)
+{
+    arm_idle(a, c, t);
     if (c->has_arena)
         arena_deinit(&c->arena);
     c->has_arena = arena_init(&c->arena, &a->pool, call_bytes_max) == ERR_OK;
@@ -273,7 +294,6 @@ static void next_request(struct admin *a, struct admin_conn *c)
 
 static void on_open(void *self, conn_id net, const struct net_peer *peer, struct turn *t)
 {
-    (void)t;
     struct admin *a = self;
     uint64_t handle;
     struct admin_conn *c = slab_take(&a->conns, &handle);
@@ -285,13 +305,16 @@ static void on_open(void *self, conn_id net, const struct net_peer *peer, struct
     c->handle = handle;
     c->listener = peer->listener;
     c->net_open = true;
+    c->admin = a;
+    c->idle.fire = on_idle;
+    a->wheel = t->wheel;
     c->parser = calloc(1, http_parser_bytes());
     if (c->parser == NULL) {
         net_close(&a->conf.net, net, NET_CLOSE_RESET);
         return;
     }
     http_parser_init(c->parser, &a->limits);
-    next_request(a, c);
+    next_request(a, c, t);
 }
 
 static struct admin_conn *conn_find(struct admin *a, conn_id net)
@@ -323,14 +346,13 @@ static void on_data(void *self, conn_id net, uint8_t *p, size_t n, struct turn *
         step = http_parser_feed(c->parser, p, n, &used, &why);
         p += used;
         n -= used;
+        if (step == HTTP_HEAD_DONE && n == 0) /* no body, or one that is declared too large */
+            step = http_parser_feed(c->parser, p, 0, &used, &why);
         if (step == HTTP_FAILED) {
             c->close_after = true;
             answer_error(c, a, why);
             return;
         }
-        if (step == HTTP_HEAD_DONE && n == 0 && c->request.content_length == 0 &&
-            !c->request.chunked)
-            step = http_parser_feed(c->parser, p, 0, &used, &why);
     }
     if (step == HTTP_DONE)
         serve(a, c, t);
@@ -338,7 +360,6 @@ static void on_data(void *self, conn_id net, uint8_t *p, size_t n, struct turn *
 
 static void on_sent(void *self, conn_id net, enum err err, struct turn *t)
 {
-    (void)t;
     struct admin *a = self;
     struct admin_conn *c = conn_find(a, net);
     if (c == NULL)
@@ -349,7 +370,7 @@ static void on_sent(void *self, conn_id net, enum err err, struct turn *t)
     if (c->close_after)
         net_close(&a->conf.net, net, NET_CLOSE_FLUSH);
     else
-        next_request(a, c);
+        next_request(a, c, t);
 }
 
 static void on_close(void *self, conn_id net, enum err why, struct turn *t)
