@@ -6,19 +6,6 @@
 #include "base/log.h"
 #include "net/internal.h"
 
-void net_adopt_free(struct net_adopt *a)
-{
-    if (a == NULL)
-        return;
-    if (a->tls != NULL)
-        tls_conn_free(a->tls);
-    if (a->free_owner_data != NULL)
-        a->free_owner_data(a->owner_data);
-    free(a->leftover);
-    free(a->late);
-    free(a);
-}
-
 struct net_conn *conn_new(struct net *n, uint32_t slot, struct actor *a,
                           const struct net_owner *owner)
 {
@@ -617,6 +604,11 @@ static void adopted(struct net *n, struct net_conn *c, struct net_adopt *a)
         conn_arm_recv(n, c);
 }
 
+static void free_tls(void *tls)
+{
+    tls_conn_free(tls);
+}
+
 /* Nothing of it is in flight here any more: the descriptor goes to the other ring, its number there
  * comes as the result of the completion that carries the adoption. */
 static void hand_over(struct net *n, struct net_conn *c)
@@ -626,6 +618,7 @@ static void hand_over(struct net *n, struct net_conn *c)
     struct net_adopt *a = c->adopt;
     struct net *to = n->peers[c->adopt_to];
     a->tls = c->tls;
+    a->free_tls = free_tls;
     c->tls = NULL;
     if (to == n) {
         c->owner = adopter(n, c->adopt_to, &c->actor);

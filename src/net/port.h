@@ -33,7 +33,8 @@ struct net_peer {
  * adopter. `leftover` are bytes that arrived behind the upgrade request, already decrypted. */
 struct net_adopt {
     struct net_peer peer;
-    void *tls;     /* net's own */
+    void *tls; /* net's own, with what frees it */
+    void (*free_tls)(void *tls);
     uint8_t *late; /* net's own: bytes (ciphertext) that came after the hand-over began; follow
                       through on_data */
     uint32_t late_len;
