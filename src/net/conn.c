@@ -41,14 +41,18 @@ static void on_timer(struct timer *t, void *ctx)
 {
     struct net *n = ctx;
     struct net_conn *c = (struct net_conn *)(void *)((char *)t - offsetof(struct net_conn, timer));
-    if (c->state == CONN_CLOSING) {
+    uint64_t due_us = c->progress_us + (uint64_t)n->conf.write_timeout_ms * 1000;
+    bool writing = c->state >= CONN_OPEN && c->send != NULL;
+    if (writing && due_us > n->loop->turn.mono_us) {
+        wheel_arm(&n->wheel, t, due_us);
+    } else if (c->state == CONN_CLOSING) {
         c->how = NET_CLOSE_RESET; /* lingered long enough */
         defer(n, c);
-        return;
+    } else if (writing || c->state == CONN_HANDSHAKE) {
+        if (c->state == CONN_HANDSHAKE)
+            metric_add(&n->loop->metrics, METRIC_TLS_FAILED, 1);
+        conn_close(n, c, ERR_IO, NET_CLOSE_RESET);
     }
-    if (c->state == CONN_HANDSHAKE)
-        metric_add(&n->loop->metrics, METRIC_TLS_FAILED, 1);
-    conn_close(n, c, ERR_IO, NET_CLOSE_RESET);
 }
 
 static void arm_timer(struct net *n, struct net_conn *c, uint32_t ms)
@@ -231,28 +235,13 @@ void conn_on_recv(struct net *n, struct net_conn *c, int res, uint32_t flags)
         return;
     }
     if (res == -ENOBUFS) {
-        c->starved = true; /* armed again once this turn's buffers are back */
-        n->any_starved = true;
+        defer(n, c); /* armed again once this turn's buffers are back */
     } else if (res == 0 && end_is_true(c) && conn_tell_end(n, c)) {
         return;
     } else if (res == 0 || (res < 0 && res != -ECANCELED)) {
         conn_close(n, c, res == 0 ? ERR_CLOSED : ERR_IO, NET_CLOSE_RESET);
     } else if (!c->recv_armed && !c->paused) {
         conn_arm_recv(n, c);
-    }
-}
-
-void conn_rearm_starved(struct net *n)
-{
-    n->any_starved = false;
-    for (uint32_t i = 0; i < n->conns.cap; i++) {
-        uint64_t handle;
-        struct net_conn *c = slab_at(&n->conns, i, &handle);
-        if (c == NULL || !c->starved)
-            continue;
-        c->starved = false;
-        if (!c->paused && (c->state == CONN_OPEN || c->state == CONN_HANDSHAKE))
-            conn_arm_recv(n, c);
     }
 }
 
@@ -688,6 +677,8 @@ void conn_run_deferred(struct net *n)
             step_close(n, c);
         } else if (c->state == CONN_HANDOVER) {
             hand_over(n, c);
+        } else if (c->state == CONN_HANDSHAKE) {
+            conn_arm_recv(n, c);
         } else if (c->state == CONN_OPEN && !c->paused) {
             deliver_held(n, c);
             if (c->state == CONN_OPEN && !c->paused)

@@ -11,21 +11,27 @@ enum { conns_max = 100, first = 35, leaving = 10, rush = conns_max - first + lea
 struct guests {
     struct net_port net;
     uint32_t opened, open, closed;
+    conn_id ids[conns_max];
+    uint64_t bytes;
+    bool listens; /* keeps whoever talks */
 };
 
 static void on_open(void *self, conn_id c, const struct net_peer *peer, struct turn *t)
 {
-    (void)c, (void)peer, (void)t;
+    (void)peer, (void)t;
     struct guests *g = self;
+    g->ids[g->opened % conns_max] = c;
     g->opened++;
     g->open++;
 }
 
 static void on_data(void *self, conn_id c, uint8_t *p, size_t n, struct turn *t)
 {
-    (void)p, (void)n, (void)t;
+    (void)p, (void)t;
     struct guests *g = self;
-    net_close(&g->net, c, NET_CLOSE_RESET);
+    g->bytes += n;
+    if (!g->listens)
+        net_close(&g->net, c, NET_CLOSE_RESET);
 }
 
 static void on_sent(void *self, conn_id c, enum err err, struct turn *t)
@@ -169,6 +175,35 @@ TEST(a_small_table_fills_and_the_rest_waits)
     CHECK_EQ(r.guests.opened, table + 1);
     CHECK_EQ(r.guests.open, table);
     for (int i = 1; i <= table; i++)
+        close(clients[i]);
+    turns_until(&r, 0);
+    rig_deinit(&r);
+}
+
+/* More waits when all are read again than there are buffers: who found none is read a turn later.
+ */
+TEST(those_who_found_no_buffer_are_read_too)
+{
+    enum { talkers = 90, words = 64 << 10 };
+    static const uint8_t text[words];
+    struct rig r;
+    int clients[talkers];
+    rig_init(&r, conns_max);
+    r.guests.listens = true;
+    for (int i = 0; i < talkers; i++)
+        clients[i] = dial(r.port);
+    turns_until(&r, talkers);
+    for (int i = 0; i < talkers; i++)
+        net_pause(&r.guests.net, r.guests.ids[i]);
+    turns(&r, 10);
+    for (int i = 0; i < talkers; i++)
+        CHECK_EQ(send(clients[i], text, words, MSG_NOSIGNAL), words);
+    for (int i = 0; i < talkers; i++)
+        net_resume(&r.guests.net, r.guests.ids[i]);
+    for (int i = 0; i < 1000 && r.guests.bytes < (uint64_t)talkers * words; i++)
+        turns(&r, 1);
+    CHECK_EQ(r.guests.bytes, (uint64_t)talkers * words);
+    for (int i = 0; i < talkers; i++)
         close(clients[i]);
     turns_until(&r, 0);
     rig_deinit(&r);

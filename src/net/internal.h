@@ -104,7 +104,6 @@ struct net {
     uint8_t *buffers;
     struct send_op *sends; /* free */
     struct net_conn *deferred_first, *deferred_last;
-    bool any_starved;
     struct wheel wheel;
     uint8_t *plain; /* scratch of decryption, tls_plain_bytes */
 };
@@ -149,7 +148,6 @@ void conn_send_bytes(struct net *n, struct net_conn *c, const void *p,
 /* A descriptor for which there is no connection. */
 void conn_close_slot(struct net *n, uint32_t slot);
 void conn_run_deferred(struct net *n);
-void conn_rearm_starved(struct net *n);
 extern const struct net_port_ops conn_port_ops;
 
 /* tls.c */

@@ -251,8 +251,6 @@ static void driver_dispatch(void *driver)
         seen++;
     }
     io_uring_cq_advance(&n->ring, seen);
-    if (n->any_starved)
-        conn_rearm_starved(n);
     wheel_advance(&n->wheel, n->loop->turn.mono_us, n);
     conn_run_deferred(n);
     metric_set(&n->loop->metrics, METRIC_CQ_OVERFLOWS, *n->ring.cq.koverflow);
