@@ -37,6 +37,8 @@ static void defer(struct net *n, struct net_conn *c)
 
 /* ---- timer: handshake, then write progress, at last linger ---- */
 
+/* Armed by the first of many sends, and left armed when they are done: it looks, when it fires,
+ * how long the last progress is ago. So a send costs no visit to the wheel. */
 static void on_timer(struct timer *t, void *ctx)
 {
     struct net *n = ctx;
@@ -322,7 +324,9 @@ static void port_send(void *net, conn_id id, const struct iovec *v, unsigned len
     s->at = 0;
     memcpy(s->iov, v, len * sizeof *v);
     c->send = s;
-    arm_timer(n, c, n->conf.write_timeout_ms);
+    c->progress_us = n->loop->turn.mono_us;
+    if (!timer_armed(&c->timer))
+        arm_timer(n, c, n->conf.write_timeout_ms);
     if (c->tls != NULL) {
         if (!c->sending && !tls_send_more(n, c))
             conn_close(n, c, ERR_IO, NET_CLOSE_RESET);
@@ -345,7 +349,6 @@ static bool advance(struct send_op *s, size_t sent)
 
 static void sent_all(struct net *n, struct net_conn *c)
 {
-    wheel_disarm(&n->wheel, &c->timer);
     give_send(n, c);
     c->owner->ops->on_sent(c->owner->self, c->handle, ERR_OK, net_turn(n, c->actor));
 }
@@ -372,8 +375,8 @@ void conn_on_send(struct net *n, struct net_conn *c, int res)
         defer(n, c);
         return;
     }
-    if (res > 0 && timer_armed(&c->timer) && c->state == CONN_OPEN)
-        arm_timer(n, c, n->conf.write_timeout_ms); /* progress */
+    if (res > 0)
+        c->progress_us = n->loop->turn.mono_us;
     bool done;
     if (c->tls != NULL) {
         if (tls_flush(n, c, (size_t)MAX(res, 0)) || c->state == CONN_HANDSHAKE)
@@ -421,8 +424,6 @@ void conn_close(struct net *n, struct net_conn *c, enum err why, enum net_close_
     c->how = (uint8_t)how;
     if (how == NET_CLOSE_FLUSH)
         arm_timer(n, c, c->send != NULL ? n->conf.write_timeout_ms : linger_ms);
-    if (how == NET_CLOSE_RESET && c->sending)
-        cancel(n, c, OP_SEND);
     free(c->held);
     c->held = NULL;
     c->held_len = 0;
@@ -511,7 +512,13 @@ void conn_on_close(struct net *n, struct net_conn *c)
 /* The next step of a closing connection. */
 static void step_close(struct net *n, struct net_conn *c)
 {
-    if (c->closed || c->sending || (c->send != NULL && c->how == NET_CLOSE_FLUSH))
+    if (c->closed)
+        return;
+    if (c->sending && c->how == NET_CLOSE_RESET && !c->send_cancelled) {
+        c->send_cancelled = true; /* a peer that reads nothing would keep it for ever */
+        cancel(n, c, OP_SEND);
+    }
+    if (c->sending || (c->send != NULL && c->how == NET_CLOSE_FLUSH))
         return;
     bool unsent = c->send != NULL && c->why != ERR_OK; /* the owner has not called net_close */
     if (c->send != NULL)

@@ -61,15 +61,17 @@ struct net_conn {
     struct net_adopt *adopt; /* CONN_HANDOVER: where it goes */
     actor_id adopt_to;
     struct net_conn *deferred_next;
-    struct timer timer; /* handshake, write progress or linger */
+    struct timer timer;   /* handshake, write progress or linger */
+    uint64_t progress_us; /* the send under way began, or some of it was taken */
     uint32_t linger_bytes;
     uint16_t inflight; /* operations whose last completion has not come */
     uint8_t state;     /* enum conn_state */
     uint8_t listener;
     uint8_t why; /* enum err of on_close */
     uint8_t how; /* enum net_close_how */
-    bool recv_armed, recv_cancelled, paused, sending, deferred, detached, closed, notified, shut,
-        starved, counted_handshake, ended; /* ended: the owner knows that nothing more comes */
+    bool recv_armed, recv_cancelled, send_cancelled, paused, sending, deferred, detached, closed,
+        notified, shut, counted_handshake,
+        ended; /* ended: the owner knows that nothing more comes */
 };
 
 struct listener {

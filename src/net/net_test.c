@@ -121,12 +121,16 @@ static void on_data(void *self, conn_id c, uint8_t *p, size_t n, struct turn *t)
     case 'H':
         hand_over(o, c, p + 1, n - 1);
         break;
-    case 'B': {
+    case 'B':
+    case 'W': { /* and closed behind it */
         uint8_t *big = malloc(big_bytes);
         for (size_t i = 0; i < big_bytes; i++)
             big[i] = (uint8_t)(i * 7 >> 3);
         say(o, c, big, big_bytes);
         free(big);
+        conn_at(o, c)->closing = p[0] == 'W';
+        if (p[0] == 'W')
+            net_close(&o->port, c, NET_CLOSE_FLUSH);
         break;
     }
     default:
@@ -432,6 +436,36 @@ TEST(a_reader_that_takes_nothing_is_cut_off)
     expect(b, "pl"); /* the neighbour is unharmed */
     close(a);
     close(b);
+    fix_deinit();
+}
+
+/* The last answer before a close has the same patience, and no more. */
+TEST(a_reader_that_takes_nothing_before_a_close_is_cut_off)
+{
+    fix_init(16, 200, false);
+    int a = dial(f.port);
+    tell(a, "W");
+    CHECK(within(&f.owners[0].closed, 1));
+    CHECK_EQ(value(&f.owners[0].close_err[ERR_OK]), 1);
+    close(a);
+    fix_deinit();
+}
+
+TEST(a_slow_reader_gets_all_before_a_close)
+{
+    enum { step = 256 << 10 };
+    static uint8_t buf[step];
+    fix_init(16, 400, false);
+    int a = dial(f.port);
+    tell(a, "W");
+    size_t at = 0;
+    for (ssize_t r = 1; r > 0; at += (size_t)r) {
+        usleep(50000); /* in all four times the patience of the writer */
+        r = recv(a, buf, sizeof buf, MSG_WAITALL);
+        CHECK(r >= 0);
+    }
+    CHECK_EQ(at, big_bytes);
+    close(a);
     fix_deinit();
 }
 
