@@ -2,6 +2,7 @@
  * asks when it opens and again after a gap that may have swallowed memberships; a channel whose
  * subscribers became unsure asks for each of them. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/mutant.h"
@@ -60,6 +61,7 @@ static bool begin(struct fanout *f, struct fan_conn *c)
     struct ask *a = pool_take(&f->asks);
     if (a == NULL)
         return false;
+    *a = (struct ask){0};
     if (arena_init(&a->arena, &f->arenas, ask_arena_max) != ERR_OK) {
         pool_give(&f->asks, a);
         return false;
@@ -313,6 +315,7 @@ static void pump_unsure(struct fanout *f)
         r->chan = chan;
         r->sub.team = c->team;
         r->sub.uid = c->uid;
+        memset(r, 0, f->sub_pool.object_bytes);
         r->sub.n = 1;
         r->sub.conn = c->self;
         r->sub.chans[0].cid = h->cid;

@@ -176,7 +176,7 @@ static void on_close(void *self, conn_id net, enum err why, struct turn *t)
     if (c == NULL)
         return;
     uint64_t stuck_us = f->conf.conf->ws_stuck_ms * 1000;
-    if (why == ERR_IO && c->q != NULL && c->q->flight.len > 0 &&
+    if (why == ERR_IO && c->q != NULL && c->q->flight_bytes > 0 &&
         t->mono_us - c->q->sent_us >= stuck_us) /* net saw no progress and was first to say so */
         metric_add(t->metrics, METRIC_WS_SLOW_CLOSED, 1);
     if (c->indexed)

@@ -143,6 +143,57 @@ TEST(a_slow_reader_loses_typing_then_events_and_is_told_once)
     end();
 }
 
+TEST(a_socket_that_is_never_quite_idle_gets_its_hint)
+{
+    begin(small_queues);
+    open_socket(0, 1, C12, 2);
+    for (int i = 0; i < 6; i++) {
+        event(11, big(), 0, 0);
+        end_turn();
+    }
+    CHECK_EQ(w.metrics.values[METRIC_EVENTS_DROPPED], 2);
+    for (int i = 0; i < 4; i++) { /* the neighbour channel says something in every turn */
+        event(12, "busy", 0, 0);
+        sent(0);
+    }
+    event(11, "again", 0, 0);
+    end_turn();
+    read_all(0);
+    for (int i = 0; i < 4; i++)
+        check_frame(0, WS_TEXT, big());
+    check_frame(0, WS_TEXT, "busy");
+    check_frame(0, WS_TEXT, "busy");
+    check_frame(0, WS_TEXT, "{\"type\":\"refetch\",\"channels\":[\"CB\"],\"all\":false}");
+    check_frame(0, WS_TEXT, "busy");
+    check_frame(0, WS_TEXT, "busy");
+    check_frame(0, WS_TEXT, "again");
+    check_no_frame(0);
+    end();
+}
+
+TEST(a_long_queue_that_loses_its_events_keeps_replies_and_what_is_sent)
+{
+    begin(NULL);
+    open_socket(0, 1, C1, 1);
+    struct fan_conn *c = conn_by_net(w.f, w.socks[0].id);
+    event(11, "in flight", 0, 0);
+    end_turn();
+    for (int i = 0; i < 40; i++) {
+        event(11, "lost", 0, 0);
+        if (i % 10 == 0)
+            queue_text(w.f, c, false, SV("reply"));
+    }
+    queue_drop_events(w.f, c, true);
+    CHECK_EQ(w.f->chunks.used, 1);
+    read_all(0);
+    check_frame(0, WS_TEXT, "in flight");
+    for (int i = 0; i < 4; i++)
+        check_frame(0, WS_TEXT, "reply");
+    check_frame(0, WS_TEXT, "{\"type\":\"refetch\",\"channels\":[\"CB\"],\"all\":false}");
+    check_no_frame(0);
+    end();
+}
+
 static void tiny_total(struct conf *c)
 {
     c->ws_queue_total_bytes = 8192;

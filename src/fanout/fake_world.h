@@ -208,7 +208,7 @@ static inline void end(void)
     frames_come_home();
     CHECK_EQ(w.frames.out, 0);
     CHECK_EQ(w.f->queued_bytes, 0);
-    CHECK_EQ(w.f->pieces.used + w.f->uses.used + w.f->queues.used + w.f->droppeds.used, 0);
+    CHECK_EQ(w.f->chunks.used + w.f->uses.used + w.f->queues.used + w.f->hints.used, 0);
     CHECK_EQ(slab_used(&w.f->conns), 0);
     fanout_free(w.f);
     frame_slab_deinit(&w.frames);

@@ -17,10 +17,10 @@ static enum err init(struct fanout *f)
     f->wait_first = f->wait_last = slot_none;
     f->shed_turn_us = UINT64_MAX;
     subs_init(&f->subs);
-    pool_init(&f->pieces, sizeof(struct piece));
+    pool_init(&f->chunks, sizeof(struct chunk));
     pool_init(&f->uses, sizeof(struct frame_use));
     pool_init(&f->queues, sizeof(struct queue));
-    pool_init(&f->droppeds, dropped_max * sizeof(uint64_t));
+    pool_init(&f->hints, sizeof(struct hint));
     pool_init(&f->asks, sizeof(struct ask));
     pool_init(&f->sub_pool, sizeof(struct sub_req) + sizeof(((struct chan_sub *)0)->chans[0]));
     arena_pool_init(&f->arenas, arena_first_bytes, arenas_keep, arenas_bytes_max);
@@ -87,10 +87,10 @@ void fanout_free(struct fanout *f)
         arena_deinit(&f->scratch);
     arena_pool_deinit(&f->scratch_pool);
     arena_pool_deinit(&f->arenas);
-    pool_deinit(&f->pieces);
+    pool_deinit(&f->chunks);
     pool_deinit(&f->uses);
     pool_deinit(&f->queues);
-    pool_deinit(&f->droppeds);
+    pool_deinit(&f->hints);
     pool_deinit(&f->asks);
     pool_deinit(&f->sub_pool);
     slab_deinit(&f->posts);

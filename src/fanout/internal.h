@@ -30,7 +30,9 @@ enum {
     ask_arena_max = 1 << 20,
     request_arena_max = 1 << 20,
     scratch_max = 16 << 20,
-    sweep_parts = 25
+    sweep_parts = 25,
+    chunk_pieces = 15,
+    missed_margin_us = 1000000
 };
 
 /* ---- pool.c: objects of one size; grows to its high water, then only recycles ---- */
@@ -43,7 +45,7 @@ struct pool {
 };
 void pool_init(struct pool *p, size_t object_bytes);
 void pool_deinit(struct pool *p);
-void *pool_take(struct pool *p); /* cleared; NULL: no memory */
+void *pool_take(struct pool *p); /* as it was left; NULL: no memory */
 void pool_give(struct pool *p, void *object);
 
 /* ---- tickets ---- */
@@ -51,7 +53,8 @@ void pool_give(struct pool *p, void *object);
 struct ticket {
     uint64_t random[2];
     uint64_t team, uid, token_tag;
-    uint64_t expires_us;
+    uint64_t expires_us; /* steady clock */
+    uint64_t since_us;   /* wall clock */
     uint64_t self;
     uint32_t bucket_next;
     uint32_t older, newer; /* all tickets live equally long: order of age is order of expiry */
@@ -78,27 +81,43 @@ struct own { /* bytes made here */
     uint8_t b[];
 };
 
-struct piece {
-    struct piece *next;
-    struct frame_use *use; /* or */
-    struct own *own;
+/* One of the two above; the lowest bit tells own bytes. */
+typedef uintptr_t piece;
+
+struct chunk { /* two cache lines */
+    struct chunk *next;
+    piece p[chunk_pieces];
 };
 
 struct piece_list {
-    struct piece *head, *tail;
+    struct chunk *head, *tail;
     uint32_t len;
+    uint32_t sent;      /* the first of them, with net now */
+    uint8_t first, end; /* in head; in tail, one past the last */
+};
+
+struct piece_at { /* a place in a list */
+    struct chunk *chunk;
+    uint32_t i;
+};
+
+/* Channels that a client is told to fetch again. */
+struct hint {
+    uint32_t len;
+    bool all; /* more than fit, or not known which */
+    uint64_t cids[dropped_max];
 };
 
 /* What waits for one socket. Urgent: answer to the upgrade, hello, control frames; it passes the
- * rest. Normal: events and replies, in order; held back until hello. Flight: with net now. */
+ * rest. Normal: events and replies, in order; held back until hello. */
 struct queue {
     uint64_t conn;
-    struct piece_list urgent, normal, flight;
-    uint32_t bytes; /* of all three */
+    struct piece_list urgent, normal;
+    uint32_t bytes;        /* of both */
+    uint32_t flight_bytes; /* of them with net now; 0: nothing is */
     uint64_t sent_us;
-    uint64_t *dropped; /* channels owed a hint; NULL: none */
-    uint8_t dropped_len;
-    bool owed_all, dirty;
+    struct hint *owed; /* NULL: none */
+    bool dirty;
     struct queue *dirty_prev, *dirty_next;
     struct queue *prev, *next;               /* all queues, for shedding */
     struct queue *flight_prev, *flight_next; /* by sent_us, for stuck ones */
@@ -114,17 +133,19 @@ enum conn_state {
 };
 
 struct fan_conn {
-    conn_id net;
+    conn_id net; /* what a delivery needs comes first */
     uint64_t self;
-    uint64_t team, uid, token_tag;
+    uint64_t uid;
     struct queue *q;
-    uint32_t *subs;                          /* indices in subs.chans, unordered */
-    uint32_t subs_len, subs_cap, unsure_len; /* unsure_len of them wait for chan's word */
-    uint32_t user_prev, user_next, team_prev, team_next; /* slots */
-    uint32_t wait_prev, wait_next;
     uint16_t requests_out;
     uint8_t state;
     bool indexed, paused, waiting, left_out;
+    uint32_t subs_len, subs_cap, unsure_len; /* unsure_len of them wait for chan's word */
+    uint32_t *subs;                          /* indices in subs.chans, unordered */
+    uint64_t team, token_tag;
+    uint32_t user_prev, user_next, team_prev, team_next; /* slots */
+    uint32_t wait_prev, wait_next;
+    uint64_t since_us; /* what its channels got after this (wall clock), it has not heard of */
     struct ask *ask;
     uint8_t *held; /* bytes that came behind the frame that filled a bound */
     uint32_t held_len;
@@ -189,6 +210,7 @@ struct ask {
     struct sub_req *unsent;
     uint32_t out;
     bool failed, queued;
+    struct hint missed; /* channels with messages that came before chan had heard of the socket */
 };
 
 struct post_req {
@@ -210,7 +232,7 @@ struct fanout {
     uint32_t by_net_len;
     struct conn_index users, teams;
     struct subs subs;
-    struct pool pieces, uses, queues, droppeds, asks, sub_pool;
+    struct pool chunks, uses, queues, hints, asks, sub_pool;
     struct own *own_free[own_classes];
     struct queue *dirty, *queues_first, *flight_first, *flight_last;
     uint64_t queued_bytes, shed_turn_us, shed_logged_us;
@@ -259,6 +281,17 @@ void on_ticket(struct fanout *f, actor_id from, const struct cell *cell);
 bool ticket_take(struct fanout *f, const char text[ticket_text_len], struct ticket *out);
 void tickets_revoke(struct tickets *t, uint64_t tag, uint64_t uid);
 
+/* piece.c */
+bool pieces_add(struct pool *chunks, struct piece_list *l, piece p); /* false: no memory */
+piece pieces_take(struct pool *chunks, struct piece_list *l);        /* the first */
+static inline struct piece_at pieces_first(const struct piece_list *l)
+{
+    return (struct piece_at){l->head, l->first};
+}
+piece *pieces_next(struct piece_at *at); /* the one there; moves on; at most len times */
+/* What is behind `end` goes; what is before it are the len first. */
+void pieces_cut(struct pool *chunks, struct piece_list *l, struct piece_at end, uint32_t len);
+
 /* queue.c */
 static inline uint32_t queue_bytes(const struct fan_conn *c)
 {
@@ -269,8 +302,11 @@ void queue_event(struct fanout *f, struct fan_conn *c, struct frame_use *use, bo
 bool queue_own(struct fanout *f, struct fan_conn *c, bool urgent, const void *head, size_t head_len,
                struct str_view body);
 bool queue_text(struct fanout *f, struct fan_conn *c, bool urgent, struct str_view json);
-/* A refetch hint for cid (ID_NONE: all) once the queue is drained. */
+/* A refetch hint for cid (ID_NONE: all) once the queue is short; until then the channel is silent.
+ */
 void queue_owe(struct fanout *f, struct fan_conn *c, uint64_t cid);
+void hint_add(struct hint *h, uint64_t cid);
+void queue_hint(struct fanout *f, struct fan_conn *c, bool urgent, const struct hint *h);
 /* Events go, owed (a hint) or not; own bytes stay. */
 void queue_drop_events(struct fanout *f, struct fan_conn *c, bool owe);
 void queue_dirty(struct fanout *f, struct fan_conn *c);

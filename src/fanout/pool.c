@@ -7,7 +7,7 @@ enum { block_objects = 128 };
 
 struct pool_block {
     struct pool_block *next;
-    _Alignas(16) uint8_t objects[];
+    _Alignas(CACHE_LINE) uint8_t objects[];
 };
 
 void pool_init(struct pool *p, size_t object_bytes)
@@ -27,7 +27,8 @@ void pool_deinit(struct pool *p)
 
 static bool grow(struct pool *p)
 {
-    struct pool_block *b = malloc(sizeof *b + block_objects * p->object_bytes);
+    size_t bytes = sizeof(struct pool_block) + block_objects * p->object_bytes;
+    struct pool_block *b = aligned_alloc(CACHE_LINE, (bytes + 63) & ~(size_t)63);
     if (b == NULL)
         return false;
     b->next = p->blocks;
@@ -46,7 +47,6 @@ void *pool_take(struct pool *p)
         return NULL;
     void *object = p->free;
     memcpy(&p->free, object, sizeof p->free);
-    memset(object, 0, p->object_bytes);
     p->used++;
     return object;
 }

@@ -3,9 +3,11 @@
  *
  * Bounds of one socket: from ws.queue_soft_bytes typing is dropped and the socket is not read; past
  * ws.queue_hard_bytes events are dropped. From its first dropped event on a channel is silent until
- * the queue is drained; then one refetch hint names the channels (past dropped_max: all), and
- * events flow again behind it. So a client sees each channel in order, or is told to ask. Bounds of
- * all: past ws.queue_total_bytes the largest queues lose their events, also against a hint. */
+ * no more than ws.queue_soft_bytes are queued (not: until nothing is, or a socket that is never
+ * quite idle would never hear of it again); then one refetch hint names the channels (past
+ * dropped_max: all), and events flow again behind it. So a client sees each channel in order, or is
+ * told to ask. Bounds of all: past ws.queue_total_bytes the largest queues lose their events, also
+ * against a hint. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,48 +64,46 @@ static void own_give(struct fanout *f, struct own *o)
 
 /* ---- pieces ---- */
 
-static uint32_t piece_len(const struct piece *p)
+static bool is_own(piece p)
 {
-    return p->use != NULL ? (uint32_t)frame_wire(p->use->frame).len : p->own->len;
+    return (p & 1) != 0;
 }
 
-static void append(struct piece_list *l, struct piece *p)
+static struct own *own_of(piece p)
 {
-    p->next = NULL;
-    if (l->tail != NULL)
-        l->tail->next = p;
+    return (struct own *)(p & ~(piece)1);
+}
+
+static struct frame *frame_of(piece p)
+{
+    return ((const struct frame_use *)p)->frame;
+}
+
+static struct str_view wire_of(piece p)
+{
+    if (is_own(p))
+        return (struct str_view){(const char *)own_of(p)->b, own_of(p)->len};
+    return frame_wire(frame_of(p));
+}
+
+static void piece_drop(struct fanout *f, piece p)
+{
+    if (is_own(p))
+        own_give(f, own_of(p));
     else
-        l->head = p;
-    l->tail = p;
-    l->len++;
+        use_drop(f, (struct frame_use *)p);
 }
 
-static struct piece *take_first(struct piece_list *l)
+static void count_out(struct fanout *f, struct queue *q, size_t bytes)
 {
-    struct piece *p = l->head;
-    l->head = p->next;
-    if (l->head == NULL)
-        l->tail = NULL;
-    l->len--;
-    return p;
+    q->bytes -= (uint32_t)bytes;
+    f->queued_bytes -= bytes;
 }
 
-static void piece_give(struct fanout *f, struct queue *q, struct piece *p)
+static void list_give(struct fanout *f, struct piece_list *l, uint32_t n)
 {
-    uint32_t len = piece_len(p);
-    q->bytes -= len;
-    f->queued_bytes -= len;
-    if (p->use != NULL)
-        use_drop(f, p->use);
-    else
-        own_give(f, p->own);
-    pool_give(&f->pieces, p);
-}
-
-static void list_give(struct fanout *f, struct queue *q, struct piece_list *l)
-{
-    while (l->head != NULL)
-        piece_give(f, q, take_first(l));
+    for (; n > 0; n--)
+        piece_drop(f, pieces_take(&f->chunks, l));
 }
 
 /* ---- queues come and go ---- */
@@ -115,8 +115,7 @@ static struct queue *queue_of(struct fanout *f, struct fan_conn *c)
     struct queue *q = pool_take(&f->queues);
     if (q == NULL)
         return NULL;
-    q->conn = c->self;
-    q->next = f->queues_first;
+    *q = (struct queue){.conn = c->self, .next = f->queues_first};
     if (q->next != NULL)
         q->next->prev = q;
     f->queues_first = q;
@@ -178,13 +177,13 @@ void queue_free(struct fanout *f, struct fan_conn *c)
     if (q == NULL)
         return;
     leave_dirty(f, q);
-    if (q->flight.len > 0)
+    if (q->flight_bytes > 0)
         unlink_flight(f, q);
-    list_give(f, q, &q->urgent);
-    list_give(f, q, &q->normal);
-    list_give(f, q, &q->flight);
-    if (q->dropped != NULL)
-        pool_give(&f->droppeds, q->dropped);
+    f->queued_bytes -= q->bytes;
+    list_give(f, &q->urgent, q->urgent.len);
+    list_give(f, &q->normal, q->normal.len);
+    if (q->owed != NULL)
+        pool_give(&f->hints, q->owed);
     if (q->prev != NULL)
         q->prev->next = q->next;
     else
@@ -197,11 +196,13 @@ void queue_free(struct fanout *f, struct fan_conn *c)
 
 void queue_free_own(struct fanout *f, struct queue *q)
 {
-    struct piece_list *lists[] = {&q->urgent, &q->normal, &q->flight};
+    struct piece_list *lists[] = {&q->urgent, &q->normal};
     for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-        for (struct piece *p = lists[i]->head; p != NULL; p = p->next) {
-            if (p->own != NULL)
-                own_give(f, p->own);
+        struct piece_at at = pieces_first(lists[i]);
+        for (uint32_t k = 0; k < lists[i]->len; k++) {
+            piece p = *pieces_next(&at);
+            if (is_own(p))
+                own_give(f, own_of(p));
         }
     }
 }
@@ -219,45 +220,46 @@ void queues_deinit(struct fanout *f)
 
 /* ---- hints ---- */
 
-static bool owes(const struct queue *q, uint64_t cid)
+static bool hint_has(const struct hint *h, uint64_t cid)
 {
-    if (q->owed_all)
+    if (h->all)
         return true;
-    for (unsigned i = 0; i < q->dropped_len; i++) {
-        if (q->dropped[i] == cid)
+    for (uint32_t i = 0; i < h->len; i++) {
+        if (h->cids[i] == cid)
             return true;
     }
     return false;
+}
+
+void hint_add(struct hint *h, uint64_t cid)
+{
+    if (hint_has(h, cid))
+        return;
+    if (cid == ID_NONE || h->len == dropped_max)
+        h->all = true;
+    else
+        h->cids[h->len++] = cid;
 }
 
 void queue_owe(struct fanout *f, struct fan_conn *c, uint64_t cid)
 {
     if (c->state > FAN_OPEN)
         return;
-    queue_dirty(f, c); /* an empty queue is drained already: the hint goes at the end of the turn */
+    queue_dirty(f, c); /* a short queue may have its hint at the end of the turn */
     struct queue *q = c->q;
-    if (q == NULL) { /* not even memory for that: a new connection fetches everything */
+    if (q != NULL && q->owed == NULL && (q->owed = pool_take(&f->hints)) != NULL) {
+        q->owed->len = 0;
+        q->owed->all = false;
+    }
+    if (q == NULL || q->owed == NULL) { /* not even memory for that: a new connection fetches all */
         conn_reset(f, c);
         return;
     }
-    if (owes(q, cid))
-        return;
-    if (q->dropped == NULL)
-        q->dropped = pool_take(&f->droppeds);
-    if (cid == ID_NONE || q->dropped == NULL || q->dropped_len == dropped_max)
-        q->owed_all = true;
-    else
-        q->dropped[q->dropped_len++] = cid;
+    hint_add(q->owed, cid);
 }
 
-static bool owes_any(const struct queue *q)
+void queue_hint(struct fanout *f, struct fan_conn *c, bool urgent, const struct hint *h)
 {
-    return q->owed_all || q->dropped_len > 0;
-}
-
-static void put_hint(struct fanout *f, struct fan_conn *c)
-{
-    struct queue *q = c->q;
     char text[64 + dropped_max * (id_text_max + 3)];
     struct buf b;
     buf_init_fixed(&b, text, sizeof text);
@@ -266,18 +268,21 @@ static void put_hint(struct fanout *f, struct fan_conn *c)
     json_kv_str(&j, "type", SV("refetch"));
     json_key(&j, "channels");
     json_arr(&j);
-    for (unsigned i = 0; i < q->dropped_len && !q->owed_all; i++)
-        json_id(&j, ID_CHANNEL, q->dropped[i]);
+    for (uint32_t i = 0; i < h->len && !h->all; i++)
+        json_id(&j, ID_CHANNEL, h->cids[i]);
     json_arr_end(&j);
-    json_kv_bool(&j, "all", q->owed_all);
+    json_kv_bool(&j, "all", h->all);
     json_obj_end(&j);
     ASSERT(!b.failed);
-    if (q->dropped != NULL)
-        pool_give(&f->droppeds, q->dropped);
-    q->dropped = NULL;
-    q->dropped_len = 0;
-    q->owed_all = false;
-    queue_text(f, c, false, buf_view(&b));
+    queue_text(f, c, urgent, buf_view(&b));
+}
+
+static void pay_hint(struct fanout *f, struct fan_conn *c)
+{
+    struct hint *h = c->q->owed;
+    c->q->owed = NULL;
+    queue_hint(f, c, false, h);
+    pool_give(&f->hints, h);
 }
 
 /* ---- in ---- */
@@ -303,21 +308,16 @@ void queue_event(struct fanout *f, struct fan_conn *c, struct frame_use *use, bo
         shed(f);
     bool full = queue_bytes(c) + len > MAX(conf->ws_queue_hard_bytes, len) ||
                 f->queued_bytes + len > conf->ws_queue_total_bytes ||
-                (c->q != NULL && owes_any(c->q) && owes(c->q, use->frame->cid));
-    struct piece *p = full ? NULL : pool_take(&f->pieces);
-    struct queue *q = p == NULL ? NULL : queue_of(f, c);
-    if (q == NULL) {
-        if (p != NULL)
-            pool_give(&f->pieces, p);
+                (c->q != NULL && c->q->owed != NULL && hint_has(c->q->owed, use->frame->cid));
+    struct queue *q = full ? NULL : queue_of(f, c);
+    if (q == NULL || !pieces_add(&f->chunks, &q->normal, (piece)use)) {
         if (!typing)
             drop_event(f, c, use->frame->cid);
         return;
     }
-    p->use = use;
     use->uses++;
     q->bytes += len;
     f->queued_bytes += len;
-    append(&q->normal, p);
     metric_add(f->turn->metrics, METRIC_EVENTS_SENT, 1);
     queue_dirty(f, c);
 }
@@ -327,14 +327,11 @@ bool queue_own(struct fanout *f, struct fan_conn *c, bool urgent, const void *he
 {
     if (c->state == FAN_GONE)
         return false;
-    struct piece *p = pool_take(&f->pieces);
-    struct own *o = p == NULL ? NULL : own_take(f, head_len + body.len);
+    struct own *o = own_take(f, head_len + body.len);
     struct queue *q = o == NULL ? NULL : queue_of(f, c);
-    if (q == NULL) {
+    if (q == NULL || !pieces_add(&f->chunks, urgent ? &q->urgent : &q->normal, (piece)o | 1)) {
         if (o != NULL)
             own_give(f, o);
-        if (p != NULL)
-            pool_give(&f->pieces, p);
         conn_reset(f, c);
         return false;
     }
@@ -342,10 +339,8 @@ bool queue_own(struct fanout *f, struct fan_conn *c, bool urgent, const void *he
         memcpy(o->b, head, head_len);
     if (body.len > 0)
         memcpy(o->b + head_len, body.p, body.len);
-    p->own = o;
     q->bytes += o->len;
     f->queued_bytes += o->len;
-    append(urgent ? &q->urgent : &q->normal, p);
     queue_dirty(f, c);
     return true;
 }
@@ -362,19 +357,23 @@ void queue_drop_events(struct fanout *f, struct fan_conn *c, bool owe)
     struct queue *q = c->q;
     if (q == NULL)
         return;
-    struct piece_list all = q->normal;
-    q->normal = (struct piece_list){0};
-    while (all.head != NULL) {
-        struct piece *p = take_first(&all);
-        if (p->use == NULL) {
-            append(&q->normal, p);
+    struct piece_list *l = &q->normal;
+    struct piece_at from = pieces_first(l), to = from;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < l->len; i++) {
+        piece p = *pieces_next(&from);
+        if (i < l->sent || is_own(p)) {
+            *pieces_next(&to) = p;
+            kept++;
             continue;
         }
-        uint64_t cid = p->use->frame->cid;
-        piece_give(f, q, p);
+        uint64_t cid = frame_of(p)->cid;
+        count_out(f, q, wire_of(p).len);
+        piece_drop(f, p);
         if (owe)
             drop_event(f, c, cid);
     }
+    pieces_cut(&f->chunks, l, to, kept);
 }
 
 /* ---- shedding ---- */
@@ -410,51 +409,50 @@ static void shed(struct fanout *f)
 
 /* ---- out ---- */
 
-static void gather(struct queue *q, struct piece_list *from, struct iovec *iov, unsigned *n,
-                   size_t *bytes)
+struct gathered {
+    struct iovec iov[net_iov_max];
+    unsigned n;
+    size_t bytes;
+};
+
+/* True: all of the list. */
+static bool gather(struct piece_list *l, struct gathered *g)
 {
-    while (from->head != NULL && *n < net_iov_max) {
-        struct piece *p = from->head;
-        size_t len = piece_len(p);
-        if (*n > 0 && *bytes + len > send_bytes_max)
-            return;
-        if (p->use != NULL) {
-            struct str_view wire = frame_wire(p->use->frame);
-            iov[*n].iov_base = (void *)(uintptr_t)wire.p;
-        } else {
-            iov[*n].iov_base = p->own->b;
-        }
-        iov[(*n)++].iov_len = len;
-        *bytes += len;
-        append(&q->flight, take_first(from));
+    struct piece_at at = pieces_first(l);
+    for (; l->sent < l->len; l->sent++) {
+        struct str_view wire = wire_of(*pieces_next(&at));
+        if (g->n == net_iov_max || (g->n > 0 && g->bytes + wire.len > send_bytes_max))
+            return false;
+        g->iov[g->n++] = (struct iovec){(void *)(uintptr_t)wire.p, wire.len};
+        g->bytes += wire.len;
     }
+    return true;
 }
 
 static void flush(struct fanout *f, struct fan_conn *c)
 {
     struct queue *q = c->q;
-    struct iovec iov[net_iov_max];
-    unsigned n = 0;
-    size_t bytes = 0;
-    if (c->state == FAN_GONE || q->flight.len > 0)
+    struct gathered g;
+    g.n = 0;
+    g.bytes = 0;
+    if (c->state == FAN_GONE || q->flight_bytes > 0)
         return;
-    if (c->state == FAN_OPEN && q->bytes == 0 && owes_any(q))
-        put_hint(f, c);
+    if (c->state == FAN_OPEN && q->owed != NULL && q->bytes <= f->conf.conf->ws_queue_soft_bytes)
+        pay_hint(f, c);
     if (c->state == FAN_GONE)
         return;
-    gather(q, &q->urgent, iov, &n, &bytes);
-    if (c->state != FAN_OPENING && q->urgent.len == 0)
-        gather(q, &q->normal, iov, &n, &bytes);
-    if (n > 0) {
+    bool all = gather(&q->urgent, &g) && c->state != FAN_OPENING && gather(&q->normal, &g);
+    if (g.n > 0) {
+        q->flight_bytes = (uint32_t)g.bytes;
         q->sent_us = f->turn->mono_us;
         link_flight(f, q);
         metric_add(f->turn->metrics, METRIC_WS_SENDS, 1);
-        net_send(&f->conf.net, c->net, iov, n);
+        net_send(&f->conf.net, c->net, g.iov, g.n);
     }
-    if (c->state == FAN_CLOSING && q->urgent.len == 0 && q->normal.len == 0) {
+    if (c->state == FAN_CLOSING && all) {
         c->state = FAN_GONE; /* what was just sent still leaves */
         net_close(&f->conf.net, c->net, NET_CLOSE_FLUSH);
-    } else if (n == 0 && q->bytes == 0 && !owes_any(q)) {
+    } else if (q->bytes == 0 && q->owed == NULL) {
         queue_free(f, c);
     }
 }
@@ -471,10 +469,16 @@ void queue_flush_all(struct fanout *f)
 void queue_sent(struct fanout *f, struct fan_conn *c)
 {
     struct queue *q = c->q;
-    ASSERT(q != NULL && q->flight.len > 0);
+    ASSERT(q != NULL && q->flight_bytes > 0);
     unlink_flight(f, q);
-    list_give(f, q, &q->flight);
-    queue_dirty(f, c); /* the rest, the hint, or the queue itself goes at the end of the turn */
+    count_out(f, q, q->flight_bytes);
+    q->flight_bytes = 0;
+    list_give(f, &q->urgent, q->urgent.sent);
+    list_give(f, &q->normal, q->normal.sent);
+    if (q->bytes == 0 && q->owed == NULL && c->state <= FAN_OPEN)
+        queue_free(f, c);
+    else
+        queue_dirty(f, c); /* the rest, the hint or the close follows at the end of the turn */
 }
 
 struct fan_conn *queue_stuck(struct fanout *f, uint64_t then_us)
