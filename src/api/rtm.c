@@ -9,6 +9,7 @@
 struct rtm_work {
     struct fan_ticket ticket;
     struct hist_list channels;
+    uint64_t since_us; /* the snapshot is not older */
     bool snapshot;
     uint16_t tried;
 };
@@ -80,8 +81,8 @@ static void on_ticket(struct request *r, const struct cell *c)
 static void ask_ticket(struct request *r, struct rtm_work *w)
 {
     uint64_t i = (mix64(r->who.uid) + w->tried) % r->a->conf.fanouts_len;
-    w->ticket =
-        (struct fan_ticket){.team = r->who.team, .uid = r->who.uid, .token_tag = r->who.tag};
+    w->ticket = (struct fan_ticket){
+        .team = r->who.team, .uid = r->who.uid, .token_tag = r->who.tag, .since_us = w->since_us};
     req_send(r, r->a->conf.fanouts[i], FAN_TICKET, ID_NONE, &w->ticket, on_ticket);
 }
 
@@ -102,6 +103,7 @@ static void begin(struct request *r, bool snapshot)
     }
     r->work = w;
     w->snapshot = snapshot;
+    w->since_us = r->a->t->wall_us;
     if (!snapshot) {
         ask_ticket(r, w);
         return;

@@ -147,16 +147,15 @@ static bool batch(struct fanout *f, struct ask *a, struct fan_conn *c)
 static void finish(struct fanout *f, struct ask *a)
 {
     struct fan_conn *c = conn_find(f, a->conn);
-    bool failed = a->failed;
     if (c != NULL)
         c->ask = NULL;
+    if (c != NULL && c->state <= FAN_OPEN) {
+        if (a->failed) /* without its channels a socket is of no use: the client connects anew */
+            conn_end(f, c, WS_STATUS_TRY_LATER, SV("try again"));
+        else if (c->state == FAN_OPENING)
+            conn_ready(f, c, &a->missed);
+    }
     free_ask(f, a);
-    if (c == NULL || c->state > FAN_OPEN)
-        return;
-    if (failed) /* without its channels a socket is of no use: the client connects anew */
-        conn_end(f, c, WS_STATUS_TRY_LATER, SV("try again"));
-    else if (c->state == FAN_OPENING)
-        conn_ready(f, c);
 }
 
 static void finish_if_whole(struct fanout *f, struct ask *a)
@@ -262,17 +261,21 @@ static void on_unsure(struct fanout *f, struct fan_conn *c, const struct sub_req
     (void)confirm(f, c, r, 0);
 }
 
-/* A membership of a socket that asked. After hello (it asks again when joins were lost on the way)
- * the channel may be new to it, with messages since the hint for everything. */
+/* A membership of a socket that asked. Before hello, what the channel got since the client asked
+ * for its ticket is missed: chan's clock and the acceptor's are slewed apart, so the margin. After
+ * hello (it asks again when joins were lost on the way) the channel may be new to it, with messages
+ * since the hint for everything. */
 static void take_membership(struct fanout *f, struct fan_conn *c, const struct sub_req *r,
                             uint64_t k)
 {
-    uint64_t cid = r->sub.chans[k].cid;
+    uint64_t cid = r->sub.chans[k].cid, last_us = r->sub.chans[k].last_ts_us;
     if (!r->sub.chans[k].member || confirm(f, c, r, k) || subs_has(f, c, cid))
         return;
     if (!subs_add(f, c, cid))
         c->left_out = true;
-    else if (c->state == FAN_OPEN && r->sub.chans[k].last_ts_us != 0)
+    else if (c->state == FAN_OPENING && last_us + missed_margin_us >= c->since_us)
+        hint_add(&r->ask->missed, cid);
+    else if (c->state == FAN_OPEN && last_us != 0)
         queue_owe(f, c, cid);
 }
 
@@ -312,10 +315,10 @@ static void pump_unsure(struct fanout *f)
         if (r == NULL)
             return; /* an answer brings a credit */
         const struct fan_conn *c = conn_at(f, slot);
+        memset(r, 0, f->sub_pool.object_bytes);
         r->chan = chan;
         r->sub.team = c->team;
         r->sub.uid = c->uid;
-        memset(r, 0, f->sub_pool.object_bytes);
         r->sub.n = 1;
         r->sub.conn = c->self;
         r->sub.chans[0].cid = h->cid;

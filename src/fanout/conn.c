@@ -86,6 +86,7 @@ static void open_socket(struct fanout *f, struct fan_conn *c, const struct ticke
     c->team = k->team;
     c->uid = k->uid;
     c->token_tag = k->token_tag;
+    c->since_us = k->since_us;
     c->state = FAN_OPENING;
     conn_index(f, c);
     set_open(f, f->open + 1);
@@ -122,7 +123,7 @@ static void on_adopt(void *self, conn_id net, struct net_adopt *a, struct turn *
     net_adopt_free(a);
 }
 
-void conn_ready(struct fanout *f, struct fan_conn *c)
+void conn_ready(struct fanout *f, struct fan_conn *c, const struct hint *missed)
 {
     c->state = FAN_OPEN;
     if (c->left_out)
@@ -131,6 +132,8 @@ void conn_ready(struct fanout *f, struct fan_conn *c)
     queue_text(f, c, true,
                c->left_out ? SV("{\"type\":\"hello\",\"channels_left_out\":true}")
                            : SV("{\"type\":\"hello\"}"));
+    if (missed->all || missed->len > 0)
+        queue_hint(f, c, true, missed); /* older than all events that wait */
 }
 
 /* ---- closing ---- */

@@ -163,6 +163,51 @@ TEST(hello_is_first_and_follows_the_last_subscription)
     end();
 }
 
+/* Opens a socket whose channels' newest messages are so much younger than its ticket. */
+static void open_after(const uint64_t *cids, uint32_t n, int64_t later_us)
+{
+    char ticket[ticket_text_len];
+    uint64_t issued_us = w.t.wall_us;
+    CHECK_EQ(issue(1, ticket), ERR_OK);
+    w.t.wall_us += 20000000;
+    adopt(0, ticket);
+    read_all(0);
+    head_is(0, "HTTP/1.1 101 ");
+    answer_hist(cids, n);
+    event(cids[0], "unheard", 0, 0); /* chan has set interest; it has not answered the socket */
+    answer_sub(true, (uint64_t)((int64_t)issued_us + later_us));
+    event(cids[0], "heard", 0, 0);
+    end_turn();
+    read_all(0);
+    check_frame(0, WS_TEXT, "{\"type\":\"hello\"}");
+}
+
+TEST(what_came_between_ticket_and_hello_is_to_be_fetched)
+{
+    uint64_t many[dropped_max + 1];
+    begin(NULL);
+    open_after(C12, 2, 1);
+    check_frame(0, WS_TEXT, "{\"type\":\"refetch\",\"channels\":[\"CB\",\"CC\"],\"all\":false}");
+    check_frame(0, WS_TEXT, "heard");
+    check_no_frame(0);
+    close_now(0, ERR_CLOSED);
+    open_after(C1, 1, -999999); /* the two clocks may differ: rather one hint too many */
+    check_frame(0, WS_TEXT, "{\"type\":\"refetch\",\"channels\":[\"CB\"],\"all\":false}");
+    check_frame(0, WS_TEXT, "heard");
+    close_now(0, ERR_CLOSED);
+    open_after(C1, 1, -1000001); /* surely older than the ticket */
+    check_frame(0, WS_TEXT, "heard");
+    check_no_frame(0);
+    close_now(0, ERR_CLOSED);
+    for (uint64_t i = 0; i <= dropped_max; i++)
+        many[i] = 100 + i;
+    open_after(many, dropped_max + 1, 1);
+    check_frame(0, WS_TEXT, "{\"type\":\"refetch\",\"channels\":[],\"all\":true}");
+    check_frame(0, WS_TEXT, "heard");
+    check_no_frame(0);
+    end();
+}
+
 static void one_subscription(struct conf *c)
 {
     c->ws_subscriptions_max = 2;

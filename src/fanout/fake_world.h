@@ -234,7 +234,7 @@ static inline void give(actor_id from, enum ring_class class, const struct cell 
 
 static inline enum err issue(uint64_t tag, char ticket[ticket_text_len])
 {
-    struct fan_ticket m = {.team = 7, .uid = 100 + tag, .token_tag = tag};
+    struct fan_ticket m = {.team = 7, .uid = 100 + tag, .token_tag = tag, .since_us = w.t.wall_us};
     struct cell c = {.type = FAN_TICKET, .u.p = &m}, answer = {0};
     give(ACCEPTOR, CLASS_REQUEST, &c);
     end_turn();

@@ -353,7 +353,8 @@ void rtm_text(struct fanout *f, struct fan_conn *c, struct str_view text);
 void on_posted(struct fanout *f, const struct cell *cell);
 
 /* conn.c */
-void conn_ready(struct fanout *f, struct fan_conn *c); /* hello */
+/* Hello, and behind it what it has missed. */
+void conn_ready(struct fanout *f, struct fan_conn *c, const struct hint *missed);
 /* Sends what is queued of own bytes, a close frame, then closes. */
 void conn_end(struct fanout *f, struct fan_conn *c, uint16_t status, struct str_view reason);
 void conn_reset(struct fanout *f, struct fan_conn *c);
