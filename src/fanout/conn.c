@@ -245,22 +245,22 @@ static void hold(struct fanout *f, struct fan_conn *c, const uint8_t *p, size_t 
 /* What fills a bound stops the decoding between two frames: the rest is held, net reads no more. */
 static void input(struct fanout *f, struct fan_conn *c, uint8_t *p, size_t n)
 {
-    while (n > 0 && c->state <= FAN_OPEN) {
+    enum ws_step step = WS_MESSAGE;
+    while (step == WS_MESSAGE && c->state <= FAN_OPEN) {
         struct ws_message m;
         uint16_t status = 0;
         size_t used = 0;
-        if (blocked(f, c)) {
+        if (n > 0 && blocked(f, c)) {
             hold(f, c, p, n);
             break;
         }
-        enum ws_step step = ws_decode(&c->ws, p, n, &used, &m, &status);
+        step = ws_decode(&c->ws, p, n, &used, &m, &status); /* at last with nothing */
         if (step == WS_FAILED) {
             metric_add(f->turn->metrics, METRIC_WS_PROTOCOL_ERRORS, 1);
             conn_end(f, c, status, SV_NONE);
-            return;
-        }
-        if (step == WS_MESSAGE)
+        } else if (step == WS_MESSAGE) {
             on_message(f, c, &m);
+        }
         p += used;
         n -= used;
     }

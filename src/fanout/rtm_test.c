@@ -22,6 +22,34 @@ TEST(pings_of_both_kinds)
     end();
 }
 
+/* Bytes of one frame, in two pieces. */
+static void client_in_pieces(unsigned slot, enum ws_opcode opcode, const char *text, size_t cut)
+{
+    uint8_t bytes[512];
+    static const uint8_t mask[4] = {1, 2, 3, 4};
+    size_t len = strlen(text), n = ws_encode_client_header(bytes, opcode, true, len, mask);
+    memcpy(bytes + n, text, len);
+    ws_mask(bytes + n, len, mask, 0);
+    fanout_net_ops.on_data(w.f, w.socks[slot].id, bytes, cut, &w.t);
+    fanout_net_ops.on_data(w.f, w.socks[slot].id, bytes + cut, n + len - cut, &w.t);
+}
+
+TEST(an_idle_socket_keeps_no_buffer)
+{
+    begin(NULL);
+    open_socket(0, 1, NULL, 0);
+    const struct ws_decoder *d = &conn_by_net(w.f, w.socks[0].id)->ws;
+    client_in_pieces(0, WS_TEXT, "{\"id\":3,\"type\":\"ping\"}", 12);
+    CHECK(d->buf == NULL);
+    client_in_pieces(0, WS_PING, "payload", 9);
+    CHECK(d->control == NULL);
+    end_turn();
+    read_all(0);
+    check_frame(0, WS_PONG, "payload"); /* it may pass what waits */
+    check_frame(0, WS_TEXT, "{\"type\":\"pong\",\"reply_to\":3}");
+    end();
+}
+
 TEST(a_message_is_answered_when_chan_answers)
 {
     struct cell *c;

@@ -15,7 +15,8 @@ void ws_decoder_init(struct ws_decoder *d, uint32_t message_max)
 void ws_decoder_deinit(struct ws_decoder *d)
 {
     free(d->buf);
-    d->buf = NULL;
+    free(d->control);
+    d->buf = d->control = NULL;
 }
 
 /* ---- UTF-8, byte by byte ----
@@ -165,21 +166,22 @@ static bool valid_close_code(uint16_t code)
            (code >= 3000 && code <= 4999);
 }
 
-static enum ws_step end_control(struct ws_decoder *d, struct ws_message *out, uint16_t *status)
+static enum ws_step end_control(struct ws_decoder *d, const uint8_t *p, size_t n,
+                                struct ws_message *out, uint16_t *status)
 {
     d->in_payload = false;
     *out = (struct ws_message){.opcode = (enum ws_opcode)d->opcode,
-                               .payload = {(const char *)d->control, d->control_len},
+                               .payload = {(const char *)p, n},
                                .close_status = WS_STATUS_NONE};
-    if (d->opcode != WS_CLOSE || d->control_len == 0)
+    if (d->opcode != WS_CLOSE || n == 0)
         return WS_MESSAGE;
-    if (d->control_len == 1)
+    if (n == 1)
         return fail(d, WS_STATUS_PROTOCOL, status);
-    out->close_status = (uint16_t)(d->control[0] << 8 | d->control[1]);
+    out->close_status = (uint16_t)(p[0] << 8 | p[1]);
     uint8_t utf8 = 0;
     if (!valid_close_code(out->close_status))
         return fail(d, WS_STATUS_PROTOCOL, status);
-    if (!utf8_feed(&utf8, d->control + 2, d->control_len - 2u) || utf8 != 0)
+    if (!utf8_feed(&utf8, p + 2, n - 2) || utf8 != 0)
         return fail(d, WS_STATUS_BAD_DATA, status);
     return WS_MESSAGE;
 }
@@ -212,15 +214,30 @@ static bool append(struct ws_decoder *d, const uint8_t *p, size_t n)
     return true;
 }
 
-/* The buffer of a finished message goes before the next byte is taken: an idle connection keeps
- * none. */
-static void drop_buffer(struct ws_decoder *d)
+/* What is finished lets go of its buffer before the next byte is taken. */
+static void drop_buffers(struct ws_decoder *d)
 {
-    if (d->message_opcode != 0 || d->buf == NULL)
-        return;
-    free(d->buf);
-    d->buf = NULL;
-    d->payload_cap = 0;
+    if (d->message_opcode == 0 && d->buf != NULL) {
+        free(d->buf);
+        d->buf = NULL;
+        d->payload_cap = 0;
+    }
+    if (d->control != NULL && !(d->in_payload && is_control(d->opcode))) {
+        free(d->control);
+        d->control = NULL;
+    }
+}
+
+static enum ws_step take_control(struct ws_decoder *d, const uint8_t *in, size_t n,
+                                 struct ws_message *out, uint16_t *status)
+{
+    if (d->frame_left == 0 && d->control_len == 0) /* in one piece: no copy */
+        return end_control(d, in, n, out, status);
+    if (d->control == NULL && (d->control = malloc(ws_control_max)) == NULL)
+        return fail(d, WS_STATUS_INTERNAL, status);
+    memcpy(d->control + d->control_len, in, n);
+    d->control_len = (uint8_t)(d->control_len + n);
+    return d->frame_left == 0 ? end_control(d, d->control, d->control_len, out, status) : WS_MORE;
 }
 
 static enum ws_step take_payload(struct ws_decoder *d, uint8_t *in, size_t n, size_t *used,
@@ -231,11 +248,8 @@ static enum ws_step take_payload(struct ws_decoder *d, uint8_t *in, size_t n, si
     d->mask_pos = (uint8_t)((d->mask_pos + take) & 3);
     d->frame_left -= take;
     *used += take;
-    if (is_control(d->opcode)) {
-        memcpy(d->control + d->control_len, in, take);
-        d->control_len = (uint8_t)(d->control_len + take);
-        return d->frame_left == 0 ? end_control(d, out, status) : WS_MORE;
-    }
+    if (is_control(d->opcode))
+        return take_control(d, in, take, out, status);
     if (d->message_opcode == WS_TEXT && !utf8_feed(&d->utf8_state, in, take))
         return fail(d, WS_STATUS_BAD_DATA, status);
     if (d->frame_left == 0)
@@ -255,7 +269,7 @@ enum ws_step ws_decode(struct ws_decoder *d, uint8_t *in, size_t n, size_t *used
     *used = 0;
     if (d->failed)
         return fail(d, WS_STATUS_PROTOCOL, status);
-    drop_buffer(d);
+    drop_buffers(d);
     while (*used < n || (d->in_payload && d->frame_left == 0)) {
         if (d->in_payload) {
             enum ws_step step = take_payload(d, in + *used, n - *used, used, out, status);

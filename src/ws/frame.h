@@ -40,22 +40,23 @@ struct ws_message {
 
 enum ws_step { WS_MORE, WS_MESSAGE, WS_FAILED };
 
-/* Kept small: one lies in every connection. The payload buffer exists only while a message is
- * partial. */
+/* Kept small: one lies in every connection. Payload has a buffer only while it is partial. */
 struct ws_decoder {
     uint32_t message_max;
     uint32_t payload_len, payload_cap; /* of buf */
+    uint8_t empty_fragments;           /* of this message; a bound ends endless ones with 1008 */
+    uint8_t opcode;                    /* of the present frame */
+    uint8_t message_opcode;            /* of the fragmented message under way; 0: none */
+    uint8_t utf8_state;                /* of the text under way */
     uint8_t *buf;                      /* of a message under way, heap; NULL when idle */
+    uint8_t *control;                  /* of a split control frame, likewise */
     uint64_t frame_left;               /* payload bytes of the present frame still to come */
     uint8_t mask[4], mask_pos;
     uint8_t head[14], head_len; /* bytes of a partial frame header */
-    uint8_t opcode;             /* of the present frame */
-    uint8_t message_opcode;     /* of the fragmented message under way; 0: none */
-    uint8_t utf8_state;         /* of the text under way */
-    uint8_t control[ws_control_max], control_len;
+    uint8_t control_len;
     bool fin, in_payload, failed;
-    uint32_t empty_fragments; /* of this message; a bound ends endless ones with 1008 */
 };
+_Static_assert(sizeof(struct ws_decoder) == 64, "one cache line of each connection");
 
 void ws_decoder_init(struct ws_decoder *d, uint32_t message_max);
 void ws_decoder_deinit(struct ws_decoder *d);
