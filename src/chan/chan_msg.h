@@ -71,7 +71,10 @@ struct chan_sub {
     struct {
         uint64_t cid;
         uint64_t last_ts_us; /* out: newest durable ts */
-        bool member;         /* out */
+        /* out: chan's wall clock when that message became durable, or later: its ts tells when it
+         * was decided, and a sync may take long. */
+        uint64_t durable_us;
+        bool member; /* out */
     } chans[];
 };
 

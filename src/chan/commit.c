@@ -217,6 +217,7 @@ static void release(struct chan_shard *s, struct effect *e)
     }
     case EFFECT_POSTED:
         e->c->durable_ts_us = MAX(e->c->durable_ts_us, e->ts_us);
+        e->c->durable_us = s->turn->wall_us;
         metric_add(s->turn->metrics, METRIC_POSTS, 1);
         emit_channel(s, e->c, e->frame, e->to);
         return;

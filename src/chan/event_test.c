@@ -176,6 +176,22 @@ TEST(sub_answers_membership_and_newest_durable_ts)
     rig_free(r);
 }
 
+/* A ts says when a message was decided; who comes anew must know when it could be seen. */
+TEST(sub_tells_when_the_newest_message_became_visible)
+{
+    struct rig *r = rig_room(3, 64);
+    struct chan_post *m = rig_post(r, 1, BOB, NULL);
+    rig_turn(r);
+    r->t.wall_us += 5000000; /* a slow sync */
+    rig_log_done(r, ERR_OK);
+    CHECK(rig_ok(r, m));
+    rig_sub(r, FAN2, BOB, (uint64_t[]){1}, 1);
+    rig_settle(r);
+    CHECK_EQ(sub_ok(r, 1, r->events_len[1] - 1)->chans[0].last_ts_us, m->ts_us);
+    CHECK(sub_ok(r, 1, r->events_len[1] - 1)->chans[0].durable_us >= m->ts_us + 4999000);
+    rig_free(r);
+}
+
 /* Nothing falls between the answer's ts and the events: either it is covered by the ts, or it comes
  * behind the answer. */
 TEST(sub_is_ordered_with_posts_around_it)
@@ -365,6 +381,23 @@ TEST(the_least_recently_used_channel_without_interest_is_evicted)
     CHECK_EQ(r->metrics.values[METRIC_CHANS_LOADED], 3);
     post_and_settle(r, 3); /* and what was evicted comes back whole */
     CHECK_EQ(table_find(r->s, 3)->head.seq, 2);
+    rig_free(r);
+}
+
+TEST(an_evicted_channel_was_seen_until_then)
+{
+    struct rig *r = small_rig(2);
+    struct chan_post *m = rig_post(r, 1, ALICE, NULL);
+    rig_turn(r); /* loads */
+    rig_settle(r);
+    CHECK(rig_ok(r, m));
+    r->t.wall_us += 5000000;
+    post_and_settle(r, 2);
+    post_and_settle(r, 3);
+    CHECK(table_find(r->s, 1) == NULL);
+    rig_sub(r, FAN2, ALICE, (uint64_t[]){1}, 1);
+    rig_settle(r);
+    CHECK(sub_ok(r, 1, r->events_len[1] - 1)->chans[0].durable_us >= m->ts_us + 4999000);
     rig_free(r);
 }
 

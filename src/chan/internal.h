@@ -87,6 +87,7 @@ struct chan {
     char *text;
     struct row_chan_head head; /* as decided; may not be durable yet */
     uint64_t durable_ts_us;    /* newest durable message */
+    uint64_t durable_us;       /* wall clock when it became so; never too early */
     struct member_set members;
     uint64_t interest; /* bit per fanout */
     uint64_t stamp;    /* of the newest grant of interest, see CHAN_IDLE */
@@ -182,7 +183,8 @@ struct chan_shard {
     struct slab *slab;
     struct chan **buckets;
     uint32_t buckets_len;
-    uint32_t resident; /* at most channels_max */
+    uint32_t resident;   /* at most channels_max */
+    uint64_t evicted_us; /* wall clock of the last eviction: what was forgotten was durable then */
     struct link lru_plain, lru_interest;
 
     /* requests; bounded by the requesters' credits and the event rings */

@@ -11,6 +11,12 @@ static struct chan *ready(const struct chan_shard *s, uint64_t cid)
     return c != NULL && c->state == CHAN_READY ? c : NULL;
 }
 
+static void tell_newest(struct chan_sub *m, uint64_t i, const struct chan *c)
+{
+    m->chans[i].last_ts_us = c->durable_ts_us;
+    m->chans[i].durable_us = c->durable_us;
+}
+
 /* The present truth goes with the answer: events that became durable since are in the ring before
  * it. In a channel that was evicted since nothing has happened. */
 void sub_answer(struct chan_shard *s, struct op *op, enum err err)
@@ -19,7 +25,7 @@ void sub_answer(struct chan_shard *s, struct op *op, enum err err)
     for (uint64_t i = 0; i < m->n && err == ERR_OK; i++) {
         const struct chan *c = ready(s, m->chans[i].cid);
         if (m->chans[i].member && c != NULL)
-            m->chans[i].last_ts_us = c->durable_ts_us;
+            tell_newest(m, i, c);
     }
     struct cell *cell = outbox_event_answer(s->turn->out, op->from, &op->request);
     cell->type = FAN_SUB_OK;
@@ -45,7 +51,7 @@ static void decide(struct chan_shard *s, struct op *op)
             newest = c->batch;
         if (!m->chans[i].member)
             continue;
-        m->chans[i].last_ts_us = c->durable_ts_us;
+        tell_newest(m, i, c);
         c->interest |= fanout_bit(s, op->from);
         c->stamp = m->stamp;
         table_place(s, c);

@@ -77,6 +77,7 @@ void table_remove(struct chan_shard *s, struct chan *c)
 {
     ASSERT(c->batch == NULL && c->first == NULL && (c->gap_owed | c->revalidate_owed) == 0);
     table_forget(c);
+    s->evicted_us = s->turn->wall_us;
     if (c->counted) {
         s->resident--;
         metric_add(s->turn->metrics, METRIC_CHANS_LOADED, (uint64_t)-1);

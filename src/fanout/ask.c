@@ -261,22 +261,24 @@ static void on_unsure(struct fanout *f, struct fan_conn *c, const struct sub_req
     (void)confirm(f, c, r, 0);
 }
 
-/* A membership of a socket that asked. Before hello, what the channel got since the client asked
- * for its ticket is missed: chan's clock and the acceptor's are slewed apart, so the margin. After
- * hello (it asks again when joins were lost on the way) the channel may be new to it, with messages
- * since the hint for everything. */
+/* A membership of a socket that asked. Before hello, what became visible in the channel since the
+ * client asked for its ticket is missed: chan's clock and the acceptor's are slewed apart, so the
+ * margin. After hello (it asks again when joins were lost on the way) the channel may be new to it,
+ * with messages since the hint for everything. */
 static void take_membership(struct fanout *f, struct fan_conn *c, const struct sub_req *r,
                             uint64_t k)
 {
-    uint64_t cid = r->sub.chans[k].cid, last_us = r->sub.chans[k].last_ts_us;
+    uint64_t cid = r->sub.chans[k].cid;
     if (!r->sub.chans[k].member || confirm(f, c, r, k) || subs_has(f, c, cid))
         return;
     if (!subs_add(f, c, cid))
         c->left_out = true;
-    else if (c->state == FAN_OPENING && last_us + missed_margin_us >= c->since_us)
-        hint_add(&r->ask->missed, cid);
-    else if (c->state == FAN_OPEN && last_us != 0)
+    else if (r->sub.chans[k].last_ts_us == 0)
+        return;
+    else if (c->state == FAN_OPEN)
         queue_owe(f, c, cid);
+    else if (r->sub.chans[k].durable_us + missed_margin_us >= c->since_us)
+        hint_add(&r->ask->missed, cid);
 }
 
 void on_sub_ok(struct fanout *f, const struct cell *cell)

@@ -304,7 +304,7 @@ static inline void answer_sub(bool member, uint64_t last_ts_us)
     struct chan_sub *s = c.u.p;
     for (uint64_t i = 0; i < s->n; i++) {
         s->chans[i].member = member;
-        s->chans[i].last_ts_us = last_ts_us;
+        s->chans[i].last_ts_us = s->chans[i].durable_us = last_ts_us;
     }
     c.type = FAN_SUB_OK;
     c.flags = CELL_F_ANSWER;
