@@ -277,7 +277,8 @@ static void take_membership(struct fanout *f, struct fan_conn *c, const struct s
         return;
     else if (c->state == FAN_OPEN)
         queue_owe(f, c, cid);
-    else if (r->sub.chans[k].durable_us + missed_margin_us >= c->since_us)
+    else if (MUTANT(MISSED_BEFORE_HELLO,
+                    r->sub.chans[k].durable_us + missed_margin_us >= c->since_us, false))
         hint_add(&r->ask->missed, cid);
 }
 

@@ -266,7 +266,7 @@ static void judge_connect(const struct ctx *x)
     }
     if (path == NULL)
         untrue(x, "answers_whole", "no URL of a socket");
-    socket_connect(x->cl, path, x->op->token);
+    socket_connect(x->cl, path, x->op->token, x->pos);
 }
 
 static void judge_success(const struct ctx *x)

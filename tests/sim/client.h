@@ -72,7 +72,8 @@ struct socket {
     struct sim_conn *thief; /* a second connection with the same ticket, or NULL */
     struct bytes thief_in;
     uint32_t token;
-    bool partial; /* hello said that channels were left out */
+    bool partial;       /* hello said that channels were left out */
+    uint64_t known_pos; /* when rtm.connect was answered */
     uint64_t opened_us, retry_us;
     struct sub subs[oracle_channels_max];
     struct {
@@ -126,7 +127,8 @@ bool answer_transient(struct world *w, struct str_view error);
 
 /* socket.c */
 void socket_want(struct client *cl);
-void socket_connect(struct client *cl, const char *ticket, uint32_t token);
+/* known_pos: the client has seen, or can fetch, what was durable then. */
+void socket_connect(struct client *cl, const char *ticket, uint32_t token, uint64_t known_pos);
 void socket_read(struct client *cl);
 void socket_drop(struct client *cl, bool reset);
 /* A message over RTM; false: no room now. */

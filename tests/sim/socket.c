@@ -72,7 +72,7 @@ static void read_thief(struct client *cl)
     }
 }
 
-void socket_connect(struct client *cl, const char *ticket, uint32_t token)
+void socket_connect(struct client *cl, const char *ticket, uint32_t token, uint64_t known_pos)
 {
     struct socket *s = &cl->ws;
     if (s->conn != NULL)
@@ -84,6 +84,7 @@ void socket_connect(struct client *cl, const char *ticket, uint32_t token)
         return;
     snprintf(s->ticket, sizeof s->ticket, "%.60s", ticket);
     s->token = token;
+    s->known_pos = known_pos;
     s->opened_us = cl->w->now_us;
     s->partial = false;
     s->in.at = s->in.len = 0;
@@ -360,14 +361,14 @@ static void on_reply(struct client *cl, struct str_view e, uint64_t pos)
         client_retry(cl, &op);
 }
 
-static void on_hello(struct client *cl, struct str_view e, uint64_t pos)
+static void on_hello(struct client *cl, struct str_view e)
 {
     struct socket *s = &cl->ws;
     if (s->state != SOCKET_OPEN)
         violation(cl->w, "hello_first", "a second hello");
     s->state = SOCKET_LIVE;
     s->partial = js_true(js_get(e, "channels_left_out"));
-    cover_all(cl, pos);
+    cover_all(cl, s->known_pos); /* what came since is pushed or announced */
 }
 
 static void on_event(struct client *cl, struct str_view e, uint64_t pos)
@@ -377,7 +378,7 @@ static void on_event(struct client *cl, struct str_view e, uint64_t pos)
         violation(cl->w, "answers_whole", "a frame that is not JSON: %.*s", SV_ARG(e));
     struct str_view type = js_string(js_get(e, "type"), name, sizeof name);
     if (type.p != NULL && sv_eq(type, SV("hello"))) {
-        on_hello(cl, e, pos);
+        on_hello(cl, e);
         return;
     }
     if (cl->ws.state != SOCKET_LIVE && !sv_eq(type, SV("goodbye")) && !sv_eq(type, SV("error")))
