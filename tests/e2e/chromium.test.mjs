@@ -57,7 +57,7 @@ describe('a browser', at('chromium'), () => {
     const report = new Promise((resolve) => { done = resolve; });
     const server = createServer((req, res) => {
       if (req.method !== 'POST') {
-        res.setHeader('Content-Type', 'text/html');
+        res.setHeader('Content-Type', 'text/html; charset=utf-8');
         res.end(`<!doctype html><title>t</title><script>(${page})(${JSON.stringify(parley.api)}, ${JSON.stringify(demo.users[0].token)}, ${JSON.stringify(channel)})</script>`);
         return;
       }

@@ -3,7 +3,9 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import http from 'node:http';
 import net from 'node:net';
+import { after } from 'node:test';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -54,6 +56,12 @@ export async function freePort() {
   }
 }
 
+// A test that fails leaves its daemon behind; its sockets would keep this process alive.
+const live = new Set();
+const killAll = () => live.forEach((child) => child.kill('SIGKILL'));
+process.on('exit', killAll);
+after(killAll);
+
 export class Parley {
   // settings: {"section.key": value}; options: extra command-line words
   constructor({ settings = {}, options = [], data, env = {}, wrap = [] } = {}) {
@@ -83,7 +91,10 @@ export class Parley {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: { ...process.env, TSAN_OPTIONS: `suppressions=${join(import.meta.dirname, '../tsan.supp')} exitcode=66 second_deadlock_stack=1`, ...this.env },
     });
-    this.exited = once(this.child, 'exit').then(([code, signal]) => {
+    const { child } = this;
+    live.add(child);
+    this.exited = once(child, 'exit').then(([code, signal]) => {
+      live.delete(child);
       this.exit = { code, signal };
       return this.exit;
     });
@@ -115,21 +126,37 @@ export class Parley {
     return JSON.parse(readFileSync(file, 'utf8'));
   }
 
-  async call(method, token, args = {}, headers = {}) {
-    const r = await fetch(this.api + method, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json; charset=utf-8', ...(token ? { Authorization: `Bearer ${token}` } : {}), ...headers },
-      body: JSON.stringify(args),
+  // One API call over the pool of this object. Gives the answer with its status and headers.
+  call(method, token, args = {}, headers = {}) {
+    this.agent ??= new http.Agent({ keepAlive: true });
+    const body = JSON.stringify(args);
+    return new Promise((resolve, reject) => {
+      const request = http.request({ port: this.port, host: '127.0.0.1', path: `/api/${method}`, method: 'POST', agent: this.agent,
+        headers: { 'Content-Type': 'application/json; charset=utf-8', 'Content-Length': Buffer.byteLength(body), ...(token ? { Authorization: `Bearer ${token}` } : {}), ...headers } }, (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (d) => { text += d; }).on('error', reject).on('end', () => {
+          try {
+            resolve(Object.assign(JSON.parse(text), { status: response.statusCode, headers: new Headers(response.headers) }));
+          } catch (e) {
+            reject(e);
+          }
+        });
+      });
+      request.on('error', reject).end(body);
     });
-    const body = await r.json();
-    return Object.assign(body, { status: r.status, headers: r.headers });
+  }
+
+  // Closes the pool: what stays open after this the server holds by itself.
+  release() {
+    this.agent?.destroy();
+    this.agent = undefined;
   }
 
   // An administration command of which the status matters.
   ctlTry(...words) { return spawnSync(join(bin, 'parleyctl'), ['--data', this.data, ...words], { encoding: 'utf8' }); }
 
   async metrics() {
-    const text = await (await fetch(`http://127.0.0.1:${this.adminPort}/metrics`)).text();
+    const text = await (await fetch(`http://127.0.0.1:${this.adminPort}/metrics`, { headers: { Connection: 'close' } })).text();
     const out = {};
     for (const line of text.split('\n')) {
       const m = /^(\S+) (\S+)$/.exec(line);
@@ -165,6 +192,7 @@ export class Parley {
 
   // Ends it politely and checks that it ended well: exit 0, no sanitizer report.
   async stop() {
+    this.release();
     const r = this.exit ?? (await this.term());
     if (this.ownData && existsSync(this.data)) rmSync(this.data, { recursive: true });
     if (/ERROR: (Address|Thread|Leak)Sanitizer|runtime error:|WARNING: ThreadSanitizer/.test(this.log)) {
