@@ -89,14 +89,15 @@ static bool on_message(void *ctx, struct str_view key, struct str_view value)
 {
     struct page *p = ctx;
     struct row_message row;
-    if (p->m->messages == p->m->limit) {
+    p->err = row_message_decode(&row, key, value);
+    if (p->err != ERR_OK)
+        return false;
+    bool whole = p->m->messages > 0 && p->m->out.len + row.body.len > hist_page_bytes_max;
+    if (p->m->messages == p->m->limit || whole) {
         p->m->has_more = true;
         p->m->next_us = p->last_us;
         return false;
     }
-    p->err = row_message_decode(&row, key, value);
-    if (p->err != ERR_OK)
-        return false;
     put_message(&p->m->out, &row);
     p->last_us = row.ts_us;
     p->m->messages++;

@@ -24,6 +24,10 @@ struct hist_viewer { /* who reads */
     bool is_admin; /* the operator's tool: sees all */
 };
 
+/* A page of long messages ends early: the reader asks again by its cursor. One message always fits.
+ */
+enum { hist_page_bytes_max = 1 << 20 };
+
 struct hist_history {
     struct hist_viewer viewer;
     uint64_t cid;

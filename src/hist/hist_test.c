@@ -71,6 +71,20 @@ static void put_message(uint64_t cid, uint64_t ts_us, uint64_t seq, uint64_t uid
     batch_put_end(&f.batch);
 }
 
+static void put_long_message(uint64_t cid, uint64_t ts_us, size_t bytes)
+{
+    struct key k;
+    char *body = malloc(bytes);
+    CHECK(body != NULL);
+    memset(body, 'x', bytes);
+    key_msg(&k, cid, ts_us);
+    row_message_encode(
+        batch_put_begin(&f.batch, CF_MSG, &k), &k,
+        &(struct row_message){.ts_us = ts_us, .seq = ts_us, .uid = ADA, .body = {body, bytes}});
+    batch_put_end(&f.batch);
+    free(body);
+}
+
 static void write_rows(void)
 {
     struct arena a = f.batch.arena;
@@ -209,6 +223,30 @@ TEST(history_pages_meet_without_gap_or_overlap)
     struct hist_history m = page(80, 0, false, 2);
     check_page(&m, "100 90");
     CHECK(!m.has_more);
+    fix_deinit();
+}
+
+/* Long messages: the page ends at its bytes, a message over them comes alone, none is lost. */
+TEST(pages_of_long_messages_end_early)
+{
+    static const size_t bytes[] = {1000, 3 << 20, 600000, 400000, 400000, 10};
+    static const uint32_t pages[] = {3, 1, 1, 1}; /* newest first */
+    uint64_t latest = 0, want = 1006;
+    fix_init();
+    for (uint64_t i = 0; i < ARRAY_LEN(bytes); i++)
+        put_long_message(OPEN, 1001 + i, bytes[i]);
+    write_rows();
+    for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
+        arena_reset(&f.arena);
+        struct hist_history m = page(1000, latest, false, 100);
+        CHECK_EQ(m.messages, pages[i]);
+        want -= m.messages;
+        CHECK_EQ(m.has_more, i + 1 < ARRAY_LEN(pages));
+        if (m.has_more)
+            CHECK_EQ(m.next_us, want + 1);
+        latest = m.next_us;
+    }
+    CHECK_EQ(want, 1000);
     fix_deinit();
 }
 
