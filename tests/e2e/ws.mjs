@@ -163,14 +163,19 @@ export class Ws extends EventEmitter {
   // Waits until check() is true; looks again whenever bytes come.
   until(check, what, ms = 10000 * slow) {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => { this.off('change', look); reject(new Error(`never happened on this socket: ${what}; close ${this.closeCode}, last events ${JSON.stringify(this.events.slice(-3))}`)); }, ms);
-      const look = () => {
-        const v = check();
-        if (!v) return;
+      let timer;
+      const settle = (how, v) => {
         clearTimeout(timer);
         this.off('change', look);
-        resolve(v);
+        how(v);
       };
+      const never = () => settle(reject, new Error(`never happened on this socket: ${what}; ${this.isClosed ? `closed, code ${this.closeCode}` : 'open'}, last events ${JSON.stringify(this.events.slice(-3))}`));
+      const look = () => {
+        const v = check();
+        if (v) settle(resolve, v);
+        else if (this.isClosed) never(); // nothing comes any more
+      };
+      timer = setTimeout(never, ms);
       this.on('change', look);
       look();
     });
