@@ -1,6 +1,6 @@
 /* internal.h - what the files of fanout share.
  *
- * What a socket costs while idle, in user memory of this room: struct fan_conn (192 bytes, the
+ * What a socket costs while idle, in user memory of this room: struct fan_conn (200 bytes, the
  * decoder's 64 included), a 16-byte hot slot, 20 bytes of the tables that lead to it, and 8 bytes a
  * subscription: 4 in the socket's list, 4 in the channel's. A queue exists only while something is
  * queued, an ask (memberships, CHAN_SUB) only until hello. */
