@@ -60,7 +60,7 @@ export async function freePort() {
 const live = new Set();
 const killAll = () => live.forEach((child) => child.kill('SIGKILL'));
 process.on('exit', killAll);
-after(killAll);
+setImmediate(() => after(killAll)); // hooks run as they were registered: the file's own, which stop it politely, come first
 
 export class Parley {
   // settings: {"section.key": value}; options: extra command-line words

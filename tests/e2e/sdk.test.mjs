@@ -85,14 +85,14 @@ test('private channels are invisible to others', async () => {
   const ada = new WebClient(demo.users[0].token, { slackApiUrl: parley.api });
   const grace = new WebClient(demo.users[1].token, { slackApiUrl: parley.api });
   const { channel } = await ada.conversations.create({ name: 'secret', is_private: true });
-  for (const p of [
+  await Promise.all([
     grace.conversations.info({ channel: channel.id }),
     grace.conversations.history({ channel: channel.id }),
     grace.conversations.join({ channel: channel.id }),
     grace.conversations.members({ channel: channel.id }),
     grace.chat.postMessage({ channel: channel.id, text: 'x' }),
     grace.conversations.info({ channel: 'CZZZZZZZZZ' }),
-  ]) await assert.rejects(p, (e) => e.data.error === 'channel_not_found');
+  ].map((p) => assert.rejects(p, (e) => e.data.error === 'channel_not_found')));
   const list = await grace.conversations.list({ types: 'public_channel,private_channel' });
   assert.ok(!list.channels.some((c) => c.name === 'secret'));
   const own = await ada.conversations.list({ types: 'private_channel' });
