@@ -173,15 +173,12 @@ void conns_revoke(struct fanout *f, uint64_t tag, uint64_t uid)
 
 static void on_close(void *self, conn_id net, enum err why, struct turn *t)
 {
+    (void)why;
     struct fanout *f = self;
     struct fan_conn *c = conn_by_net(f, net);
     f->turn = t;
     if (c == NULL)
         return;
-    uint64_t stuck_us = f->conf.conf->ws_stuck_ms * 1000;
-    if (why == ERR_IO && c->q != NULL && c->q->flight_bytes > 0 &&
-        t->mono_us - c->q->sent_us >= stuck_us) /* net saw no progress and was first to say so */
-        metric_add(t->metrics, METRIC_WS_SLOW_CLOSED, 1);
     if (c->indexed)
         set_open(f, f->open - 1);
     f->hot[slab_index(c->self)].conn = SLAB_NONE;
@@ -310,6 +307,9 @@ static void on_sent(void *self, conn_id net, enum err err, struct turn *t)
     f->turn = t;
     if (c == NULL)
         return;
+    uint64_t stuck_us = f->conf.conf->ws_stuck_ms * 1000;
+    if (err == ERR_IO && c->state != FAN_GONE && t->mono_us - c->q->sent_us >= stuck_us)
+        metric_add(t->metrics, METRIC_WS_SLOW_CLOSED, 1); /* net was first to see no progress */
     queue_sent(f, c);
     if (err == ERR_OK)
         conn_unblock(f, c);

@@ -258,6 +258,27 @@ TEST(a_socket_that_takes_nothing_is_reset)
     end();
 }
 
+/* Whoever sees it first, it counts once: net's write timeout gives the send back, then the socket.
+ */
+TEST(a_socket_that_net_finds_stuck_counts_too)
+{
+    begin(NULL);
+    open_socket(0, 1, C1, 1);
+    event(11, "x", 0, 0);
+    end_turn();
+    w.t.mono_us += 30000000;
+    fanout_net_ops.on_sent(w.f, w.socks[0].id, ERR_IO, &w.t);
+    close_now(0, ERR_IO);
+    CHECK_EQ(w.metrics.values[METRIC_WS_SLOW_CLOSED], 1);
+    open_socket(1, 2, C1, 1);
+    event(11, "y", 0, 0);
+    end_turn();
+    fanout_net_ops.on_sent(w.f, w.socks[1].id, ERR_IO, &w.t); /* cut, not stuck */
+    close_now(1, ERR_IO);
+    CHECK_EQ(w.metrics.values[METRIC_WS_SLOW_CLOSED], 1);
+    end();
+}
+
 /* ---- memberships that change ---- */
 
 TEST(joined_and_left)
