@@ -22,11 +22,6 @@ void bytes_put(struct bytes *b, const void *p, size_t n)
     b->len += n;
 }
 
-static void bytes_drop(struct bytes *b)
-{
-    b->at = b->len = 0;
-}
-
 /* ---- slots ---- */
 
 static struct sim_conn *find(struct sim_port *p, conn_id id)
@@ -54,7 +49,7 @@ static void take_slot(struct sim_port *p, struct sim_conn *c)
     p->conns++;
 }
 
-static void give_slot(struct sim_conn *c)
+void sim_give_slot(struct sim_conn *c)
 {
     slab_give(&c->port->slots, c->handle);
     c->port->conns--;
@@ -71,7 +66,7 @@ static void trace(struct sim_port *p, const struct sim_conn *c, const char *what
                                                  .x = c->handle});
 }
 
-static void enqueue(struct sim_conn *c)
+void sim_enqueue(struct sim_conn *c)
 {
     if (c->queued || c->port == NULL)
         return;
@@ -80,7 +75,7 @@ static void enqueue(struct sim_conn *c)
 }
 
 /* Both sides have let go. */
-static void free_if_done(struct sim_conn *c)
+void sim_free_if_done(struct sim_conn *c)
 {
     if (c->state != SIM_SHUT || c->client_open || c->queued)
         return;
@@ -91,7 +86,7 @@ static void free_if_done(struct sim_conn *c)
 }
 
 /* Who waits in the backlog goes to an acceptor that takes connections. */
-static void assign_backlog(struct sim_net *n)
+void sim_assign_backlog(struct sim_net *n)
 {
     for (uint32_t i = 0; i < n->conns_top; i++) {
         struct sim_conn *c = &n->conns[i];
@@ -103,7 +98,7 @@ static void assign_backlog(struct sim_net *n)
             if (p->listener == NULL || p->accept_paused || p->conns >= p->conns_max)
                 continue;
             take_slot(p, c);
-            enqueue(c);
+            sim_enqueue(c);
             break;
         }
     }
@@ -113,11 +108,11 @@ static void server_side_gone(struct sim_conn *c)
 {
     struct sim_port *p = c->port;
     c->state = SIM_SHUT;
-    give_slot(c);
+    sim_give_slot(c);
     c->iov_len = 0;
     bytes_drop(&c->up);
     world_wake_client(p->w, c->client);
-    assign_backlog(&p->w->net);
+    sim_assign_backlog(&p->w->net);
 }
 
 /* ---- what an actor asks ---- */
@@ -168,7 +163,7 @@ static void port_send(void *net, conn_id id, const struct iovec *v, unsigned n)
     stamp(p, c, total);
     clients_on_send(p->w, c);
     trace(p, c, "send", total);
-    enqueue(c);
+    sim_enqueue(c);
 }
 
 static void port_pause(void *net, conn_id id)
@@ -184,17 +179,17 @@ static void port_resume(void *net, conn_id id)
     if (c == NULL || c->state != SIM_OPEN)
         return;
     c->paused = false;
-    enqueue(c);
+    sim_enqueue(c);
 }
 
-static void start_close(struct sim_conn *c, enum err why, enum net_close_how how)
+void sim_start_close(struct sim_conn *c, enum err why, enum net_close_how how)
 {
     if (c->state == SIM_CLOSING)
         return;
     c->state = SIM_CLOSING;
     c->why = why;
     c->how = how;
-    enqueue(c);
+    sim_enqueue(c);
 }
 
 static void port_close(void *net, conn_id id, enum net_close_how how)
@@ -204,7 +199,7 @@ static void port_close(void *net, conn_id id, enum net_close_how how)
     if (c == NULL)
         return;
     trace(p, c, how == NET_CLOSE_RESET ? "close (reset)" : "close", 0);
-    start_close(c, ERR_OK, how);
+    sim_start_close(c, ERR_OK, how);
 }
 
 static struct sim_port *port_of(struct sim_net *n, actor_id to)
@@ -213,7 +208,7 @@ static struct sim_port *port_of(struct sim_net *n, actor_id to)
     return &n->ports[l->index];
 }
 
-static void free_adopt(struct sim_conn *c)
+void sim_free_adopt(struct sim_conn *c)
 {
     net_adopt_free(c->adopt);
     c->adopt = NULL;
@@ -236,10 +231,10 @@ static void port_handover(void *net, conn_id id, actor_id to, struct net_adopt *
     c->adopt_to = to;
     c->paused = false;
     if (q->conns - (q == p) >= q->conns_max) {
-        free_adopt(c);
+        sim_free_adopt(c);
         c->down_reset = true;
         server_side_gone(c);
-        free_if_done(c);
+        sim_free_if_done(c);
         return;
     }
     c->state = SIM_MOVING;
@@ -252,10 +247,10 @@ static void port_handover(void *net, conn_id id, actor_id to, struct net_adopt *
         }
         c->queued = false;
     }
-    give_slot(c);
+    sim_give_slot(c);
     take_slot(q, c);
-    enqueue(c);
-    assign_backlog(&p->w->net);
+    sim_enqueue(c);
+    sim_assign_backlog(&p->w->net);
 }
 
 static void port_accept_pause(void *net)
@@ -267,7 +262,7 @@ static void port_accept_resume(void *net)
 {
     struct sim_port *p = net;
     p->accept_paused = false;
-    assign_backlog(&p->w->net);
+    sim_assign_backlog(&p->w->net);
 }
 
 const struct net_port_ops sim_port_ops = {.send = port_send,
@@ -328,7 +323,7 @@ static bool progress(struct sim_port *p, struct sim_conn *c)
     }
     if (c->iov_at < c->iov_len) {
         if (room > may)
-            enqueue(c);
+            sim_enqueue(c);
         return false;
     }
     if (hash_of(c) != c->lent_hash)
@@ -374,14 +369,14 @@ static void close_step(struct sim_port *p, struct sim_conn *c)
     else
         c->down_reset = true;
     server_side_gone(c);
-    free_if_done(c);
+    sim_free_if_done(c);
 }
 
 static void open_step(struct sim_port *p, struct sim_conn *c)
 {
     bool sending = c->iov_len > 0;
     if (sending && (c->up_reset || !c->client_open)) {
-        start_close(c, ERR_IO, NET_CLOSE_RESET);
+        sim_start_close(c, ERR_IO, NET_CLOSE_RESET);
         return;
     }
     if (sending && progress(p, c)) {
@@ -395,9 +390,9 @@ static void open_step(struct sim_port *p, struct sim_conn *c)
     if (!c->paused && bytes_left(&c->up) > 0) {
         deliver(p, c);
         if (c->state == SIM_OPEN && (bytes_left(&c->up) > 0 || c->up_fin || c->up_reset))
-            enqueue(c);
+            sim_enqueue(c);
     } else if (!c->paused && (c->up_fin || c->up_reset)) {
-        start_close(c, c->up_reset ? ERR_IO : ERR_CLOSED, NET_CLOSE_RESET);
+        sim_start_close(c, c->up_reset ? ERR_IO : ERR_CLOSED, NET_CLOSE_RESET);
     }
 }
 
@@ -411,7 +406,7 @@ static void accept_step(struct sim_port *p, struct sim_conn *c)
     c->announced = true;
     trace(p, c, "open", 0);
     p->listener_ops->on_open(c->actor->self, c->handle, &peer, loop_turn_of(p->loop, c->actor));
-    enqueue(c);
+    sim_enqueue(c);
 }
 
 static void adopt_step(struct sim_port *p, struct sim_conn *c)
@@ -423,7 +418,7 @@ static void adopt_step(struct sim_port *p, struct sim_conn *c)
     trace(p, c, "adopt", c->adopt_to);
     owner_of(p, c->actor)->on_adopt(c->actor->self, c->handle, a, loop_turn_of(p->loop, c->actor));
     if (c->state == SIM_OPEN)
-        enqueue(c);
+        sim_enqueue(c);
 }
 
 static void dispatch(void *driver)
@@ -440,11 +435,11 @@ static void dispatch(void *driver)
     for (uint32_t i = 0; i < n; i++) {
         struct sim_conn *c = &p->w->net.conns[list[(from + i) % n]];
         if (c->port != p) {
-            free_if_done(c);
+            sim_free_if_done(c);
             continue;
         }
         if (plan_has(&p->w->plan, FAULT_DELAY) && rng_one_in(r, 8)) {
-            enqueue(c);
+            sim_enqueue(c);
             continue;
         }
         switch (c->state) {
@@ -478,166 +473,3 @@ static void driver_ring(void *driver, void *other)
 }
 
 const struct loop_driver_ops sim_driver_ops = {driver_wait, dispatch, driver_ring};
-
-uint64_t sim_net_next_us(const struct sim_net *n)
-{
-    uint64_t next = UINT64_MAX;
-    for (uint32_t i = 0; i < n->conns_top; i++) {
-        const struct sim_conn *c = &n->conns[i];
-        if ((c->state == SIM_OPEN || c->state == SIM_CLOSING) && c->iov_len > 0)
-            next = MIN(next, c->deadline_us);
-    }
-    return next;
-}
-
-void sim_net_tick(struct sim_net *n)
-{
-    for (uint32_t i = 0; i < n->conns_top; i++) {
-        struct sim_conn *c = &n->conns[i];
-        if ((c->state != SIM_OPEN && c->state != SIM_CLOSING) || c->iov_len == 0 ||
-            c->deadline_us > n->w->now_us)
-            continue;
-        c->down_reset = true;
-        if (c->state == SIM_CLOSING)
-            c->how = NET_CLOSE_RESET;
-        start_close(c, ERR_IO, NET_CLOSE_RESET);
-        enqueue(c);
-    }
-}
-
-/* ---- life ---- */
-
-void sim_net_init(struct sim_net *n, struct world *w, uint64_t seed)
-{
-    n->w = w;
-    n->rng = rng_make(seed, 10);
-    for (uint32_t i = 0; i < sim_conns_max; i++)
-        n->conns[i].slot = (uint16_t)i;
-}
-
-void sim_net_deinit(struct sim_net *n)
-{
-    for (uint32_t i = 0; i < sim_conns_max; i++) {
-        free(n->conns[i].up.p);
-        free(n->conns[i].down.p);
-    }
-    free(n->ports);
-}
-
-void sim_net_crash(struct sim_net *n)
-{
-    for (uint32_t i = 0; i < n->conns_top; i++) {
-        struct sim_conn *c = &n->conns[i];
-        c->queued = false;
-        if (c->state == SIM_FREE || c->state == SIM_SHUT)
-            continue;
-        if (c->adopt != NULL)
-            free_adopt(c);
-        /* What is in the wires may or may not arrive. */
-        if (bytes_left(&c->down) > 0 && rng_one_in(&n->rng, 2))
-            c->down.len = c->down.at + (size_t)rng_below(&n->rng, bytes_left(&c->down) + 1);
-        bytes_drop(&c->up);
-        if (c->port != NULL)
-            give_slot(c);
-        c->state = SIM_SHUT;
-        c->iov_len = 0;
-        c->down_reset = true;
-        world_wake_client(n->w, c->client);
-        free_if_done(c);
-    }
-}
-
-/* ---- clients ---- */
-
-struct sim_conn *sim_connect(struct sim_net *n, uint32_t client)
-{
-    if (!n->w->up)
-        return NULL;
-    for (uint32_t i = 0; i < sim_conns_max; i++) {
-        struct sim_conn *c = &n->conns[i];
-        if (c->state != SIM_FREE)
-            continue;
-        n->conns_top = MAX(n->conns_top, i + 1);
-        c->state = SIM_BACKLOG;
-        c->port = NULL;
-        c->announced = c->paused = false;
-        c->iov_len = 0;
-        c->up_fin = c->up_reset = c->down_fin = c->down_reset = false;
-        c->receive_max = (size_t)rng_skewed(&n->rng, 256, 32768);
-        c->down_ever = c->read_ever = 0;
-        c->stamps_from = c->stamps_len = 0;
-        c->client_open = true;
-        c->client = client;
-        assign_backlog(n);
-        return c;
-    }
-    return NULL;
-}
-
-void sim_write(struct sim_net *n, struct sim_conn *c, const void *p, size_t len)
-{
-    (void)n;
-    if (c->state == SIM_SHUT || c->up_fin || c->up_reset)
-        return;
-    bytes_put(&c->up, p, len);
-    enqueue(c);
-}
-
-bool sim_readable(const struct sim_conn *c)
-{
-    return bytes_left(&c->down) > 0 || sim_ended(c);
-}
-
-bool sim_ended(const struct sim_conn *c)
-{
-    return bytes_left(&c->down) == 0 && (c->down_fin || c->down_reset);
-}
-
-struct str_view sim_read(struct sim_net *n, struct sim_conn *c, size_t max)
-{
-    (void)n;
-    size_t len = MIN(max, bytes_left(&c->down));
-    struct str_view v = {(const char *)c->down.p + c->down.at, len};
-    c->down.at += len;
-    c->read_ever += len;
-    if (len > 0 && c->iov_len > 0)
-        enqueue(c);
-    return v;
-}
-
-uint64_t sim_stamp(struct sim_conn *c, uint64_t offset)
-{
-    while (c->stamps_len > 1 && c->stamps[c->stamps_from].until < offset) {
-        c->stamps_from = (c->stamps_from + 1) % sim_stamps_max;
-        c->stamps_len--;
-    }
-    return c->stamps_len == 0 ? 0 : c->stamps[c->stamps_from].pos;
-}
-
-void sim_cut(struct sim_net *n, struct sim_conn *c)
-{
-    c->up.len = c->up.at + (size_t)rng_below(&n->rng, bytes_left(&c->up) + 1);
-    c->down.len = c->down.at + (size_t)rng_below(&n->rng, bytes_left(&c->down) + 1);
-    c->up_reset = true;
-    c->down_reset = true;
-    enqueue(c);
-    world_wake_client(n->w, c->client);
-}
-
-void sim_hang_up(struct sim_net *n, struct sim_conn *c, bool reset)
-{
-    c->client_open = false;
-    if (c->state == SIM_BACKLOG && c->port == NULL) {
-        c->state = SIM_SHUT;
-    } else if (c->state != SIM_SHUT) {
-        if (reset && bytes_left(&c->up) > 0) /* lost at any byte */
-            c->up.len = c->up.at + (size_t)rng_below(&n->rng, bytes_left(&c->up) + 1);
-        if (reset)
-            c->up_reset = true;
-        else
-            c->up_fin = true;
-        bytes_drop(&c->down);
-        enqueue(c);
-    }
-    free_if_done(c);
-}

@@ -24,6 +24,11 @@ static inline size_t bytes_left(const struct bytes *b)
     return b->len - b->at;
 }
 
+static inline void bytes_drop(struct bytes *b)
+{
+    b->at = b->len = 0;
+}
+
 /* Up to this byte of the stream the server had said everything when the store was at pos. */
 struct stamp {
     uint64_t until, pos;
@@ -121,5 +126,14 @@ uint64_t sim_stamp(struct sim_conn *c, uint64_t offset);
 /* Lost on the way, at any byte in both directions; both sides notice. */
 void sim_cut(struct sim_net *n, struct sim_conn *c);
 void sim_hang_up(struct sim_net *n, struct sim_conn *c, bool reset);
+
+/* net.c, for net_wire.c: the connection has something to do for its port; its slot is free once
+ * both sides have let go; who waits goes to an acceptor. */
+void sim_enqueue(struct sim_conn *c);
+void sim_free_if_done(struct sim_conn *c);
+void sim_assign_backlog(struct sim_net *n);
+void sim_give_slot(struct sim_conn *c);
+void sim_free_adopt(struct sim_conn *c);
+void sim_start_close(struct sim_conn *c, enum err why, enum net_close_how how);
 
 #endif

@@ -34,7 +34,7 @@ static void shrink(struct conf *c, struct rng *r)
     c->ws_conns_max = rng_range(r, 2, 24);
     c->ws_tickets_max = rng_range(r, 2, 16);
     c->ws_requests_max = rng_range(r, 1, 8);
-    c->ws_subscriptions_max = rng_one_in(r, 3) ? rng_range(r, 2, 8) : 4096;
+    c->ws_subscriptions_max = rng_one_in(r, 3) ? rng_range(r, 2, 12) : 4096;
     c->ws_queue_soft_bytes = rng_skewed(r, 1024, 8192);
     c->ws_queue_hard_bytes = c->ws_queue_soft_bytes + rng_skewed(r, 1024, 16384);
     c->ws_queue_total_bytes = rng_range(r, 8192, 262144);
