@@ -13,6 +13,8 @@
 #include "server/notify.h"
 #include "server/secret.h"
 
+#define pid_name "parleyd.pid"
+
 static enum err refuse(const char *event, const char *problem)
 {
     log_error(event, "\"problem\":%s", log_str(sv_from(problem)));
@@ -50,15 +52,36 @@ static enum err open_control(const struct conf *c, int *fd)
     return ok ? ERR_OK : refuse("control_socket", strerror(errno));
 }
 
-static enum err write_admin_port(const struct server *s)
+/* A number in a file of the data directory, for those who look for the process. False: errno. */
+static bool write_number(const struct server *s, const char *name, unsigned n)
 {
     char path[512];
-    snprintf(path, sizeof path, "%s/admin.port", s->conf->server_data);
+    snprintf(path, sizeof path, "%s/%s", s->conf->server_data, name);
     FILE *f = fopen(path, "we");
-    if (f == NULL)
-        return refuse("admin_port_file", strerror(errno));
-    fprintf(f, "%u\n", (unsigned)s->admin_port);
-    return fclose(f) == 0 ? ERR_OK : refuse("admin_port_file", strerror(errno));
+    bool ok = f != NULL && fprintf(f, "%u\n", n) > 0;
+    return f != NULL && fclose(f) == 0 && ok;
+}
+
+static enum err write_admin_port(const struct server *s)
+{
+    return write_number(s, "admin.port", s->admin_port)
+               ? ERR_OK
+               : refuse("admin_port_file", strerror(errno));
+}
+
+/* A full disk is no reason not to serve reads: without the file only tools know less. */
+static void write_pid(const struct server *s)
+{
+    if (!write_number(s, pid_name, (unsigned)getpid()))
+        log_warn("pid_file", "\"problem\":%s", log_str(sv_from(strerror(errno))));
+}
+
+/* While the store's lock is still ours: behind it the file may be another process's. */
+static void remove_pid(const struct server *s)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/" pid_name, s->conf->server_data);
+    unlink(path);
 }
 
 static enum err open_sockets(struct server *s)
@@ -268,6 +291,7 @@ static enum err start(struct server *s)
     TRY(make_fanouts(s));
     TRY(make_acceptors(s));
     TRY(make_admin(s));
+    write_pid(s);
     topology_log_map(&s->topology, s->conf);
     return topology_start(&s->topology);
 }
@@ -333,6 +357,7 @@ bool server_stop(struct server *s)
     admin_set_ready(s->admin, false);
     bool whole = drain_all(&s->topology, s->conf->server_drain_ms);
     topology_stop(&s->topology);
+    remove_pid(s);
     release(s);
     return whole;
 }

@@ -2,7 +2,7 @@
 import { describe, test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Parley, Conn, raw, history, eventually, bin, at, some, slow } from './harness.mjs';
@@ -78,12 +78,18 @@ describe('one data directory, one daemon', at('ops'), () => {
     assert.equal(second.status, 1, second.stderr);
     assert.match(second.stderr, /another|lock|in use|already/i);
     assert.equal(parley.ctlJson('status').ready, true, 'the control socket is still the first one\'s');
+    const pid = () => Number(readFileSync(join(parley.data, 'parleyd.pid'), 'utf8'));
+    assert.equal(pid(), parley.child.pid, 'and so is the process file');
     assert.ok((await parley.call('chat.postMessage', demo.users[0].token, { channel: demo.channels.random.id, text: 'x' })).ok);
     await parley.kill();
     assert.ok(existsSync(join(parley.data, 'control.sock')), 'kill -9 leaves the socket file');
     await parley.up();
     assert.equal(parley.ctlJson('status').ready, true);
     assert.equal(statSync(join(parley.data, 'control.sock')).mode & 0o777, 0o600);
+    assert.equal(pid(), parley.child.pid, 'after kill -9 the file names the new process');
+    assert.equal((await parley.term()).code, 0);
+    assert.ok(!existsSync(join(parley.data, 'parleyd.pid')), 'an end in order removes it');
+    await parley.up();
     await parley.stop();
   });
 
