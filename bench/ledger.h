@@ -18,6 +18,7 @@ struct message {
     uint32_t text;   /* what the owner's text() wants to know */
     uint32_t stored; /* times seen in history */
     bool sent;
+    bool due;      /* acknowledged before the history audit began: it must find it */
     bool repeated; /* was in history before this run: its events were then */
 };
 
