@@ -126,6 +126,13 @@ export class Parley {
     return JSON.parse(readFileSync(file, 'utf8'));
   }
 
+  // A workspace of its own for parley-bench; the file that tells of it.
+  population(users, channels) {
+    const file = join(this.data, 'population-test.json');
+    this.ctl('demo', '--users', String(users), '--channels', String(channels), '--member-of-all', '--json', file);
+    return file;
+  }
+
   // One API call over the pool of this object. Gives the answer with its status and headers.
   call(method, token, args = {}, headers = {}) {
     this.agent ??= new http.Agent({ keepAlive: true });

@@ -14,7 +14,7 @@ static const char usage[] =
     "usage: parley-sim [options]\n"
     "  --seed N          one seed, with what it found\n"
     "  --seeds A..B      these seeds (default 1..50)\n"
-    "  --minutes M       fresh seeds for that long\n"
+    "  --minutes M       fresh seeds for that long; with --seed N from that one on\n"
     "  --ops N           client operations per seed (default 800)\n"
     "  --without F,...   faults left out\n"
     "  --trace           print every message\n"
@@ -186,11 +186,12 @@ int main(int argc, char **argv)
 #endif
     if (minimise != 0)
         return run_minimise(minimise, o);
-    if (seed != 0)
+    if (seed != 0 && minutes <= 0)
         return one_seed(seed, &o);
     if (minutes > 0) { /* fresh ones each time; the seed is printed when it matters */
         uint64_t until_us = t.started_us + (uint64_t)(minutes * 60e6);
         uint64_t fresh = (uint64_t)time(NULL) * 1000003 % 1000000000000 + (uint64_t)getpid();
+        fresh = seed != 0 ? seed : fresh;
         while (clock_mono_us() < until_us)
             one(fresh++, &o, &t);
         return sum(&t);

@@ -47,7 +47,7 @@ export class Load {
     this.acked = new Map(); // text -> {ts, channel}
     this.heard = new Map(); // text -> Set of ts, over all listeners
     this.members = new Map(); // channel made by a joiner -> whether its joiner is in, or undefined while unknown
-    this.violations = { lost: 0, doubled: 0, out_of_order: 0, ghosts: 0, stale_reads: 0, wrong_answers: 0, membership: 0 };
+    this.violations = { lost: 0, doubled: 0, out_of_order: 0, ghosts: 0, stale_reads: 0, wrong_answers: 0, membership: 0, bench_audit: 0 };
     this.details = [];
     this.recent = []; // the newest of acked
     this.sockets = new Set();

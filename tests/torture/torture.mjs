@@ -1,15 +1,22 @@
 // torture.mjs - runs the real daemon under load, strikes it again and again, and audits everything it answered ok.
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Parley, bin } from '../e2e/harness.mjs';
+import { Bench } from './bench.mjs';
 import { Load, random } from './load.mjs';
 import { modes } from './modes.mjs';
 
 const help = `usage: tools/torture [MODE...] [options]
+       tools/torture --sim [--minutes N] [--seed S]
 
-Starts the real parleyd on a scratch directory, loads it (posts with keys, joins, history readers, WebSocket listeners),
-strikes it, brings it back, and audits everything that was answered ok: nothing lost, doubled or out of order, no event of
-a message that is not stored. Ends with 1 on any violation. A mode that cannot run here counts as failed.
+Starts the real parleyd on a scratch directory and loads it: parley-bench send posts at a steady rate, other clients post
+with keys, join and leave, read history, listen on WebSockets. Strikes it, brings it back, and audits everything that was
+answered ok: nothing lost, doubled or out of order, no event of a message that is not stored. Ends with 1 on any
+violation. A mode that cannot run here counts as failed.
+
+--sim strikes no process: it runs the simulator (parley-sim) for N minutes on fresh seeds, or on those from S on.
 
 modes (one after the other; none: --kill)
 ${modes.map((m) => `  --${m.flag.padEnd(12)}${m.what}`).join('\n')}
@@ -17,6 +24,7 @@ ${modes.map((m) => `  --${m.flag.padEnd(12)}${m.what}`).join('\n')}
 
 options
   --cycles N    strikes of each mode (20)
+  --minutes N   of --sim (10)
   --seed N      of the schedule of faults (from the clock)
   --senders N   connections that post (6)
   --preset P    which build to run (release)
@@ -27,6 +35,7 @@ options
 const options = {
   cycles: { type: 'string', default: '20' }, seed: { type: 'string' }, senders: { type: 'string', default: '6' },
   preset: { type: 'string' }, json: { type: 'boolean' }, help: { type: 'boolean' }, all: { type: 'boolean' },
+  sim: { type: 'boolean' }, minutes: { type: 'string' },
   ...Object.fromEntries(modes.map((m) => [m.flag, { type: 'boolean' }])),
 };
 
@@ -44,11 +53,23 @@ function say(text) {
   process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${text}` : `${text}\n`);
 }
 
+// Ends with the simulator's own words and verdict.
+function simulate({ minutes = '10', seed, ...rest }) {
+  const other = Object.keys(rest).find((k) => !['sim', 'preset', 'cycles', 'senders'].includes(k));
+  if (other) usage(`--${other} does not go with --sim`);
+  if (number(minutes, 'minutes') === 0) usage('--minutes wants one at least');
+  const words = ['--minutes', minutes, ...(seed === undefined ? [] : ['--seed', String(number(seed, 'seed'))])];
+  const { status, error } = spawnSync(join(bin, 'tests/sim/parley-sim'), words, { stdio: 'inherit' });
+  if (error) say(`parley-sim cannot be run: ${error.message}`);
+  process.exit(status ?? 1);
+}
+
 // Interrupted: no daemon, mount or loop device stays behind.
 let running;
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.on(signal, async () => {
     running?.load?.abandon();
+    running?.bench?.child.kill('SIGKILL');
     running?.parley.child?.kill('SIGKILL');
     await running?.parley.exited;
     await running?.mode.tearDown();
@@ -65,11 +86,13 @@ async function run(Mode, { cycles, seed, senders }) {
   if (why) return { ...report, cannot_run: why };
   const place = await mode.setUp();
   const parley = new Parley(place);
-  let load;
+  let load, bench;
   running = { parley, mode };
   try {
     await parley.up();
     load = running.load = new Load(parley, parley.demo(), { senders });
+    bench = running.bench = new Bench(bin, parley, parley.population(4, 4));
+    await bench.begun();
     for (; report.cycles < cycles; report.cycles++) {
       load.start();
       await sleep(rand.between(150, 600));
@@ -78,8 +101,13 @@ async function run(Mode, { cycles, seed, senders }) {
       await load.stop();
       await load.audit();
       if (parley.exit) throw new Error(`the daemon ended by itself: ${JSON.stringify(parley.exit)}`);
+      if (bench.exit) throw new Error(`parley-bench ended by itself: ${JSON.stringify(bench.exit)}\n${bench.said}`);
       if (report.cycles % 10 === 9 || process.stderr.isTTY) say(`${Mode.flag}: ${report.cycles + 1} of ${cycles} cycles, ${load.acked.size} acknowledged, ${load.details.length} violations`);
     }
+    const { report: counted, problems } = await bench.finish();
+    for (const p of problems) load.violate('bench_audit', p);
+    report.acknowledged_by_bench = counted.posts_acknowledged;
+    report.bench_resent = counted.http_lost + counted.http_429_503 + counted.http_5xx;
     await load.audit({ all: true });
     mode.verify();
     if (/ERROR: (Address|Thread|Leak)Sanitizer|runtime error:|WARNING: ThreadSanitizer|assert_failed/.test(parley.log)) throw new Error('a sanitizer or an assertion reported');
@@ -89,6 +117,7 @@ async function run(Mode, { cycles, seed, senders }) {
     report.log = alarm < 0 ? parley.log.slice(-3000) : parley.log.slice(alarm, alarm + 6000); // the first, else the end
   } finally {
     load?.abandon();
+    await bench?.kill();
     parley.child?.kill('SIGKILL');
     await parley.exited;
     running = undefined;
@@ -126,6 +155,8 @@ if (values.help) {
   console.log(help);
   process.exit(0);
 }
+if (values.sim) simulate(values);
+if (values.minutes !== undefined) usage('--minutes is of --sim');
 const picked = modes.filter((m) => values.all || values[m.flag]);
 const settings = { cycles: number(values.cycles, 'cycles'), senders: number(values.senders, 'senders'), seed: values.seed === undefined ? Date.now() % 2 ** 31 : number(values.seed, 'seed') };
 const chosen = picked.length > 0 ? picked : [modes[0]];
