@@ -1,10 +1,12 @@
 #include "base/log.h"
 
+#include <linux/futex.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,6 +25,7 @@ static struct {
     enum log_level min;
     int fd;
     uint32_t running;   /* atomic */
+    uint32_t sleeping;  /* atomic, a futex: the writer thread waits while it is 1 */
     uint32_t rings_len; /* atomic; rings are never taken back */
     struct log_ring *rings[rings_max];
     pthread_t writer;
@@ -151,13 +154,33 @@ static bool drain_rings(void)
     return any;
 }
 
+/* The fence pairs with the one in writer_sleep(): either we see that it sleeps, or it sees what was
+ * stored before: a ring, a line, the end. */
+static void writer_wake(void)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&logger.sleeping, __ATOMIC_RELAXED) != 0 &&
+        __atomic_exchange_n(&logger.sleeping, 0, __ATOMIC_RELAXED) != 0)
+        syscall(SYS_futex, &logger.sleeping, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+/* Until something was logged or the end has come; at once when that is so already. */
+static void writer_sleep(void)
+{
+    __atomic_store_n(&logger.sleeping, 1, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* pairs with writer_wake() */
+    if (!drain_rings() && __atomic_load_n(&logger.running, __ATOMIC_ACQUIRE) != 0)
+        syscall(SYS_futex, &logger.sleeping, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
+    __atomic_store_n(&logger.sleeping, 0, __ATOMIC_RELAXED);
+}
+
 static void *writer_main(void *arg)
 {
     (void)arg;
     prctl(PR_SET_NAME, "logger");
     while (__atomic_load_n(&logger.running, __ATOMIC_ACQUIRE) != 0) {
         if (!drain_rings())
-            nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+            writer_sleep();
     }
     drain_rings();
     return NULL;
@@ -173,8 +196,10 @@ void log_start(int fd)
 
 void log_stop(void)
 {
-    if (__atomic_exchange_n(&logger.running, 0, __ATOMIC_ACQ_REL) != 0)
-        pthread_join(logger.writer, NULL);
+    if (__atomic_exchange_n(&logger.running, 0, __ATOMIC_ACQ_REL) == 0)
+        return;
+    writer_wake();
+    pthread_join(logger.writer, NULL);
 }
 
 static size_t format_time(char *out, size_t n)
@@ -213,8 +238,10 @@ void log_line(enum log_level level, const char *event, const char *fmt, ...)
     }
     line[n++] = '}';
     line[n++] = '\n';
-    if (ring != NULL)
-        ring_put(ring, line, (uint32_t)n);
-    else
+    if (ring == NULL) {
         write_all(line, (size_t)n);
+        return;
+    }
+    ring_put(ring, line, (uint32_t)n);
+    writer_wake();
 }

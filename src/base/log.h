@@ -1,8 +1,9 @@
 /* log.h - one JSON object per line on standard error (or a file descriptor of choice).
  * {"time":"2026-01-02T03:04:05.678901Z","level":"warn","thread":"chan0","event":"commit_failed",...fields}
  * A line is formatted on the caller's stack and queued on the thread's own ring; a writer thread
- * writes it, so a slow terminal never stalls a loop. Ring full: the line is dropped and counted,
- * the next line says how many. Before log_start() and in tools lines are written directly. Never
+ * writes it, so a slow terminal never stalls a loop. That thread sleeps while there is nothing to
+ * write; only the line that finds it asleep costs its thread a futex wake. Ring full: the line is
+ * dropped and counted, the next line says how many. Before log_start() and in tools lines are written directly. Never
  * log tokens, tickets or message text. */
 #ifndef PARLEY_BASE_LOG_H
 #define PARLEY_BASE_LOG_H
