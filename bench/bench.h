@@ -13,7 +13,7 @@
 struct options {
     const char *command, *trace, *demo, *ctl, *data_dir;
     uint64_t pid;
-    uint64_t conns, rate, seconds, text_bytes, channels, subscribers, sockets;
+    uint64_t conns, rate, seconds, text_bytes, channels, subscribers, sockets, in_flight;
     double speed; /* 0: as fast as accepted */
     bool json;
 };

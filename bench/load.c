@@ -70,7 +70,7 @@ bool load_join(struct load *l)
 
 static void send_on(struct load *l, uint32_t lane, uint64_t intended_us)
 {
-    uint32_t i = l->poster.in_flight < load_in_flight_max
+    uint32_t i = l->poster.in_flight < l->bench->opt.in_flight
                      ? ledger_add(l->ledger, l->lanes[lane].channel, 0, intended_us)
                      : UINT32_MAX;
     if (i == UINT32_MAX)

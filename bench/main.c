@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#include "bench.h"
+#include "load.h"
 
 enum {
     conns_max = 16384,
@@ -32,7 +32,7 @@ static const char help[] =
     "      Replays Slack messages (JSON lines) over HTTP, all authors listening on WebSockets.\n"
     "      Survives a server that is killed and started again (60 s of patience per call).\n"
     "  parley-bench send --demo DEMO.json [--conns C] [--rate R] [--seconds S]\n"
-    "               [--text-bytes B] [--channels K]\n"
+    "               [--text-bytes B] [--channels K] [--in-flight F]\n"
     "      Posts only. Without --rate each connection sends as soon as it is answered; with it,\n"
     "      posts go out on time and latency counts from the intended time.\n"
     "  parley-bench fanout --demo DEMO.json --subscribers N [--rate R] [--seconds S]\n"
@@ -46,6 +46,8 @@ static const char help[] =
     "  --seconds S       how long (10; replay: 0, to the end of the file)\n"
     "  --text-bytes B    length of a message's text (100)\n"
     "  --channels K      channels posted to (1)\n"
+    "  --in-flight F     with --rate: posts that are due while F wait for their answers are not\n"
+    "                    sent, but counted (1048576); bounds what an outage leaves to catch up\n"
     "  --subscribers N   sockets of fanout (100)\n"
     "  --sockets N       sockets of idle (1000)\n"
     "  --speed X         replay at X times the real pace (0: as fast as accepted)\n"
@@ -75,11 +77,15 @@ struct numbers {
 
 static bool parse_options(struct options *o, int argc, char **argv)
 {
-    const struct numbers numbers[] = {
-        {"conns", &o->conns, conns_max},       {"rate", &o->rate, 1000000},
-        {"seconds", &o->seconds, 86400},       {"text-bytes", &o->text_bytes, 39900},
-        {"channels", &o->channels, 100000},    {"subscribers", &o->subscribers, sockets_max},
-        {"sockets", &o->sockets, sockets_max}, {"pid", &o->pid, INT32_MAX}};
+    const struct numbers numbers[] = {{"conns", &o->conns, conns_max},
+                                      {"rate", &o->rate, 1000000},
+                                      {"seconds", &o->seconds, 86400},
+                                      {"text-bytes", &o->text_bytes, 39900},
+                                      {"channels", &o->channels, 100000},
+                                      {"subscribers", &o->subscribers, sockets_max},
+                                      {"sockets", &o->sockets, sockets_max},
+                                      {"pid", &o->pid, INT32_MAX},
+                                      {"in-flight", &o->in_flight, load_in_flight_max}};
     enum { numbers_len = ARRAY_LEN(numbers) };
     const struct {
         const char *name, **at;
@@ -127,16 +133,16 @@ static const struct command *parse(struct options *o, int argc, char **argv)
         if (strcmp(argv[1], commands[i].name) == 0)
             cmd = &commands[i];
     }
-    *o = (struct options){.text_bytes = 100, .channels = 1, .subscribers = 100, .sockets = 1000};
+    *o = (struct options){.text_bytes = 100,
+                          .channels = 1,
+                          .subscribers = 100,
+                          .sockets = 1000,
+                          .in_flight = load_in_flight_max};
     if (cmd != NULL) {
-        *o = (struct options){.command = cmd->name,
-                              .conns = cmd->conns,
-                              .rate = cmd->rate,
-                              .seconds = cmd->seconds,
-                              .text_bytes = 100,
-                              .channels = 1,
-                              .subscribers = 100,
-                              .sockets = 1000};
+        o->command = cmd->name;
+        o->conns = cmd->conns;
+        o->rate = cmd->rate;
+        o->seconds = cmd->seconds;
         argc--;
         argv++;
     }
@@ -148,8 +154,8 @@ static const struct command *parse(struct options *o, int argc, char **argv)
     }
     bool trace = cmd->run == replay_run;
     if (argc - optind != (trace ? 1 : 0) || o->demo == NULL || o->conns == 0 ||
-        o->subscribers == 0 || o->sockets == 0 || (o->ctl != NULL && o->data_dir == NULL) ||
-        (cmd->run == fanout_run && o->rate == 0)) {
+        o->subscribers == 0 || o->sockets == 0 || o->in_flight == 0 ||
+        (o->ctl != NULL && o->data_dir == NULL) || (cmd->run == fanout_run && o->rate == 0)) {
         fprintf(stderr, "parley-bench: %s needs --demo FILE%s\n", cmd->name,
                 trace ? " and one FILE of messages; --ctl needs --data" : "; and no zero counts");
         return NULL;

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const posts_per_s = 100; // two cores: the clients here must not starve the daemon of them
 const conns = 4;
+const in_flight = 32; // an outage leaves no more than this to catch up
 const channels = 4;
 const begin_ms_max = 30000;
 const end_ms_max = 120000; // it waits 2 s for what is under way, then reads all its history
@@ -14,7 +15,7 @@ const end_ms_max = 120000; // it waits 2 s for what is under way, then reads all
 export class Bench {
   // The daemon is up. population: the file that parleyctl demo wrote for it.
   constructor(bin, parley, population) {
-    const words = ['send', '--demo', population, '--data', parley.data, '--conns', conns, '--channels', channels, '--rate', posts_per_s, '--seconds', 86400, '--json'];
+    const words = ['send', '--demo', population, '--data', parley.data, '--conns', conns, '--channels', channels, '--rate', posts_per_s, '--in-flight', in_flight, '--seconds', 86400, '--json'];
     this.child = spawn(join(bin, 'bench/parley-bench'), words, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.out = this.said = '';
     this.child.stdout.setEncoding('utf8').on('data', (d) => { this.out += d; });
