@@ -205,7 +205,7 @@ static void world_start(struct world *w)
     CHECK_EQ(acceptor_new(&w->a, &ac), ERR_OK);
 }
 
-static void world_free(struct world *w)
+static void __attribute__((unused)) world_free(struct world *w)
 {
     acceptor_free(w->a);
     for (actor_id i = 1; i < A_COUNT; i++)
@@ -257,7 +257,7 @@ static void feed_bytes(struct world *w, conn_id c, const char *text, size_t len)
     end_turn(w);
 }
 
-static void feed(struct world *w, conn_id c, const char *text)
+static void __attribute__((unused)) feed(struct world *w, conn_id c, const char *text)
 {
     feed_bytes(w, c, text, strlen(text));
 }
@@ -320,7 +320,7 @@ static void __attribute__((unused)) posted(struct world *w, struct cell c, uint6
     reply(w, A_CHAN, c, ERR_OK, 0);
 }
 
-static const char *said(struct world *w, conn_id c)
+static const char *__attribute__((unused)) said(struct world *w, conn_id c)
 {
     return w->conns[c].out;
 }
@@ -340,7 +340,8 @@ static void forget(struct world *w, conn_id c)
 #define NOT_SAID(c, text) CHECK(strstr(said(w, (c)), (text)) == NULL)
 
 /* One whole request on a connection that is idle; what was said before is forgotten. */
-static void ask(struct world *w, conn_id c, const char *line, const char *fields, const char *body)
+static void __attribute__((unused))
+ask(struct world *w, conn_id c, const char *line, const char *fields, const char *body)
 {
     static char text[1 << 18];
     int n = snprintf(text, sizeof text, "%s HTTP/1.1\r\nHost: chat.test\r\n%s", line, fields);
