@@ -235,20 +235,32 @@ static void transmit_next(struct stream *s)
     transmit(s);
 }
 
-void stream_write(struct stream *s, const void *p, size_t n)
+static void gather(struct stream_out *out, const void *p, size_t n)
 {
-    if (!s->opened || s->closing)
-        return;
-    struct stream_out *out = &s->out[s->sending ? s->sending_slot ^ 1 : s->sending_slot];
     if (out->len + n > out->cap) {
         out->cap = MAX(out->len + n, out->cap * 2);
         out->p = realloc(out->p, out->cap);
         ASSERT(out->p != NULL);
     }
-    memcpy(out->p + out->len, p, n);
+    if (n > 0)
+        memcpy(out->p + out->len, p, n);
     out->len += n;
+}
+
+void stream_write_pair(struct stream *s, const void *p, size_t n, const void *q, size_t m)
+{
+    if (!s->opened || s->closing)
+        return;
+    struct stream_out *out = &s->out[s->sending ? s->sending_slot ^ 1 : s->sending_slot];
+    gather(out, p, n);
+    gather(out, q, m);
     if (!s->sending)
         transmit(s);
+}
+
+void stream_write(struct stream *s, const void *p, size_t n)
+{
+    stream_write_pair(s, p, n, NULL, 0);
 }
 
 static void finish_when_idle(struct stream *s)

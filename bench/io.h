@@ -76,6 +76,8 @@ void stream_deinit(struct stream *s); /* only when closed */
 /* False: no socket to be had; closed() is not called. */
 bool stream_connect(struct stream *s, const struct sockaddr_storage *to);
 void stream_write(struct stream *s, const void *p, size_t n);
+/* Both leave in one send. */
+void stream_write_pair(struct stream *s, const void *p, size_t n, const void *q, size_t m);
 /* closed() follows once the kernel has let go. */
 void stream_close(struct stream *s);
 
