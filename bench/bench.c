@@ -205,6 +205,24 @@ void bench_load_ended(struct bench *b, uint64_t measured_us)
     io_stop = 0; /* the audit is still to be done; a second signal kills */
 }
 
+void bench_report_cpu(struct bench *b, const char *name, const char *by_thread, uint64_t units)
+{
+    const struct server_proc *s = &b->server;
+    if (!server_proc_known(s) || units == 0)
+        return;
+    struct report_part *parts = bench_zalloc(b, server_roles_max * sizeof *parts);
+    uint32_t len = 0;
+    for (uint32_t i = 0; i < s->roles_len; i++) {
+        double us = (double)s->roles[i].cpu_ns / 1e3 / (double)units;
+        if (us < 0.0005) /* would be printed as nothing */
+            continue;
+        memcpy(parts[len].name, s->roles[i].name, sizeof s->roles[i].name);
+        parts[len++].value = us;
+    }
+    report_real(&b->report, name, (double)s->cpu_us / (double)units);
+    report_parts(&b->report, by_thread, parts, len);
+}
+
 void bench_report_client(struct bench *b)
 {
     const struct http_stats *h = &b->http.stats;

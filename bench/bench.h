@@ -13,7 +13,7 @@
 struct options {
     const char *command, *trace, *demo, *ctl, *data_dir;
     uint64_t pid;
-    uint64_t conns, rate, seconds, text_bytes, channels, subscribers, sockets, in_flight;
+    uint64_t conns, rate, seconds, text_bytes, channels, subscribers, sockets, in_flight, fill;
     double speed; /* 0: as fast as accepted */
     bool json;
 };
@@ -85,11 +85,17 @@ void bench_progress(struct bench *b, void (*line)(void *owner, char *out, size_t
 /* Takes the measured time and a signal into the report; loops run again for the audit. */
 void bench_load_ended(struct bench *b, uint64_t measured_us);
 void bench_report_client(struct bench *b);
+/* The server's CPU since server_proc_start, for each of units: a row, and one with its share by
+ * thread. Names live for ever. Nothing is said when the server is not known. */
+void bench_report_cpu(struct bench *b, const char *name, const char *by_thread, uint64_t units);
 
 /* The subcommands: true when all went as it should. */
 bool replay_run(struct bench *b);
 bool send_run(struct bench *b);
 bool fanout_run(struct bench *b);
 bool idle_run(struct bench *b);
+bool history_run(struct bench *b);
+bool storm_run(struct bench *b);
+bool mixed_run(struct bench *b);
 
 #endif

@@ -23,9 +23,8 @@ static void report_fanout(struct bench *b, struct ledger *l, const struct hist_l
     double seconds = (double)measured_us / 1e6;
     report_hist(&b->report, "delivery_us", delivery_us);
     report_real(&b->report, "deliveries_per_s", seconds > 0 ? (double)deliveries / seconds : 0);
-    if (server_proc_known(&b->server) && l->deliveries > 0)
-        report_real(&b->report, "server_cpu_us_per_delivery",
-                    (double)b->server.cpu_us / (double)l->deliveries);
+    bench_report_cpu(b, "server_cpu_us_per_delivery", "server_cpu_us_per_delivery_by_thread",
+                     l->deliveries);
 }
 
 bool fanout_run(struct bench *b)

@@ -42,9 +42,9 @@ bool idle_run(struct bench *b)
     report_u64(r, "socket_losses", sockets.stats.losses);
     report_u64(r, "pings", sockets.stats.pings);
     if (server_proc_known(&b->server)) {
-        report_u64(r, "rss_before_bytes", before);
-        report_u64(r, "rss_connected_bytes", connected);
-        report_u64(r, "rss_held_bytes", held);
+        report_bytes(r, "rss_before_bytes", before);
+        report_bytes(r, "rss_connected_bytes", connected);
+        report_bytes(r, "rss_held_bytes", held);
         report_real(r, "rss_bytes_per_socket", per_socket(held, before, up));
         report_real(r, "server_cpu_ms_per_s",
                     (double)b->server.cpu_us / 1e3 / (double)MAX(b->opt.seconds, (uint64_t)1));

@@ -21,6 +21,7 @@ void ledger_deinit(struct ledger *l)
     free(l->got);
     free(l->expected);
     free(l->last_ts);
+    free(l->read);
 }
 
 void ledger_key(const struct ledger *l, uint32_t i, char out[key_text_len + 1])
@@ -63,6 +64,8 @@ uint32_t ledger_add(struct ledger *l, uint32_t channel, uint32_t text, uint64_t 
         l->messages = grow(l->messages, old * sizeof *l->messages, l->cap * sizeof *l->messages);
         if (l->sockets != NULL)
             l->got = grow(l->got, old * row, l->cap * row);
+        if (l->read != NULL)
+            l->read = grow(l->read, old * row, l->cap * row);
         if (l->expected != NULL)
             l->expected = grow(l->expected, old * row, l->cap * row);
     }
@@ -134,6 +137,8 @@ static void on_hello(void *owner, struct ws_client *ws)
     struct ledger *l = owner;
     memset(&l->last_ts[(size_t)ws->index * l->channels_len], 0,
            l->channels_len * sizeof *l->last_ts);
+    if (l->hello != NULL)
+        l->hello(l->owner, ws);
 }
 
 void ledger_watch(struct ledger *l, struct ws_set *sockets, bool per_message)
@@ -152,6 +157,26 @@ void ledger_watch(struct ledger *l, struct ws_set *sockets, bool per_message)
     sockets->on_message = on_message;
     sockets->on_hello = on_hello;
     sockets->owner = l;
+}
+
+void ledger_expect_catching_up(struct ledger *l)
+{
+    l->read = calloc(l->cap, l->words * sizeof *l->read);
+    ASSERT(l->read != NULL);
+}
+
+void ledger_caught_up(struct ledger *l, const struct ws_client *ws, struct str_view answer)
+{
+    static const char name[] = "\"client_msg_id\":\"";
+    const char *p = answer.p, *end = answer.p + answer.len;
+    uint32_t i;
+    while ((p = memmem(p, (size_t)(end - p), name, sizeof name - 1)) != NULL) {
+        p += sizeof name - 1;
+        if (end - p < key_text_len)
+            return;
+        if (ledger_find(l, (struct str_view){p, key_text_len}, &i))
+            l->read[(size_t)i * l->words + ws->index / 64] |= (uint64_t)1 << ws->index % 64;
+    }
 }
 
 void ledger_settle(struct ledger *l)
@@ -198,15 +223,19 @@ static void audit_message(struct ledger *l, uint32_t i)
         size_t word = (size_t)i * l->words + s / 64;
         bool got = (l->got[word] >> s % 64 & 1) != 0;
         bool expected = l->expected == NULL || (l->expected[word] >> s % 64 & 1) != 0;
+        bool read = l->read != NULL && (l->read[word] >> s % 64 & 1) != 0;
         if (got && !expected)
             l->stray_deliveries++;
         if (!expected || m->repeated)
             continue;
-        enum due due = got ? DUE_GAP : judge(l, &l->sockets->clients[s], m);
+        enum due due = got || read       ? DUE_GAP
+                       : l->read != NULL ? DUE_MISSING
+                                         : judge(l, &l->sockets->clients[s], m);
+        l->caught_up += read && !got;
         l->audited_deliveries += got || due != DUE_NOT_CONNECTED;
-        if (!got && due == DUE_GAP)
+        if (!got && !read && due == DUE_GAP)
             l->gaps_announced++;
-        if (!got && due == DUE_MISSING) {
+        if (due == DUE_MISSING) {
             char ts[ts_text_len];
             ts_format(ts, m->ts_us);
             l->missing_deliveries++;
@@ -238,6 +267,8 @@ void ledger_report(struct ledger *l)
         report_u64(r, "socket_losses", w->losses);
         report_u64(r, "refetch_hints", w->hints);
         report_u64(r, "deliveries", l->deliveries);
+        if (l->read != NULL)
+            report_u64(r, "deliveries_caught_up", l->caught_up);
         report_u64(r, "deliveries_audited", l->audited_deliveries);
         report_u64(r, "deliveries_missing", l->missing_deliveries);
         report_u64(r, "deliveries_stray", l->stray_deliveries);

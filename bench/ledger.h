@@ -34,14 +34,16 @@ struct ledger {
     struct str_view (*text)(void *owner, uint32_t i);
     void *owner;
     /* deliveries: a bit per message and socket */
-    struct ws_set *sockets;       /* NULL: none */
-    uint32_t words;               /* per message */
-    uint64_t *got, *expected;     /* expected NULL: every socket, every message */
-    uint64_t *last_ts;            /* per socket and channel, of the present connection */
-    struct hist_log *delivery_us; /* from intended; NULL: not measured */
+    struct ws_set *sockets;   /* NULL: none */
+    uint32_t words;           /* per message */
+    uint64_t *got, *expected; /* expected NULL: every socket, every message */
+    uint64_t *last_ts;        /* per socket and channel, of the present connection */
+    uint64_t *read;           /* as got: found in history instead; NULL: nobody catches up */
+    void (*hello)(void *owner, struct ws_client *ws); /* may be NULL */
+    struct hist_log *delivery_us;                     /* from intended; NULL: not measured */
     uint64_t acked, deliveries, duplicates, foreign_events;
     /* by the delivery audit */
-    uint64_t audited_deliveries, gaps_announced, missing_deliveries, stray_deliveries;
+    uint64_t caught_up, audited_deliveries, gaps_announced, missing_deliveries, stray_deliveries;
     /* by the history audit */
     uint64_t history_messages, history_foreign, stored_unacknowledged, missing_in_history;
 };
@@ -69,5 +71,10 @@ bool ledger_audit_history(struct ledger *l, const uint64_t *oldest_us);
 /* The newest ts of each channel, to begin the audit at. */
 void ledger_read_heads(struct ledger *l, uint64_t *heads_us);
 void ledger_report(struct ledger *l);
+/* From here every socket must see every acknowledged message, pushed or read from history; after
+ * ledger_watch. */
+void ledger_expect_catching_up(struct ledger *l);
+/* The messages of an answer of conversations.history were read by this socket. */
+void ledger_caught_up(struct ledger *l, const struct ws_client *ws, struct str_view answer);
 
 #endif

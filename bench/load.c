@@ -114,7 +114,7 @@ static void progress_line(void *owner, char *out, size_t max)
     l->last_acked = l->poster.acked;
 }
 
-uint64_t load_run(struct load *l, uint64_t seconds)
+void load_begin(struct load *l, uint64_t seconds)
 {
     struct io *io = &l->bench->io;
     io_step(io, 0); /* for a fresh now_us */
@@ -129,6 +129,12 @@ uint64_t load_run(struct load *l, uint64_t seconds)
         on_tick(&l->timer);
     for (uint32_t i = 0; l->rate == 0 && i < l->lanes_len; i++)
         send_on(l, i, io->now_us);
+}
+
+uint64_t load_run(struct load *l, uint64_t seconds)
+{
+    struct io *io = &l->bench->io;
+    load_begin(l, seconds);
     while (io->now_us < l->end_us && !io_stop)
         io_step(io, MIN(l->end_us, io->now_us + 200000));
     poster_drain(&l->poster);

@@ -32,6 +32,8 @@ void load_init(struct load *l, struct bench *b, struct ledger *ledger);
 void load_deinit(struct load *l);
 /* Every lane's user joins its channel. False: some could not. */
 bool load_join(struct load *l);
+/* Begins to send, at a rate; goes on until end_us, which may be set anew. */
+void load_begin(struct load *l, uint64_t seconds);
 /* Sends for seconds, waits for the answers; returns the measured microseconds. */
 uint64_t load_run(struct load *l, uint64_t seconds);
 void load_report(struct load *l, uint64_t measured_us);

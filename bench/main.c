@@ -20,10 +20,10 @@ static const struct command {
     bool (*run)(struct bench *b);
     uint64_t conns, rate, seconds; /* when not given */
 } commands[] = {
-    {"replay", replay_run, 64, 0, 0},
-    {"send", send_run, 32, 0, 10},
-    {"fanout", fanout_run, 32, 20, 10},
-    {"idle", idle_run, 32, 0, 10},
+    {"replay", replay_run, 64, 0, 0},    {"send", send_run, 32, 0, 10},
+    {"fanout", fanout_run, 32, 20, 10},  {"idle", idle_run, 32, 0, 10},
+    {"history", history_run, 16, 0, 10}, {"storm", storm_run, 512, 50, 10},
+    {"mixed", mixed_run, 64, 500, 10},
 };
 
 static const char help[] =
@@ -38,11 +38,21 @@ static const char help[] =
     "  parley-bench fanout --demo DEMO.json --subscribers N [--rate R] [--seconds S]\n"
     "      N sockets in one channel; the time from a post to each of its deliveries.\n"
     "  parley-bench idle --demo DEMO.json --sockets N [--seconds S]\n"
-    "      Holds N idle sockets and measures the server's memory.\n\n"
+    "      Holds N idle sockets and measures the server's memory.\n"
+    "  parley-bench history --demo DEMO.json [--conns R] [--channels K] [--fill M]\n"
+    "      R readers of the newest page of 100 of K channels, then of deeper pages; before that\n"
+    "      M messages are posted to each channel.\n"
+    "  parley-bench storm --demo DEMO.json --sockets N [--rate R] [--conns C] [--seconds S]\n"
+    "      Posts at a rate for S seconds, then cuts N sockets off at once: all come back, C at a\n"
+    "      time, and read what they missed from history, while the posts go on.\n"
+    "  parley-bench mixed FILE --demo DEMO.json [--rate R] [--sockets N] [--channels K]\n"
+    "      R calls a second with the channels and texts of a trace: posts, reads, typing, and\n"
+    "      sockets that are lost and come back. The demo's users must not be members of all.\n\n"
     "  --demo FILE       the population: parleyctl --data DIR demo --users N --channels M\n"
     "                    --member-of-all --json FILE\n"
-    "  --conns C         HTTP connections, one call at a time on each (replay 64, others 32)\n"
-    "  --rate R          posts per second (send: 0, a closed loop; fanout: 20)\n"
+    "  --conns C         HTTP connections, one call at a time on each (32; replay, mixed 64; "
+    "history 16; storm 512)\n"
+    "  --rate R          per second (send: 0, a closed loop; fanout 20, storm 50, mixed 500)\n"
     "  --seconds S       how long (10; replay: 0, to the end of the file)\n"
     "  --text-bytes B    length of a message's text (100)\n"
     "  --channels K      channels posted to (1)\n"
@@ -50,6 +60,7 @@ static const char help[] =
     "                    sent, but counted (1048576); bounds what an outage leaves to catch up\n"
     "  --subscribers N   sockets of fanout (100)\n"
     "  --sockets N       sockets of idle (1000)\n"
+    "  --fill M          messages posted to each channel before history is read (1000)\n"
     "  --speed X         replay at X times the real pace (0: as fast as accepted)\n"
     "  --ctl PATH        parleyctl, to make users when the population has fewer than the trace\n"
     "  --data DIR        the server's data directory, for --ctl and to find parleyd.pid\n"
@@ -85,7 +96,8 @@ static bool parse_options(struct options *o, int argc, char **argv)
                                       {"subscribers", &o->subscribers, sockets_max},
                                       {"sockets", &o->sockets, sockets_max},
                                       {"pid", &o->pid, INT32_MAX},
-                                      {"in-flight", &o->in_flight, load_in_flight_max}};
+                                      {"in-flight", &o->in_flight, load_in_flight_max},
+                                      {"fill", &o->fill, 1000000}};
     enum { numbers_len = ARRAY_LEN(numbers) };
     const struct {
         const char *name, **at;
@@ -137,25 +149,33 @@ static const struct command *parse(struct options *o, int argc, char **argv)
                           .channels = 1,
                           .subscribers = 100,
                           .sockets = 1000,
-                          .in_flight = load_in_flight_max};
+                          .in_flight = load_in_flight_max,
+                          .fill = 1000};
     if (cmd != NULL) {
         o->command = cmd->name;
         o->conns = cmd->conns;
         o->rate = cmd->rate;
         o->seconds = cmd->seconds;
+        if (cmd->run == mixed_run) {
+            o->channels = 100;
+            o->sockets = 200;
+        }
         argc--;
         argv++;
     }
     if (!parse_options(o, argc, argv))
         return NULL;
     if (cmd == NULL) {
-        fprintf(stderr, "parley-bench: say what to do: replay, send, fanout or idle\n");
+        fprintf(
+            stderr,
+            "parley-bench: say what to do: replay, send, fanout, idle, history, storm or mixed\n");
         return NULL;
     }
-    bool trace = cmd->run == replay_run;
+    bool trace = cmd->run == replay_run || cmd->run == mixed_run;
+    bool paced = cmd->run == fanout_run || cmd->run == storm_run || cmd->run == mixed_run;
     if (argc - optind != (trace ? 1 : 0) || o->demo == NULL || o->conns == 0 ||
         o->subscribers == 0 || o->sockets == 0 || o->in_flight == 0 ||
-        (o->ctl != NULL && o->data_dir == NULL) || (cmd->run == fanout_run && o->rate == 0)) {
+        (o->ctl != NULL && o->data_dir == NULL) || (paced && o->rate == 0)) {
         fprintf(stderr, "parley-bench: %s needs --demo FILE%s\n", cmd->name,
                 trace ? " and one FILE of messages; --ctl needs --data" : "; and no zero counts");
         return NULL;

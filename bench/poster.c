@@ -14,7 +14,7 @@ struct post {
 
 void poster_init(struct poster *p, struct bench *b, struct ledger *l)
 {
-    *p = (struct poster){.bench = b, .ledger = l};
+    *p = (struct poster){.bench = b, .ledger = l, .pool = &b->http};
 }
 
 void poster_deinit(struct poster *p)
@@ -109,7 +109,7 @@ void poster_send(struct poster *p, uint32_t message, const char *token, uint32_t
     m->sent = true;
     p->sent++;
     p->in_flight++;
-    http_send(&p->bench->http, &t->request);
+    http_send(p->pool, &t->request);
 }
 
 void poster_drain(struct poster *p)
@@ -126,20 +126,28 @@ void poster_drain(struct poster *p)
     }
 }
 
-void poster_report(struct poster *p, uint64_t measured_us)
+void poster_report_counts(struct poster *p)
 {
     struct report *r = &p->bench->report;
-    double seconds = (double)measured_us / 1e6;
     report_u64(r, "posts_sent", p->sent);
     report_u64(r, "posts_acknowledged", p->acked);
     report_u64(r, "posts_refused", p->refused);
     report_u64(r, "posts_unanswered", p->in_flight);
-    report_real(r, "posts_per_s", seconds > 0 ? (double)p->acked / seconds : 0);
-    report_hist(r, "post_us", &p->latency_us);
-    if (server_proc_known(&p->bench->server) && p->acked > 0)
-        report_real(r, "server_cpu_us_per_post",
-                    (double)p->bench->server.cpu_us / (double)p->acked);
     for (size_t i = 0; i < poster_errors_max && p->errors[i].count > 0; i++)
         report_problem(r, "%llu posts refused: %s", (unsigned long long)p->errors[i].count,
                        p->errors[i].name);
+}
+
+void poster_report(struct poster *p, uint64_t measured_us)
+{
+    struct report *r = &p->bench->report;
+    double seconds = (double)measured_us / 1e6;
+    poster_report_counts(p);
+    report_real(r, "posts_per_s", seconds > 0 ? (double)p->acked / seconds : 0);
+    report_hist(r, "post_us", &p->latency_us);
+    bench_report_cpu(p->bench, "server_cpu_us_per_post", "server_cpu_us_per_post_by_thread",
+                     p->acked);
+    if (server_proc_known(&p->bench->server) && p->acked > 0)
+        report_real(r, "disk_bytes_per_post",
+                    (double)p->bench->server.written_bytes / (double)p->acked);
 }

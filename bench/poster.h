@@ -12,6 +12,7 @@ struct post; /* one call, recycled */
 struct poster {
     struct bench *bench;
     struct ledger *ledger;
+    struct http_pool *pool; /* the bench's, unless the caller sets another */
     struct post *free;
     uint64_t in_flight, sent, acked, refused;
     struct hist_log latency_us; /* from the intended time to the acknowledgement */
@@ -29,6 +30,8 @@ void poster_deinit(struct poster *p); /* only when nothing is in flight, or the 
 void poster_send(struct poster *p, uint32_t message, const char *token, uint32_t tag);
 /* Waits for what is in flight: as long as calls are retried, or 2 s after a signal. */
 void poster_drain(struct poster *p);
+void poster_report_counts(struct poster *p);
+/* The counts, rate, latency and the server's CPU per post. */
 void poster_report(struct poster *p, uint64_t measured_us);
 
 #endif

@@ -418,9 +418,8 @@ static void report_replay(struct replay *r, uint64_t measured_us)
         report_problem(out, "posted + executed + skipped is %llu, not the %u lines",
                        (unsigned long long)(r->poster.acked + r->executed + p->skipped), p->lines);
     poster_report(&r->poster, measured_us);
-    if (server_proc_known(&r->bench->server) && r->ledger.deliveries > 0)
-        report_real(out, "server_cpu_us_per_delivery",
-                    (double)r->bench->server.cpu_us / (double)r->ledger.deliveries);
+    bench_report_cpu(r->bench, "server_cpu_us_per_delivery", "server_cpu_us_per_delivery_by_thread",
+                     r->ledger.deliveries);
 }
 
 bool replay_run(struct bench *b)

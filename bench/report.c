@@ -45,6 +45,26 @@ void report_hist(struct report *r, const char *name, const struct hist_log *h)
     row->hist = h;
 }
 
+void report_bytes(struct report *r, const char *name, uint64_t v)
+{
+    struct report_row *row = add(r, name);
+    row->kind = ROW_BYTES;
+    row->u = v;
+}
+
+void report_parts(struct report *r, const char *name, const struct report_part *parts, uint32_t len)
+{
+    struct report_row *row = add(r, name);
+    row->kind = ROW_PARTS;
+    row->parts = parts;
+    row->parts_len = len;
+}
+
+static bool shown(const struct report *r, const struct report_row *row)
+{
+    return r->problems == 0 || row->kind == ROW_U64 || row->kind == ROW_TEXT;
+}
+
 void report_problem(struct report *r, const char *fmt, ...)
 {
     va_list ap;
@@ -74,26 +94,50 @@ static double mean(const struct hist_log *h)
     return h->count > 0 ? (double)h->sum / (double)h->count : 0;
 }
 
+static void print_json_hist(const struct hist_log *h)
+{
+    printf("{\"count\":%llu,\"mean\":%.1f", (unsigned long long)h->count, mean(h));
+    for (size_t q = 0; q < ARRAY_LEN(quantiles); q++)
+        printf(",\"%s\":%llu", quantiles[q].name,
+               (unsigned long long)hist_log_quantile(h, quantiles[q].q));
+    printf(",\"max\":%llu}", (unsigned long long)h->max);
+}
+
+static void print_json_value(const struct report_row *row)
+{
+    switch (row->kind) {
+    case ROW_U64:
+    case ROW_BYTES:
+        printf("%llu", (unsigned long long)row->u);
+        break;
+    case ROW_TEXT:
+        print_json_text(row->text);
+        break;
+    case ROW_REAL:
+        printf("%.3f", row->real);
+        break;
+    case ROW_HIST:
+        print_json_hist(row->hist);
+        break;
+    case ROW_PARTS:
+        for (uint32_t i = 0; i < row->parts_len; i++) {
+            putchar(i == 0 ? '{' : ',');
+            print_json_text(row->parts[i].name);
+            printf(":%.3f", row->parts[i].value);
+        }
+        fputs(row->parts_len == 0 ? "{}" : "}", stdout);
+        break;
+    }
+}
+
 static void print_json(const struct report *r)
 {
     putchar('{');
     for (uint32_t i = 0; i < r->len; i++) {
-        const struct report_row *row = &r->rows[i];
-        printf("\"%s\":", row->name);
-        if (row->kind == ROW_U64) {
-            printf("%llu", (unsigned long long)row->u);
-        } else if (row->kind == ROW_REAL) {
-            printf("%.3f", row->real);
-        } else if (row->kind == ROW_TEXT) {
-            print_json_text(row->text);
-        } else {
-            printf("{\"count\":%llu,\"mean\":%.1f", (unsigned long long)row->hist->count,
-                   mean(row->hist));
-            for (size_t q = 0; q < ARRAY_LEN(quantiles); q++)
-                printf(",\"%s\":%llu", quantiles[q].name,
-                       (unsigned long long)hist_log_quantile(row->hist, quantiles[q].q));
-            printf(",\"max\":%llu}", (unsigned long long)row->hist->max);
-        }
+        if (!shown(r, &r->rows[i]))
+            continue;
+        printf("\"%s\":", r->rows[i].name);
+        print_json_value(&r->rows[i]);
         putchar(',');
     }
     printf("\"problems\":%llu,\"problem_samples\":[", (unsigned long long)r->problems);
@@ -105,26 +149,44 @@ static void print_json(const struct report *r)
     puts("]}");
 }
 
+static void print_table_hist(const struct hist_log *h)
+{
+    printf("%14llu  mean %.0f", (unsigned long long)h->count, mean(h));
+    for (size_t q = 0; q < ARRAY_LEN(quantiles); q++)
+        printf("  %s %llu", quantiles[q].name,
+               (unsigned long long)hist_log_quantile(h, quantiles[q].q));
+    printf("  max %llu\n", (unsigned long long)h->max);
+}
+
 static void print_table(const struct report *r)
 {
     for (uint32_t i = 0; i < r->len; i++) {
         const struct report_row *row = &r->rows[i];
-        printf("%-28s", row->name);
-        if (row->kind == ROW_U64) {
+        if (!shown(r, row))
+            continue;
+        printf("%-34s", row->name);
+        switch (row->kind) {
+        case ROW_U64:
+        case ROW_BYTES:
             printf("%14llu\n", (unsigned long long)row->u);
-        } else if (row->kind == ROW_REAL) {
-            printf("%14.2f\n", row->real);
-        } else if (row->kind == ROW_TEXT) {
+            break;
+        case ROW_TEXT:
             printf("%14s\n", row->text);
-        } else {
-            printf("%14llu  mean %.0f", (unsigned long long)row->hist->count, mean(row->hist));
-            for (size_t q = 0; q < ARRAY_LEN(quantiles); q++)
-                printf("  %s %llu", quantiles[q].name,
-                       (unsigned long long)hist_log_quantile(row->hist, quantiles[q].q));
-            printf("  max %llu\n", (unsigned long long)row->hist->max);
+            break;
+        case ROW_REAL:
+            printf("%14.2f\n", row->real);
+            break;
+        case ROW_HIST:
+            print_table_hist(row->hist);
+            break;
+        case ROW_PARTS:
+            putchar('\n');
+            for (uint32_t k = 0; k < row->parts_len; k++)
+                printf("  %-32s%14.2f\n", row->parts[k].name, row->parts[k].value);
+            break;
         }
     }
-    printf("%-28s%14llu\n", "problems", (unsigned long long)r->problems);
+    printf("%-34s%14llu\n", "problems", (unsigned long long)r->problems);
 }
 
 void report_print(const struct report *r, bool json)

@@ -387,6 +387,25 @@ bool ws_set_connect(struct ws_set *s, uint64_t until_us)
     return io_run_until_zero(&s->bench->io, &s->to_be_ready, until_us);
 }
 
+void ws_say(struct ws_client *ws, struct str_view text)
+{
+    static const uint8_t mask[4] = {0x37, 0xfa, 0x21, 0x3d};
+    uint8_t out[14 + ws_say_max];
+    ASSERT(text.len <= ws_say_max);
+    if (ws->state != WS_READY)
+        return;
+    size_t head = ws_encode_client_header(out, WS_TEXT, true, text.len, mask);
+    memcpy(out + head, text.p, text.len);
+    ws_mask(out + head, text.len, mask, 0);
+    stream_write(&ws->stream, out, head + text.len);
+}
+
+void ws_cut(struct ws_client *ws)
+{
+    if (ws->state == WS_READY)
+        stream_close(&ws->stream);
+}
+
 void ws_set_close(struct ws_set *s)
 {
     for (uint32_t i = 0; i < s->len; i++) {

@@ -65,5 +65,10 @@ void ws_set_init(struct ws_set *s, struct bench *b, uint32_t len, const char *co
 /* Connects all of them and waits until each has said hello; false: not within until_us. */
 bool ws_set_connect(struct ws_set *s, uint64_t until_us);
 void ws_set_close(struct ws_set *s);
+enum { ws_say_max = 1024 };
+/* One text frame of up to ws_say_max bytes; nothing when the socket is not ready. */
+void ws_say(struct ws_client *ws, struct str_view text);
+/* Lost without a Close, as when a network goes away; it comes back. */
+void ws_cut(struct ws_client *ws);
 
 #endif
