@@ -44,7 +44,7 @@ bool fanout_run(struct bench *b)
     make_lanes(load, b, users); /* all of them join, some of them post */
     if (!load_join(load))
         return false;
-    make_lanes(load, b, MIN(users, authors_max));
+    make_lanes(load, b, MIN(users, b->opt.rate > 0 ? authors_max : (uint32_t)b->opt.conns));
     ws_set_init(&sockets, b, (uint32_t)b->opt.subscribers, b->population.tokens,
                 b->population.tokens_len);
     ledger_watch(&ledger, &sockets, false);

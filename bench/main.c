@@ -36,7 +36,9 @@ static const char help[] =
     "      Posts only. Without --rate each connection sends as soon as it is answered; with it,\n"
     "      posts go out on time and latency counts from the intended time.\n"
     "  parley-bench fanout --demo DEMO.json --subscribers N [--rate R] [--seconds S]\n"
-    "      N sockets in one channel; the time from a post to each of its deliveries.\n"
+    "      N sockets in one channel; the time from a post to each of its deliveries. With --rate "
+    "0\n"
+    "      C posts are always under way.\n"
     "  parley-bench idle --demo DEMO.json --sockets N [--seconds S]\n"
     "      Holds N idle sockets and measures the server's memory.\n"
     "  parley-bench history --demo DEMO.json [--conns R] [--channels K] [--fill M]\n"
@@ -172,7 +174,7 @@ static const struct command *parse(struct options *o, int argc, char **argv)
         return NULL;
     }
     bool trace = cmd->run == replay_run || cmd->run == mixed_run;
-    bool paced = cmd->run == fanout_run || cmd->run == storm_run || cmd->run == mixed_run;
+    bool paced = cmd->run == storm_run || cmd->run == mixed_run;
     if (argc - optind != (trace ? 1 : 0) || o->demo == NULL || o->conns == 0 ||
         o->subscribers == 0 || o->sockets == 0 || o->in_flight == 0 ||
         (o->ctl != NULL && o->data_dir == NULL) || (paced && o->rate == 0)) {

@@ -1,0 +1,134 @@
+// rig.cjs - a parleyd on a scratch store with a population, parley-bench and the floors run against it: what
+// bench/compare, tools/bench-report and tools/profile share. Every process started here ends with the script.
+'use strict';
+const { spawn, spawnSync } = require('node:child_process');
+const { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } = require('node:fs');
+const { join } = require('node:path');
+const { setTimeout: sleep } = require('node:timers/promises');
+
+const readyMs = 30000, stopMs = 20000, lossMs = 60000;
+const unlimited = ['api.rate_posts_per_s=10000000', 'api.rate_reads_per_s=10000000'];
+const children = new Set();
+const scratch = new Set();
+
+function cleanUp() {
+  for (const c of children) c.kill('SIGKILL');
+  for (const d of scratch) rmSync(d, { recursive: true, force: true });
+}
+process.on('exit', cleanUp);
+for (const s of ['SIGINT', 'SIGTERM']) process.on(s, () => process.exit(130));
+
+function start(words, options = {}) {
+  const child = spawn(words[0], words.slice(1), { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+  child.out = '';
+  child.err = '';
+  child.stdout.setEncoding('utf8').on('data', (s) => { child.out += s; });
+  child.stderr.setEncoding('utf8').on('data', (s) => { child.err = (child.err + s).slice(-65536); });
+  children.add(child);
+  child.ended = new Promise((resolve) => {
+    child.on('error', (e) => { child.err += e.message; resolve(127); });
+    child.on('close', (code) => resolve(code));
+  }).then((code) => { children.delete(child); return code; });
+  return child;
+}
+
+// Runs to the end; its standard output. Bounded: a load that hangs is a failure.
+async function run(words, ms) {
+  const child = start(words);
+  const timer = setTimeout(() => child.kill('SIGKILL'), ms);
+  const code = await child.ended;
+  clearTimeout(timer);
+  if (code !== 0) throw new Error(`${words.join(' ')}: ${code === null ? `killed after ${ms} ms` : code}\n${child.out.slice(-2000)}${child.err.slice(-2000)}`);
+  return child.out;
+}
+
+class Server {
+  // bin: a build folder; dir: where stores go, on a real disk; sets: ["section.key=value"]
+  constructor({ bin, dir, sets = [], users = 128, channels = 4, memberOfAll = true, port = 0 }) {
+    Object.assign(this, { bin, sets, users, channels, memberOfAll, port });
+    mkdirSync(dir, { recursive: true });
+    this.data = mkdtempSync(join(dir, 'store-'));
+    scratch.add(this.data);
+  }
+
+  static async up(o) {
+    const s = new Server(o);
+    await s.start();
+    return s;
+  }
+
+  async start() {
+    const began = process.hrtime.bigint();
+    const sets = [...unlimited, ...this.sets].flatMap((s) => ['--set', s]);
+    this.child = start([join(this.bin, 'parleyd'), '--data', this.data, '--listen', `127.0.0.1:${this.port}`, '--log-level', 'info', ...sets]);
+    for (const deadline = Date.now() + readyMs; !this.child.err.includes('"event":"ready"'); await sleep(2)) {
+      if (this.child.exitCode !== null || Date.now() > deadline) throw new Error(`parleyd is not ready\n${this.child.err}`);
+    }
+    this.readyMs = Number(process.hrtime.bigint() - began) / 1e6;
+    this.pid = this.child.pid;
+    this.rssEmpty = this.rss();
+    this.demo = join(this.data, 'population.json');
+    await run([join(this.bin, 'parleyctl'), '--data', this.data, 'demo', '--users', String(this.users), '--channels', String(this.channels),
+      ...(this.memberOfAll ? ['--member-of-all'] : []), '--json', this.demo], 120000);
+  }
+
+  rss() { return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'))[1]) * 1024; }
+
+  async metrics() {
+    const port = readFileSync(join(this.data, 'admin.port'), 'utf8').trim();
+    const out = {};
+    for (const line of (await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()).split('\n')) {
+      const m = /^parley_(\S+) (\S+)$/.exec(line);
+      if (m) out[m[1]] = Number(m[2]);
+    }
+    return out;
+  }
+
+  words(words, benchBin = this.bin) {
+    return [join(benchBin, 'bench/parley-bench'), ...words.map(String), '--demo', this.demo, '--pid', String(this.pid), '--json'];
+  }
+
+  // A load with its audit; its report. Throws when the audit fails: there is no figure then.
+  async bench(words, benchBin) {
+    const at = words.indexOf('--seconds');
+    const seconds = at >= 0 ? Number(words[at + 1]) : 10;
+    return JSON.parse(await run(this.words(words, benchBin), lossMs + seconds * 4000));
+  }
+
+  async stop() {
+    if (this.child.exitCode === null) this.child.kill('SIGTERM');
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), stopMs);
+    const code = await this.child.ended;
+    clearTimeout(timer);
+    rmSync(this.data, { recursive: true, force: true });
+    scratch.delete(this.data);
+    if (code !== 0) throw new Error(`parleyd ended with ${code}\n${this.child.err.slice(-4000)}`);
+  }
+}
+
+async function floor(bin, name, words, dir, seconds) {
+  mkdirSync(dir, { recursive: true });
+  return JSON.parse(await run([join(bin, 'bench', name), '--json', '--seconds', String(seconds), '--dir', dir, ...words.map(String)], 10000 + seconds * 3000));
+}
+
+function median(values) {
+  const s = [...values].sort((a, b) => a - b);
+  const m = s.length >> 1;
+  return s.length % 2 ? s[m] : (s[m - 1] + s[m]) / 2;
+}
+
+// "post_us.p50": numbers of a report and of its objects
+function flatten(report, prefix = '', out = {}) {
+  for (const [k, v] of Object.entries(report)) {
+    if (typeof v === 'number') out[prefix + k] = v;
+    else if (v && typeof v === 'object' && !Array.isArray(v)) flatten(v, `${prefix}${k}.`, out);
+  }
+  return out;
+}
+
+function need(bin, names) {
+  const missing = names.filter((n) => !existsSync(join(bin, n)));
+  if (missing.length) throw new Error(`${bin} lacks ${missing.join(', ')}: cmake --preset release && ninja -C build/release`);
+}
+
+module.exports = { Server, start, run, floor, median, flatten, need, sleep };
