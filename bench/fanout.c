@@ -41,6 +41,7 @@ bool fanout_run(struct bench *b)
     ledger.channel_tokens = b->population.tokens;
     ledger.delivery_us = &delivery_us;
     load_init(load, b, &ledger);
+    load_follow_deliveries(load);
     make_lanes(load, b, users); /* all of them join, some of them post */
     if (!load_join(load))
         return false;

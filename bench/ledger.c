@@ -130,6 +130,8 @@ static void on_message(void *owner, struct ws_client *ws, struct str_view frame)
         report_problem(&l->bench->report, "socket %u got message %u of %s out of order", ws->index,
                        i, l->channels[m->channel]);
     *last = ts_us;
+    if (++m->delivered == l->sockets->len && l->delivered != NULL)
+        l->delivered(l->owner, i);
 }
 
 static void on_hello(void *owner, struct ws_client *ws)

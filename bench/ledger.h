@@ -17,6 +17,7 @@ struct message {
     uint32_t channel;
     uint32_t text;   /* what the owner's text() wants to know */
     uint32_t stored; /* times seen in history */
+    uint32_t delivered;
     bool sent;
     bool due;      /* acknowledged before the history audit began: it must find it */
     bool repeated; /* was in history before this run: its events were then */
@@ -40,6 +41,7 @@ struct ledger {
     uint64_t *last_ts;        /* per socket and channel, of the present connection */
     uint64_t *read;           /* as got: found in history instead; NULL: nobody catches up */
     void (*hello)(void *owner, struct ws_client *ws); /* may be NULL */
+    void (*delivered)(void *owner, uint32_t i);       /* to every socket; may be NULL */
     struct hist_log *delivery_us;                     /* from intended; NULL: not measured */
     uint64_t acked, deliveries, duplicates, foreign_events;
     /* by the delivery audit */

@@ -83,9 +83,26 @@ static void on_answered(void *owner, uint32_t message, uint32_t lane, bool ok)
 {
     struct load *l = owner;
     uint64_t now_us = l->bench->io.now_us;
-    (void)message, (void)ok;
+    (void)message;
+    if (l->until_delivered && ok)
+        return;
     if (l->rate == 0 && now_us < l->end_us && !io_stop)
         send_on(l, lane, now_us);
+}
+
+static void on_delivered(void *owner, uint32_t message)
+{
+    struct load *l = owner;
+    uint64_t now_us = l->bench->io.now_us;
+    if (now_us < l->end_us && !io_stop)
+        send_on(l, message % l->lanes_len, now_us);
+}
+
+void load_follow_deliveries(struct load *l)
+{
+    l->until_delivered = l->rate == 0;
+    if (l->until_delivered)
+        l->ledger->delivered = on_delivered;
 }
 
 static void on_tick(struct io_timer *t)

@@ -17,7 +17,8 @@ struct load {
     struct poster poster;
     struct lane *lanes;
     uint32_t lanes_len;
-    uint64_t rate; /* per second; 0: each lane sends as soon as it is answered */
+    uint64_t rate;        /* per second; 0: each lane sends as soon as it is answered */
+    bool until_delivered; /* rate 0: the next one goes out once every socket has one */
     uint64_t text_bytes;
     uint64_t start_us, end_us;
     uint64_t due;      /* posts that should be out by now */
@@ -30,6 +31,8 @@ struct load {
 /* Sets the ledger's text(). */
 void load_init(struct load *l, struct bench *b, struct ledger *ledger);
 void load_deinit(struct load *l);
+/* With rate 0: a post is under way until every socket has it. After load_init. */
+void load_follow_deliveries(struct load *l);
 /* Every lane's user joins its channel. False: some could not. */
 bool load_join(struct load *l);
 /* Begins to send, at a rate; goes on until end_us, which may be set anew. */

@@ -38,7 +38,7 @@ static const char help[] =
     "  parley-bench fanout --demo DEMO.json --subscribers N [--rate R] [--seconds S]\n"
     "      N sockets in one channel; the time from a post to each of its deliveries. With --rate "
     "0\n"
-    "      C posts are always under way.\n"
+    "      C posts are always under way, each until every socket has it.\n"
     "  parley-bench idle --demo DEMO.json --sockets N [--seconds S]\n"
     "      Holds N idle sockets and measures the server's memory.\n"
     "  parley-bench history --demo DEMO.json [--conns R] [--channels K] [--fill M]\n"

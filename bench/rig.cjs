@@ -67,9 +67,15 @@ class Server {
     this.readyMs = Number(process.hrtime.bigint() - began) / 1e6;
     this.pid = this.child.pid;
     this.rssEmpty = this.rss();
-    this.demo = join(this.data, 'population.json');
-    await run([join(this.bin, 'parleyctl'), '--data', this.data, 'demo', '--users', String(this.users), '--channels', String(this.channels),
-      ...(this.memberOfAll ? ['--member-of-all'] : []), '--json', this.demo], 120000);
+    this.demo = await this.population(this.users, this.channels, this.memberOfAll);
+  }
+
+  // A workspace of its own; the file that tells parley-bench of it.
+  async population(users, channels, memberOfAll) {
+    const file = join(this.data, `population-${users}-${channels}.json`);
+    await run([join(this.bin, 'parleyctl'), '--data', this.data, 'demo', '--users', String(users), '--channels', String(channels),
+      ...(memberOfAll ? ['--member-of-all'] : []), '--json', file], 120000);
+    return file;
   }
 
   rss() { return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8'))[1]) * 1024; }
@@ -84,8 +90,8 @@ class Server {
     return out;
   }
 
-  words(words, benchBin = this.bin) {
-    return [join(benchBin, 'bench/parley-bench'), ...words.map(String), '--demo', this.demo, '--pid', String(this.pid), '--json'];
+  words(words, benchBin = this.bin, demo = this.demo) {
+    return [join(benchBin, 'bench/parley-bench'), ...words.map(String), '--demo', demo, '--pid', String(this.pid), '--json'];
   }
 
   // A load with its audit; its report. Throws when the audit fails: there is no figure then.
