@@ -32,6 +32,7 @@ const plan = {
   strace: ['normal', false],
   latency: ['normal', false],
   chromium: ['normal', false],
+  bench: ['normal', true],
 };
 
 // {skip} for node:test: false, or why.

@@ -1,0 +1,172 @@
+// The measuring programs measure: every command ends by itself with the fields that reports and docs read, and a load
+// whose audit fails shows no figure.
+import { test, before, after } from 'node:test';
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createRequire } from 'node:module';
+import { Parley, at, bin, slow } from './harness.mjs';
+
+const { syntheticTrace } = createRequire(import.meta.url)('../../bench/trace.cjs');
+const top = join(import.meta.dirname, '../..');
+const limit = at('bench');
+const ms = 60000 * slow;
+const unlimited = { 'api.rate_posts_per_s': 10000000, 'api.rate_reads_per_s': 10000000 };
+let dir, parley, all, own;
+
+// {code, out, err} of a command that must end within ms
+function run(words, options = {}) {
+  return new Promise((resolve) => {
+    const child = spawn(words[0], words.slice(1).map(String), { ...options, timeout: ms, killSignal: 'SIGKILL' });
+    let out = '', err = '';
+    child.stdout.setEncoding('utf8').on('data', (s) => { out += s; });
+    child.stderr.setEncoding('utf8').on('data', (s) => { err += s; });
+    child.on('close', (code) => resolve({ code, out, err }));
+  });
+}
+
+async function json(words, options) {
+  const r = await run(words, options);
+  assert.equal(r.code, 0, `${words.join(' ')}: ${r.code}\n${r.out}\n${r.err.slice(-2000)}`);
+  return JSON.parse(r.out);
+}
+
+const bench = (words, demo) => json([join(bin, 'bench/parley-bench'), ...words, '--demo', demo, '--pid', parley.child.pid, '--json']);
+
+function positive(r, names) {
+  for (const n of names) {
+    const v = n.split('.').reduce((o, k) => o?.[k], r);
+    assert.ok(typeof v === 'number' && v > 0, `${n} is ${v} in ${JSON.stringify(r)}`);
+  }
+}
+
+before(async () => {
+  if (limit.skip) return;
+  dir = mkdtempSync(join(tmpdir(), 'parley-bench-'));
+  parley = await Parley.start({ settings: unlimited });
+  all = join(dir, 'all.json');
+  own = join(dir, 'own.json');
+  parley.ctl('demo', '--users', '40', '--channels', '4', '--member-of-all', '--json', all);
+  parley.ctl('demo', '--users', '40', '--channels', '8', '--json', own);
+});
+
+after(async () => {
+  await parley?.stop();
+  if (dir) rmSync(dir, { recursive: true, force: true });
+});
+
+const floors = {
+  floor_http: ['server_cpu_us_per_request', 'requests_per_s', 'request_us.p99', 'conns'],
+  floor_send: ['cpu_us_per_send_1', 'cpu_us_per_event_4', 'cpu_us_per_event_16', 'round_us_16.p50', 'sockets'],
+  floor_sync: ['append_syncs_per_s', 'append_sync_us.p50', 'append_cpu_us_per_sync', 'overwrite_sync_us.p50'],
+  floor_log: ['cpu_us_per_record_1', 'cpu_us_per_record_8', 'cpu_us_per_record_64', 'cpu_us_per_record_512', 'cpu_us_per_record_4096', 'process_cpu_us_per_record_512', 'commit_us_1.p50'],
+};
+for (const [name, fields] of Object.entries(floors)) {
+  test(`${name}: its figures, and nothing left on the disk`, { timeout: ms, ...limit }, async () => {
+    const at = mkdtempSync(join(dir, 'floor-'));
+    const r = await json([join(bin, 'bench', name), '--json', '--seconds', 1, '--dir', at]);
+    assert.equal(r.floor, name);
+    assert.equal(r.problems, 0);
+    positive(r, fields);
+    assert.deepEqual(readdirSync(at), []);
+    assert.equal((await run([join(bin, 'bench', name), '--seconds', '0'])).code, 2);
+    assert.equal((await run([join(bin, 'bench', name), 'word'])).code, 2);
+    assert.equal((await run([join(bin, 'bench', name), '--help'])).code, 0);
+  });
+}
+
+// words; the figures; on the population in which users are members of their own channels only?
+const trace = () => {
+  const file = join(dir, 'trace.jsonl');
+  syntheticTrace(file, 400);
+  return file;
+};
+const loads = {
+  'send, closed loop': [() => ['send', '--conns', 8], ['posts_acknowledged', 'post_us.p99', 'posts_per_s', 'server_cpu_us_per_post', 'server_cpu_us_per_post_by_thread.acceptor', 'server_cpu_us_per_post_by_thread.log', 'history_messages']],
+  'send, open loop': [() => ['send', '--rate', 100, '--channels', 4], ['posts_acknowledged', 'post_us.p50', 'server_cpu_us_per_post']],
+  'fanout, paced': [() => ['fanout', '--subscribers', 30, '--rate', 20], ['deliveries', 'delivery_us.p99', 'server_cpu_us_per_delivery', 'server_cpu_us_per_delivery_by_thread.fanout']],
+  'fanout, saturated': [() => ['fanout', '--subscribers', 30, '--rate', 0, '--conns', 4], ['deliveries', 'delivery_us.p99', 'server_cpu_us_per_delivery']],
+  idle: [() => ['idle', '--sockets', 50], ['sockets', 'rss_held_bytes', 'connect_s']],
+  history: [() => ['history', '--conns', 4, '--channels', 4, '--fill', 300], ['newest_pages', 'newest_page_us.p99', 'server_cpu_us_per_newest_page', 'server_cpu_us_per_newest_page_by_thread.acceptor', 'deep_pages', 'deep_page_us.p99', 'server_cpu_us_per_deep_page', 'server_cpu_us_per_deep_page_by_thread.hist']],
+  storm: [() => ['storm', '--sockets', 60, '--rate', 50], ['sockets', 'calm_post_us.p99', 'all_back_s', 'all_caught_up_s', 'caught_up_after_us.p99', 'server_cpu_us_per_return', 'socket_losses', 'deliveries']],
+  mixed: [() => ['mixed', trace(), '--sockets', 40, '--channels', 8, '--rate', 200], ['calls', 'posts_acknowledged', 'pages', 'typed', 'post_us.p99', 'newest_page_us.p99', 'server_cpu_us_per_call', 'deliveries'], true],
+};
+for (const [name, [words, fields, ownChannels]] of Object.entries(loads)) {
+  test(`parley-bench ${name}`, { timeout: ms, ...limit }, async () => {
+    const r = await bench([...words(), '--seconds', 1], ownChannels ? own : all);
+    assert.equal(r.problems, 0);
+    positive(r, fields);
+  });
+}
+
+// Everything is accepted and nothing kept.
+function forgetful() {
+  let ts = 1600000000;
+  return http.createServer((q, a) => {
+    let body = '';
+    q.on('data', (s) => { body += s; }).on('end', () => {
+      const { channel } = JSON.parse(body || '{}');
+      const answer = q.url.endsWith('chat.postMessage') ? { ok: true, channel, ts: `${ts++}.000000` } : { ok: true, messages: [], has_more: false };
+      const text = JSON.stringify(answer);
+      a.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': text.length });
+      a.end(text);
+    });
+  });
+}
+
+test('a server that forgets is not measured', { timeout: ms, ...limit }, async () => {
+  const server = forgetful().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  try {
+    const demo = join(dir, 'forgetful.json');
+    writeFileSync(demo, JSON.stringify({ base_url: `http://127.0.0.1:${server.address().port}`, team: { domain: 'x' }, tokens: ['xoxp-1'], channel_ids: ['C0000000001'] }));
+    const words = [join(bin, 'bench/parley-bench'), 'send', '--conns', '2', '--seconds', '1', '--demo', demo, '--pid', String(process.pid)];
+    const r = await run([...words, '--json']);
+    assert.equal(r.code, 1);
+    const report = JSON.parse(r.out);
+    assert.ok(report.problems > 0 && report.history_missing > 0 && report.posts_acknowledged > 0);
+    for (const k of Object.keys(report)) assert.doesNotMatch(k, /_us$|_per_|_s$|_bytes$/, `a figure in spite of problems: ${k}`);
+    assert.doesNotMatch((await run(words)).out, /p99|per_post|posts_per_s/);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+test('bench/compare: ratios of pairs', { timeout: ms * 2, ...limit }, async () => {
+  const r = await json([join(top, 'bench/compare'), '--json', '--pairs', 2, '--users', 8, '--dir', join(dir, 'compare'), '--set-b', 'threads.acceptor_with_chan=true', bin, bin, 'send', '--conns', 4, '--seconds', 1]);
+  const f = r.figures.server_cpu_us_per_post;
+  assert.equal(f.pairs, 2);
+  assert.ok(f.least > 0 && f.least <= f.ratio && f.ratio <= f.greatest);
+  assert.ok(r.figures['post_us.p99'].ratio > 0);
+  assert.deepEqual(readdirSync(join(dir, 'compare')), []);
+  assert.equal((await run([join(top, 'bench/compare'), bin])).code, 2);
+});
+
+test('tools/bench-report: one page that needs nothing else', { timeout: ms * 2, ...limit }, async () => {
+  const out = join(dir, 'report.html');
+  const r = await run([join(top, 'tools/bench-report'), '--quick', '--only', 'history', '--only', 'start', '--bin', bin, '--dir', join(dir, 'report'), '--out', out]);
+  assert.equal(r.code, 0, r.out + r.err);
+  assert.match(r.out, /newest page of 100.*µs/);
+  const page = readFileSync(out, 'utf8');
+  assert.match(page, /<svg class="plot"/);
+  assert.doesNotMatch(page, /(?:src|href)=|@import/);
+  positive(JSON.parse(readFileSync(out.replace('.html', '.json'), 'utf8')), ['history.server_cpu_us_per_newest_page', 'start.ready_ms', 'start.rss']);
+});
+
+const perf = spawnSync('perf', ['record', '-q', '-e', 'cpu-clock', '-o', '/dev/null', 'true']).status === 0;
+test('tools/profile: a flame graph of each thread', { timeout: ms, ...limit, ...(perf ? {} : { skip: 'perf may not sample here' }) }, async () => {
+  const out = join(dir, 'profile.html');
+  const load = bench(['send', '--conns', 8, '--seconds', 3], all);
+  const r = await run([join(top, 'tools/profile'), '--pid', parley.child.pid, '--seconds', 1, '--out', out]);
+  await load;
+  assert.equal(r.code, 0, r.out + r.err);
+  const page = readFileSync(out, 'utf8');
+  assert.match(page, /<h3>acceptor: /);
+  assert.match(page, /<svg class="flame"/);
+  assert.ok(!existsSync(`${out}.perf`));
+});
