@@ -48,3 +48,12 @@ build() {
     [ $# -gt 0 ] && targets=(--target "$@")
     cmake --build "build/$preset" "${targets[@]}"
 }
+
+# As build, for people: progress on a terminal, elsewhere silence; what went wrong in full.
+build_shown() {
+    if [ -t 1 ]; then
+        build "$@" || die "the build failed"
+    else
+        build "$@" >"build/shown.log" 2>&1 || { cat build/shown.log >&2; die "the build failed"; }
+    fi
+}
