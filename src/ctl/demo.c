@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -42,6 +43,8 @@ static struct str_view args(struct client *c, const char *const *pairs)
 }
 #define ARGS(...) args(c, (const char *const[]){__VA_ARGS__, NULL})
 #define RAW_TRUE  "\1true"
+#define RAW_FALSE "\1false"
+#define RESUME(o) "resume", (o)->resume ? RAW_TRUE : RAW_FALSE
 
 /* ---- the file ---- */
 
@@ -117,14 +120,14 @@ static bool issue(struct client *c, const char *domain, const char *user, struct
     return true;
 }
 
-static bool add_person(struct client *c, const char *domain, const struct person *p,
-                       struct answer *user)
+static bool add_person(struct client *c, const struct demo_options *o, const char *domain,
+                       const struct person *p, struct answer *user)
 {
     struct answer a;
     struct str_view body = p->bot ? ARGS("workspace", domain, "name", p->name, "real_name",
-                                         p->real_name, "bot", RAW_TRUE)
+                                         p->real_name, "bot", RAW_TRUE, RESUME(o))
                                   : ARGS("workspace", domain, "name", p->name, "real_name",
-                                         p->real_name, "email", p->email);
+                                         p->real_name, "email", p->email, RESUME(o));
     return client_must(c, "user.add", body, &a) && answer_object(c, &a, "user", user);
 }
 
@@ -149,12 +152,12 @@ static bool channel_id(struct client *c, const char *domain, const char *name, s
     return false;
 }
 
-static bool add_channel(struct client *c, const char *domain, const char *name, const char *creator,
-                        struct str_view *id)
+static bool add_channel(struct client *c, const struct demo_options *o, const char *domain,
+                        const char *name, const char *creator, struct str_view *id)
 {
     struct answer a, channel;
-    if (!client_must(c, "channel.add", ARGS("workspace", domain, "name", name, "creator", creator),
-                     &a) ||
+    if (!client_must(c, "channel.add",
+                     ARGS("workspace", domain, "name", name, "creator", creator, RESUME(o)), &a) ||
         !answer_object(c, &a, "channel", &channel))
         return false;
     *id = answer_str(&channel, "id");
@@ -172,12 +175,12 @@ static void json_channel(struct json_out *j, const char *name, struct str_view i
 
 /* Team, three people, a bot, #general and #random with all of them in, and a token that was
  * revoked. */
-static bool make_workspace(struct client *c, const char *domain, const char *name,
-                           struct json_out *j)
+static bool make_workspace(struct client *c, const struct demo_options *o, const char *domain,
+                           const char *name, struct json_out *j)
 {
     struct answer a, team, user;
     struct str_view tokens[ARRAY_LEN(people)], revoked, general, random_id;
-    if (!client_must(c, "workspace.add", ARGS("domain", domain, "name", name), &a) ||
+    if (!client_must(c, "workspace.add", ARGS("domain", domain, "name", name, RESUME(o)), &a) ||
         !answer_object(c, &a, "workspace", &team))
         return false;
     json_key(j, "team");
@@ -191,7 +194,7 @@ static bool make_workspace(struct client *c, const char *domain, const char *nam
     for (size_t i = 0; i < ARRAY_LEN(people); i++) {
         if (i == humans)
             json_arr_end(j);
-        if (!add_person(c, domain, &people[i], &user) ||
+        if (!add_person(c, o, domain, &people[i], &user) ||
             !issue(c, domain, people[i].name, &tokens[i]))
             return false;
         if (people[i].bot) {
@@ -212,7 +215,7 @@ static bool make_workspace(struct client *c, const char *domain, const char *nam
         }
     }
     if (!channel_id(c, domain, "general", &general) ||
-        !add_channel(c, domain, "random", people[0].name, &random_id) ||
+        !add_channel(c, o, domain, "random", people[0].name, &random_id) ||
         !client_must(c, "channel.join",
                      ARGS("workspace", domain, "channel", "random", "all", RAW_TRUE), &a))
         return false;
@@ -250,7 +253,7 @@ static bool make_population(struct client *c, const char *domain, const struct d
         struct str_view token;
         struct answer user;
         snprintf(name, sizeof name, "user%05llu", (unsigned long long)i);
-        if (!add_person(c, domain, &(struct person){name, name, "", false}, &user) ||
+        if (!add_person(c, o, domain, &(struct person){name, name, "", false}, &user) ||
             !issue(c, domain, name, &token))
             return false;
         json_str(j, token);
@@ -264,7 +267,7 @@ static bool make_population(struct client *c, const char *domain, const struct d
         struct str_view id;
         struct answer a;
         snprintf(name, sizeof name, "channel%05llu", (unsigned long long)i);
-        if (!add_channel(c, domain, name, people[0].name, &id))
+        if (!add_channel(c, o, domain, name, people[0].name, &id))
             return false;
         if (o->member_of_all && !client_must(c, "channel.join",
                                              ARGS("workspace", domain, "channel", name, "all",
@@ -295,9 +298,27 @@ static bool emit_with_url(struct client *c, const struct demo_options *o, struct
     return emit(o, buf_view(&b));
 }
 
-bool demo_run(struct client *c, const struct demo_options *o)
+/* DATA/demo.making: locked by whoever makes it, so that a second call waits and then finds it made.
+ * It has content while the making is under way: a call that finds some goes on with what a call
+ * that was cut off left behind. -1: said on standard error. */
+static int making_begin(const char *path, bool *resume)
 {
-    char path[4096], domain[64] = "demo";
+    struct stat st;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0 && flock(fd, LOCK_EX) == 0 && fstat(fd, &st) == 0) {
+        *resume = st.st_size > 0;
+        if (*resume || write(fd, "1\n", 2) == 2)
+            return fd;
+    }
+    fprintf(stderr, "parleyctl: cannot write %s: %s\n", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+bool demo_run(struct client *c, struct demo_options *o)
+{
+    char path[4096], making[4096 + 8], domain[64] = "demo";
     struct str_view kept;
     bool population = o->users > 0 || o->channels > 0;
     if (population)
@@ -306,12 +327,21 @@ bool demo_run(struct client *c, const struct demo_options *o)
     snprintf(path, sizeof path, "%s/%s%s.json", c->data_dir, population ? "demo-" : "", domain);
     if (read_file(c, path, &kept))
         return emit_with_url(c, o, kept);
+    snprintf(making, sizeof making, "%s.making", path);
+    int lock = making_begin(making, &o->resume);
+    if (lock < 0)
+        return false;
     struct buf b;
     buf_init(&b, &c->arena, 65536);
     struct json_out j = json_out_on(&b); /* bare members: base_url goes in front when emitted */
-    if (!make_workspace(c, domain, population ? "Load test" : "Demo", &j))
-        return false;
-    if (population && !make_population(c, domain, o, &j))
-        return false;
-    return write_file(path, buf_view(&b)) && emit_with_url(c, o, buf_view(&b));
+    bool made = read_file(c, path, &kept);
+    if (!made && make_workspace(c, o, domain, population ? "Load test" : "Demo", &j) &&
+        (!population || make_population(c, domain, o, &j))) {
+        kept = buf_view(&b);
+        made = write_file(path, kept);
+    }
+    if (made)
+        unlink(making);
+    close(lock);
+    return made && emit_with_url(c, o, kept);
 }

@@ -84,6 +84,8 @@ static const struct command commands[] = {
     {"status", "status", {0}, "", "what the daemon is doing", NULL, {0}},
 };
 
+static const char demo_usage[] = "[--users N --channels M [--member-of-all]]";
+
 /* Options that become members of the request. */
 static const struct option_row {
     const char *option, *member;
@@ -95,6 +97,14 @@ static const struct option_row {
 };
 enum { request_options_len = ARRAY_LEN(request_options), OPT_REQUEST = 1000 };
 
+static void print_options(void)
+{
+    puts("\n  --data DIR            the daemon's data directory (default: data)\n"
+         "  --workspace DOMAIN    which workspace, by domain or id; without it, the only one\n"
+         "  --json                the daemon's answer as JSON; demo --json FILE writes it to FILE\n"
+         "  --version, --help     COMMAND --help: how that command is called");
+}
+
 static void print_help(void)
 {
     puts("parleyctl - runs a Parley server's workspaces, over the Unix socket in its data "
@@ -102,11 +112,8 @@ static void print_help(void)
          "usage: parleyctl [--data DIR] [--workspace DOMAIN] [--json] COMMAND ...\n");
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         printf("  %-15s %-52s %s\n", commands[i].words, commands[i].usage, commands[i].help);
-    puts("  demo            [--users N --channels M [--member-of-all]]           a workspace to "
-         "try, or a population\n\n"
-         "  --data DIR      the daemon's data directory (default: data)\n"
-         "  --json          machine output; for demo: --json FILE writes it there\n"
-         "  Without --workspace, the only workspace is meant.");
+    printf("  %-15s %-52s %s\n", "demo", demo_usage, "a workspace to try, or a population");
+    print_options();
 }
 
 /* ---- human tables ---- */
@@ -137,6 +144,28 @@ static void print_rows(const struct command *cmd, const struct answer *rows, uin
     }
 }
 
+/* "name: value"; of an object its own members, of a list of objects their names. */
+static void print_member(struct client *c, struct str_view name, const struct json_value *v)
+{
+    struct answer one;
+    struct json_member *items;
+    uint32_t n;
+    printf("%.*s:", SV_ARG(name));
+    if (v->type == JSON_OBJECT && object_read(c, v->s, &one)) {
+        for (uint32_t i = 0; i < one.len; i++)
+            printf(" %.*s=%.*s", SV_ARG(one.members[i].name), SV_ARG(one.members[i].value.s));
+    } else if (v->type == JSON_ARRAY &&
+               json_read_array(c->json, &c->arena, v->s, &items, &n) == ERR_OK) {
+        for (uint32_t i = 0; i < n; i++) {
+            if (object_read(c, items[i].value.s, &one))
+                printf(" %.*s", SV_ARG(answer_str(&one, "name")));
+        }
+    } else {
+        printf(" %.*s", SV_ARG(v->s));
+    }
+    putchar('\n');
+}
+
 static void print_human(struct client *c, const struct command *cmd, const struct answer *a)
 {
     struct json_value *v =
@@ -160,7 +189,7 @@ static void print_human(struct client *c, const struct command *cmd, const struc
     }
     for (uint32_t i = 0; i < a->len; i++) {
         if (!sv_eq(a->members[i].name, SV("ok")))
-            printf("%.*s: %.*s\n", SV_ARG(a->members[i].name), SV_ARG(a->members[i].value.s));
+            print_member(c, a->members[i].name, &a->members[i].value);
     }
 }
 
@@ -168,7 +197,7 @@ static void print_human(struct client *c, const struct command *cmd, const struc
 
 struct invocation {
     const char *data_dir, *json_path;
-    bool json;
+    bool json, help, version;
     const char *values[request_options_len]; /* NULL: not given */
     struct demo_options demo;
 };
@@ -213,6 +242,20 @@ static struct str_view request_body(struct client *c, const struct command *cmd,
     return buf_view(&b);
 }
 
+/* All of them are needed, but for the user of "channel join CHANNEL --all". */
+static bool positionals_fit(const struct command *cmd, const struct invocation *in, int given)
+{
+    int most = 0, least;
+    while (most < positionals_max && cmd->positionals[most] != NULL)
+        most++;
+    least = most;
+    for (size_t i = 0; i < request_options_len; i++) {
+        if (strcmp(request_options[i].option, "all") == 0 && in->values[i] != NULL && most == 2)
+            least = 1;
+    }
+    return given >= least && given <= most;
+}
+
 static int run_command(struct client *c, const struct invocation *in, char **words, int len)
 {
     int used = 0;
@@ -222,10 +265,7 @@ static int run_command(struct client *c, const struct invocation *in, char **wor
                 len > 1 ? " " : "", len > 1 ? words[1] : "");
         return 2;
     }
-    int positionals = 0;
-    while (positionals < positionals_max && cmd->positionals[positionals] != NULL)
-        positionals++;
-    if (len - used > positionals) {
+    if (!positionals_fit(cmd, in, len - used)) {
         fprintf(stderr, "usage: parleyctl %s %s\n", cmd->words, cmd->usage);
         return 2;
     }
@@ -257,16 +297,18 @@ static int parse(struct invocation *in, int argc, char **argv)
         {"users", required_argument, NULL, OPT_USERS},
         {"channels", required_argument, NULL, OPT_CHANNELS},
         {"member-of-all", no_argument, NULL, OPT_MEMBER_OF_ALL},
+        {"version", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'}};
     for (size_t i = 0; i < request_options_len; i++)
-        options[6 + i] = (struct option){request_options[i].option,
+        options[7 + i] = (struct option){request_options[i].option,
                                          request_options[i].flag ? no_argument : required_argument,
                                          NULL, (int)(OPT_REQUEST + i)};
     int opt;
     while ((opt = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         if (opt == 'h') {
-            print_help();
-            exit(0);
+            in->help = true;
+        } else if (opt == 'v') {
+            in->version = true;
         } else if (opt == OPT_DATA) {
             in->data_dir = optarg;
         } else if (opt == OPT_JSON) {
@@ -289,6 +331,38 @@ static int parse(struct invocation *in, int argc, char **argv)
     return 0;
 }
 
+/* Of the command that is named, else of everything. */
+static void print_help_of(char **words, int len)
+{
+    int used;
+    const struct command *cmd = find_command(words, len, &used);
+    if (cmd != NULL)
+        printf("usage: parleyctl %s %s\n\n  %s\n", cmd->words, cmd->usage, cmd->help);
+    else if (len > 0 && strcmp(words[0], "demo") == 0)
+        printf("usage: parleyctl demo %s [--json FILE]\n\n"
+               "  Makes a workspace with three users, a bot and two channels, once; prints it with "
+               "its tokens.\n"
+               "  --users N --channels M: a workspace of its own with N users more, each with a "
+               "token, and M channels.\n"
+               "  --member-of-all: everybody is in all of them, not only the channels' creator.\n",
+               demo_usage);
+    else {
+        print_help();
+        return;
+    }
+    print_options();
+}
+
+static int run_demo(struct client *c, struct invocation *in, char **words, int len)
+{
+    if (len > (in->json ? 2 : 1)) {
+        fprintf(stderr, "usage: parleyctl demo %s [--json FILE]\n", demo_usage);
+        return 2;
+    }
+    in->demo.json_path = len == 2 ? words[1] : NULL;
+    return demo_run(c, &in->demo) ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
     struct invocation in = {.data_dir = "data"};
@@ -298,19 +372,18 @@ int main(int argc, char **argv)
         return bad;
     char **words = argv + optind;
     int len = argc - optind;
-    if (len == 0) {
-        print_help();
-        return 2;
+    if (in.version) {
+        puts("parleyctl " PARLEY_VERSION);
+        return 0;
+    }
+    if (in.help || len == 0) {
+        print_help_of(words, len);
+        return in.help ? 0 : 2;
     }
     if (!client_open(&client, in.data_dir))
         return 1;
-    int rc;
-    if (strcmp(words[0], "demo") == 0) {
-        in.demo.json_path = in.json && len == 2 ? words[1] : NULL;
-        rc = demo_run(&client, &in.demo) ? 0 : 1;
-    } else {
-        rc = run_command(&client, &in, words, len);
-    }
+    int rc = strcmp(words[0], "demo") == 0 ? run_demo(&client, &in, words, len)
+                                           : run_command(&client, &in, words, len);
     client_close(&client);
     return rc;
 }

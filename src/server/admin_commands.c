@@ -35,7 +35,7 @@ static bool resolve_team(struct admin_call *c)
         uint32_t n = dir_teams(r, 0, ids, 2);
         if (n != 1)
             return missing(
-                c, n == 0 ? "there is no workspace yet: workspace add --domain NAME"
+                c, n == 0 ? "there is no workspace yet: workspace add DOMAIN"
                           : "there are several workspaces: say which with --workspace DOMAIN");
         c->team = ids[0];
         return true;
@@ -74,11 +74,20 @@ static bool resolve_user(struct admin_call *c, const char *arg)
 {
     struct str_view name = arg_str(c, arg);
     if (name.p == NULL)
-        return missing(c, "user: an id, a name or an e-mail address");
+        return missing(c, strcmp(arg, "creator") == 0
+                              ? "creator: the channel's first member, an id, a name or an e-mail "
+                                "address"
+                              : "user: an id, a name or an e-mail address");
     if (find_user(c, name, &c->uid))
         return true;
     admin_fail(c, ERR_USER_NOT_FOUND, NULL);
     return false;
+}
+
+/* A caller that was cut off and begins again (`resume`) gets what it had made before. */
+static bool may_exist(const struct admin_call *c, const struct cell *answer)
+{
+    return arg_bool(c, "resume") && (answer->err == ERR_EXISTS || answer->err == ERR_NAME_TAKEN);
 }
 
 /* ---- workspaces ---- */
@@ -88,6 +97,16 @@ static void team_members(struct json_out *j, const struct row_team *team)
     json_kv_id(j, "id", ID_TEAM, team->team);
     json_kv_str(j, "domain", team->domain);
     json_kv_str(j, "name", team->name);
+}
+
+static void answer_workspace(struct admin_call *c, const struct row_team *team)
+{
+    admin_ok(c);
+    json_key(&c->j, "workspace");
+    json_obj(&c->j);
+    team_members(&c->j, team);
+    json_obj_end(&c->j);
+    admin_done(c);
 }
 
 static void workspace_add(struct admin_call *c, const struct cell *answer, struct turn *t)
@@ -105,16 +124,15 @@ static void workspace_add(struct admin_call *c, const struct cell *answer, struc
         admin_request(c, admin_conf_of(c->admin)->dir, DIR_TEAM_ADD, m, t);
         return;
     }
+    if (may_exist(c, answer)) {
+        answer_workspace(c, dir_team_by_domain(admin_conf_of(c->admin)->dir_reader, m->domain));
+        return;
+    }
     if (answer->err != ERR_OK) {
         admin_fail(c, (enum err)answer->err, NULL);
         return;
     }
-    admin_ok(c);
-    json_key(&c->j, "workspace");
-    json_obj(&c->j);
-    team_members(&c->j, &(struct row_team){.team = m->team, .domain = m->domain, .name = m->name});
-    json_obj_end(&c->j);
-    admin_done(c);
+    answer_workspace(c, &(struct row_team){.team = m->team, .domain = m->domain, .name = m->name});
 }
 
 static void workspace_list(struct admin_call *c, const struct cell *answer, struct turn *t)
@@ -217,6 +235,9 @@ static void user_add(struct admin_call *c, const struct cell *answer, struct tur
         c->uid = m->uid;
         c->step = 1;
         join_general(c, t);
+    } else if (c->step == 0 && may_exist(c, answer) && find_user(c, m->name, &c->uid)) {
+        c->step = 1;
+        join_general(c, t);
     } else if (c->step == 1 && (answer->err == ERR_OK || answer->err == ERR_ALREADY_IN_CHANNEL)) {
         answer_user(c);
     } else if (c->step == 1 && answer->err == ERR_NAME_TAKEN) {
@@ -278,6 +299,10 @@ static void token_issue(struct admin_call *c, const struct cell *answer, struct 
             return;
         const struct row_user *u = dir_user(admin_conf_of(c->admin)->dir_reader, c->team, c->uid);
         *m = (struct dir_token_issue){.team = c->team, .uid = c->uid, .scopes = UINT64_MAX};
+        if ((u->flags & USER_DELETED) != 0) {
+            admin_fail(c, ERR_ACCOUNT_INACTIVE, NULL);
+            return;
+        }
         m->kind = (u->flags & USER_BOT) != 0 ? TOKEN_BOT : TOKEN_USER;
         admin_request(c, admin_conf_of(c->admin)->dir, DIR_TOKEN_ISSUE, m, t);
     } else if (answer->err != ERR_OK) {
@@ -296,6 +321,8 @@ static void token_revoke(struct admin_call *c, const struct cell *answer, struct
         answer_plain(c, answer);
         return;
     }
+    if (arg_str(c, "workspace").p != NULL && !resolve_team(c))
+        return;
     c->u.token_revoke = (struct dir_token_revoke){.token = arg_str(c, "token")};
     if (c->u.token_revoke.token.p == NULL)
         missing(c, "token: the whole text, xox...");
@@ -320,15 +347,22 @@ static void channel_add(struct admin_call *c, const struct cell *answer, struct 
             missing(c, "name: the channel's name without #");
         else
             admin_request(c, admin_conf_of(c->admin)->dir, DIR_CHANNEL_CREATE, m, t);
-    } else if (answer->err != ERR_OK) {
+    } else if (answer->err != ERR_OK && !may_exist(c, answer)) {
         admin_fail(c, (enum err)answer->err, NULL);
     } else {
+        uint64_t cid = m->info.cid;
+        enum channel_kind kind = m->info.kind;
+        if (answer->err != ERR_OK && !dir_channel_by_name(admin_conf_of(c->admin)->dir_reader,
+                                                          c->team, m->name, &cid, &kind)) {
+            admin_fail(c, (enum err)answer->err, NULL);
+            return;
+        }
         admin_ok(c);
         json_key(&c->j, "channel");
         json_obj(&c->j);
-        json_kv_id(&c->j, "id", ID_CHANNEL, m->info.cid);
-        json_kv_str(&c->j, "name", m->info.name);
-        json_kv_bool(&c->j, "is_private", m->info.kind == CHANNEL_PRIVATE);
+        json_kv_id(&c->j, "id", ID_CHANNEL, cid);
+        json_kv_str(&c->j, "name", answer->err == ERR_OK ? m->info.name : m->name);
+        json_kv_bool(&c->j, "is_private", kind == CHANNEL_PRIVATE);
         json_obj_end(&c->j);
         admin_done(c);
     }
@@ -423,23 +457,34 @@ static void channel_join(struct admin_call *c, const struct cell *answer, struct
 static void status(struct admin_call *c, const struct cell *answer, struct turn *t)
 {
     (void)answer, (void)t;
+    bool one = arg_str(c, "workspace").p != NULL;
+    if (one && !resolve_team(c))
+        return;
     admin_ok(c);
+    if (one) {
+        struct dir_reader *r = admin_conf_of(c->admin)->dir_reader;
+        json_key(&c->j, "workspace");
+        json_obj(&c->j);
+        team_members(&c->j, dir_team(r, c->team));
+        json_kv_u64(&c->j, "users", dir_users_len(r, c->team));
+        json_obj_end(&c->j);
+    }
     admin_status_members(c);
     admin_done(c);
 }
 
 static const struct admin_command commands[] = {
-    {"workspace.add", workspace_add, "domain [name]"},
+    {"workspace.add", workspace_add, "domain [name resume]"},
     {"workspace.list", workspace_list, ""},
-    {"user.add", user_add, "name [workspace email real_name bot admin]"},
+    {"user.add", user_add, "name [workspace email real_name bot admin resume]"},
     {"user.list", user_list, "[workspace]"},
     {"user.disable", user_disable, "user [workspace]"},
     {"token.issue", token_issue, "user [workspace]"},
-    {"token.revoke", token_revoke, "token"},
-    {"channel.add", channel_add, "name creator [workspace private]"},
+    {"token.revoke", token_revoke, "token [workspace]"},
+    {"channel.add", channel_add, "name creator [workspace private resume]"},
     {"channel.list", channel_list, "[workspace]"},
     {"channel.join", channel_join, "channel user|all [workspace silent]"},
-    {"status", status, ""},
+    {"status", status, "[workspace]"},
 };
 
 const struct admin_command *admin_command_find(struct str_view name)

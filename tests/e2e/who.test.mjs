@@ -2,8 +2,10 @@
 import { describe, test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import { statSync, readFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
-import { Parley, Conn, post, at, slow, sleep } from './harness.mjs';
+import { Parley, Conn, post, eventually, bin, at, slow, sleep } from './harness.mjs';
 import { Ws, rtm } from './ws.mjs';
 
 describe('rights', at('who'), () => {
@@ -188,7 +190,9 @@ describe('parleyctl', at('who'), () => {
     const status = parley.ctlJson('status');
     assert.equal(status.ready, true);
     assert.equal(status.http_port, parley.port);
-    assert.match(parley.ctl('status'), /version: /);
+    assert.match(parley.ctl('status'), /version: .*loops: acceptor0 /s);
+    assert.deepEqual(parley.ctlJson('--workspace', 'acme', 'status').workspace, { id: made.workspace.id, domain: 'acme', name: 'Acme Inc.', users: 2 });
+    assert.match(parley.ctl('--workspace', 'acme', 'status'), /^workspace: id=T\S+ domain=acme name=Acme Inc\. users=2$/m);
     parley.ctl('token', 'revoke', token);
     parley.ctl('token', 'revoke', token);
     assert.equal((await parley.call('auth.test', token)).error, 'token_revoked');
@@ -199,10 +203,11 @@ describe('parleyctl', at('who'), () => {
   test('mistakes are named, with a status that is not zero', () => {
     const rows = [
       [['nonsense'], 2, /no command "nonsense"/], [['user'], 2, /no command/], [['user', 'add', 'a', 'b'], 2, /usage: parleyctl user add/], [['--nonsense'], 2, /nonsense/], [[], 2, /^/],
-      [['user', 'add'], 1, /name/], [['user', 'add', 'Upper'], 1, /invalid_name/], [['user', 'add', 'zoe', '--email', 'zoe@example.com'], 1, /already_exists/],
-      [['user', 'disable', 'nobody'], 1, /user_not_found/], [['token', 'issue', 'nobody'], 1, /user_not_found/], [['token', 'revoke', 'xoxp-nonsense'], 1, /invalid_auth/], [['token', 'revoke'], 1, /token/],
+      [['user', 'add'], 2, /usage: parleyctl user add NAME/], [['user', 'add', 'Upper'], 1, /invalid_name/], [['user', 'add', 'zoe', '--email', 'zoe@example.com'], 1, /already_exists/],
+      [['user', 'disable', 'nobody'], 1, /user_not_found/], [['token', 'issue', 'nobody'], 1, /user_not_found/], [['token', 'revoke', 'xoxp-nonsense'], 1, /invalid_auth/], [['token', 'revoke'], 2, /usage: parleyctl token revoke TOKEN/], [['token', 'issue', 'robot'], 1, /account_inactive/],
       [['workspace', 'add', 'acme'], 1, /already_exists/], [['workspace', 'add', '-x'], 1, /./], [['workspace', 'add', 'Bad_Domain'], 1, /invalid_name/], [['--workspace', 'nowhere', 'user', 'list'], 1, /team_not_found/],
       [['channel', 'add', 'plans', '--creator', 'zoe'], 1, /name_taken/], [['channel', 'add', 'x y', '--creator', 'zoe'], 1, /invalid_name/], [['channel', 'add', 'q', '--creator', 'nobody'], 1, /user_not_found/],
+      [['channel', 'add', 'q'], 1, /creator/], [['channel', 'join', 'plans'], 2, /usage: parleyctl channel join/], [['--workspace', 'nowhere', 'status'], 1, /team_not_found/], [['demo', 'file'], 2, /usage: parleyctl demo/],
       [['channel', 'join', 'nowhere', 'zoe'], 1, /channel_not_found/], [['channel', 'join', 'plans', 'nobody'], 1, /user_not_found/],
     ];
     for (const [words, status, message] of rows) {
@@ -214,6 +219,9 @@ describe('parleyctl', at('who'), () => {
     assert.equal(away.status, 1);
     assert.match(away.stderr, /Is parleyd running/);
     assert.match(parley.ctl('--help'), /usage: parleyctl/);
+    assert.match(parley.ctl('user', 'add', '--help'), /^usage: parleyctl user add NAME/);
+    assert.match(parley.ctl('demo', '--help'), /^usage: parleyctl demo .*--json FILE/);
+    assert.match(parley.ctl('--version'), /^parleyctl \d/);
     parley.ctl('workspace', 'add', 'second');
     assert.match(parley.ctlTry('user', 'list').stderr, /--workspace/);
     parley.ctl('--workspace', 'second', 'user', 'list');
@@ -237,6 +245,22 @@ describe('parleyctl', at('who'), () => {
     for (const token of many.tokens) {
       for (const channel of many.channel_ids) assert.equal((await fresh.call('chat.postMessage', token, { channel, text: 'x' })).ok, true);
     }
+    await fresh.stop();
+  });
+
+  test('demo that was cut off is finished by the next call', async () => {
+    const fresh = await Parley.start();
+    const words = ['demo', '--users', '2000', '--channels', '3', '--member-of-all'];
+    const half = spawn(join(bin, 'parleyctl'), ['--data', fresh.data, ...words]);
+    await eventually(() => fresh.ctlJson('workspace', 'list').workspaces.some((w) => w.users > 20), 'some users');
+    half.kill('SIGKILL');
+    await once(half, 'exit');
+    assert.ok(fresh.ctlJson('workspace', 'list').workspaces[0].users < 2004, 'it was cut off in the middle');
+    const whole = fresh.demo(...words.slice(1));
+    assert.deepEqual([whole.tokens.length, new Set(whole.tokens).size, whole.channel_ids.length, whole.users.length], [2000, 2000, 3, 3]);
+    assert.deepEqual(fresh.ctlJson('workspace', 'list').workspaces.map((w) => w.users), [2004]);
+    assert.equal((await fresh.call('chat.postMessage', whole.tokens[3], { channel: whole.channel_ids[2], text: 'x' })).ok, true);
+    assert.deepEqual(fresh.demo(...words.slice(1)), whole);
     await fresh.stop();
   });
 });
