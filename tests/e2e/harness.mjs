@@ -94,7 +94,7 @@ export class Parley {
     });
     const { child } = this;
     live.add(child);
-    this.exited = once(child, 'exit').then(([code, signal]) => {
+    this.exited = once(child, 'exit').catch((e) => [e.code, null]).then(([code, signal]) => { // e: no such program
       live.delete(child);
       this.exit = { code, signal };
       return this.exit;
