@@ -29,45 +29,44 @@ static void report_fanout(struct bench *b, struct ledger *l, const struct hist_l
 
 bool fanout_run(struct bench *b)
 {
-    struct ledger ledger;
-    struct ws_set sockets;
-    static struct hist_log delivery_us;
-    struct load *load = calloc(1, sizeof *load);
-    ASSERT(load != NULL);
+    struct ledger *ledger = bench_zalloc(b, sizeof *ledger);
+    struct ws_set *sockets = bench_zalloc(b, sizeof *sockets);
+    struct hist_log *delivery_us = bench_zalloc(b, sizeof *delivery_us);
+    struct load *load = bench_zalloc(b, sizeof *load);
     uint32_t users = MIN(b->population.tokens_len, (uint32_t)b->opt.subscribers);
-    ledger_init(&ledger, b, clock_wall_us());
-    ledger.channels = b->population.channels;
-    ledger.channels_len = 1;
-    ledger.channel_tokens = b->population.tokens;
-    ledger.delivery_us = &delivery_us;
-    load_init(load, b, &ledger);
+    ledger_init(ledger, b, clock_wall_us());
+    ledger->channels = b->population.channels;
+    ledger->channels_len = 1;
+    ledger->channel_tokens = b->population.tokens;
+    ledger->delivery_us = delivery_us;
+    load_init(load, b, ledger);
     load_follow_deliveries(load);
     make_lanes(load, b, users); /* all of them join, some of them post */
     if (!load_join(load))
         return false;
     make_lanes(load, b, MIN(users, b->opt.rate > 0 ? authors_max : (uint32_t)b->opt.conns));
-    ws_set_init(&sockets, b, (uint32_t)b->opt.subscribers, b->population.tokens,
+    ws_set_init(sockets, b, (uint32_t)b->opt.subscribers, b->population.tokens,
                 b->population.tokens_len);
-    ledger_watch(&ledger, &sockets, false);
-    if (!ws_set_connect(&sockets, b->io.now_us + connect_max_us)) {
+    ledger_watch(ledger, sockets, false);
+    if (!ws_set_connect(sockets, b->io.now_us + connect_max_us)) {
         fprintf(stderr, "parley-bench: %llu of %u sockets never said hello\n",
-                (unsigned long long)sockets.to_be_ready, sockets.len);
+                (unsigned long long)sockets->to_be_ready, sockets->len);
         return false;
     }
     uint64_t head_us;
-    ledger_read_heads(&ledger, &head_us);
-    uint64_t measured_us = load_run(load, b->opt.seconds), in_time = ledger.deliveries;
+    ledger_read_heads(ledger, &head_us);
+    uint64_t measured_us = load_run(load, b->opt.seconds), in_time = ledger->deliveries;
     bool stopped = io_stop;
     bench_load_ended(b, measured_us);
-    ledger_settle(&ledger);
+    ledger_settle(ledger);
     if (!stopped)
         server_proc_sample(&b->server);
     load_report(load, measured_us);
-    report_fanout(b, &ledger, &delivery_us, measured_us, in_time);
-    ledger_audit_deliveries(&ledger);
-    ledger_audit_history(&ledger, &head_us);
-    ledger_report(&ledger);
+    report_fanout(b, ledger, delivery_us, measured_us, in_time);
+    ledger_audit_deliveries(ledger);
+    ledger_audit_history(ledger, &head_us);
+    ledger_report(ledger);
     bench_report_client(b);
-    ws_set_close(&sockets);
+    ws_set_close(sockets);
     return b->report.problems == 0;
 }
