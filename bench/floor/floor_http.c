@@ -43,7 +43,7 @@ struct responder {
     char answer[1024];
     unsigned answer_len;
     pthread_t thread;
-    pthread_barrier_t *ready;
+    pthread_barrier_t ready; /* both: the ring is armed */
 };
 
 static struct io_uring_sqe *get_sqe(struct responder *r)
@@ -117,7 +117,7 @@ static void *respond(void *arg)
     struct responder *r = arg;
     make_ring(r);
     arm_accept(r);
-    pthread_barrier_wait(r->ready);
+    pthread_barrier_wait(&r->ready);
     while (!__atomic_load_n(&r->stop, __ATOMIC_RELAXED)) {
         struct __kernel_timespec wait = {.tv_nsec = 100000000};
         struct io_uring_cqe *cqe;
@@ -143,7 +143,6 @@ static void *respond(void *arg)
 static void start(struct responder *r, struct sockaddr_in *at)
 {
     char body[answer_bytes];
-    pthread_barrier_t ready;
     socklen_t len = sizeof *at;
     memset(body, 'a', sizeof body);
     memcpy(body, "{\"ok\":true,\"x\":\"", 16);
@@ -157,13 +156,11 @@ static void start(struct responder *r, struct sockaddr_in *at)
     if (r->listener < 0 || bind(r->listener, (struct sockaddr *)at, sizeof *at) != 0 ||
         listen(r->listener, 1024) != 0 || getsockname(r->listener, (struct sockaddr *)at, &len))
         floor_die("floor_http: listen", errno);
-    pthread_barrier_init(&ready, NULL, 2);
-    r->ready = &ready;
+    pthread_barrier_init(&r->ready, NULL, 2);
     int rc = pthread_create(&r->thread, NULL, respond, r);
     if (rc != 0)
         floor_die("floor_http: thread", rc);
-    pthread_barrier_wait(&ready);
-    pthread_barrier_destroy(&ready);
+    pthread_barrier_wait(&r->ready);
 }
 
 static uint64_t responder_cpu_ns(const struct responder *r)
