@@ -65,6 +65,7 @@ test('replay: all lines accounted for, audit clean', { timeout: 120000 }, async 
     if (lines) assert.equal(r.posted + r.executed + r.skipped, lines);
     assert.equal(r.posts_acknowledged, r.posted);
     assert.ok(r.posted > 0 && r.executed > 0 && r.skipped > 0);
+    assert.ok(r.server_cpu_us_per_post > 0, 'the server was found by its data directory');
   } finally {
     await parley.stop();
   }
