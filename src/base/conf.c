@@ -374,8 +374,14 @@ void conf_print_markdown(struct buf *out)
     for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
         const struct setting *s = &settings[i];
         buf_printf(out, "| `%s.%s` | `", s->section, s->key);
+        size_t before = out->len;
         print_value(&c, s, out);
-        buf_printf(out, "` | ");
+        if (out->len > before) {
+            buf_printf(out, "` | ");
+        } else { /* Markdown shows an empty code span as two backticks */
+            out->len--;
+            buf_printf(out, "empty | ");
+        }
         print_range(s, out);
         buf_printf(out, " | %s |\n", s->why);
     }

@@ -191,4 +191,7 @@ TEST(what_is_printed_loads_again)
     buf_init_fixed(&out, space, sizeof space);
     conf_print_markdown(&out);
     CHECK(!out.failed);
+    buf_putc(&out, '\0');
+    CHECK(strstr(out.p, "| `server.tls_listen` | empty | text |") != NULL);
+    CHECK(strstr(out.p, "| `server.data` | `data` | text |") != NULL);
 }

@@ -24,12 +24,13 @@ static void print_help(void)
 {
     puts("parleyd - chat server: messages are stored first, then seen\n\n"
          "usage: parleyd [--config FILE] [options]\n\n"
-         "  --config FILE         settings, INI (conf/parley.conf is the commented default)");
+         "  --config       FILE       settings, INI (conf/parley.conf is the commented default)");
     for (size_t i = 0; i < ARRAY_LEN(named); i++)
         printf("  --%-12s %s\n", named[i].option, named[i].help);
-    puts("  --set SECTION.KEY=VALUE   any setting; may be repeated\n"
-         "  --check               validate, print the effective settings and exit\n"
-         "  --print-config        print every setting with its reason, unit and range, and exit\n"
+    puts("  --set          SECTION.KEY=VALUE   any setting; may be repeated\n"
+         "  --check                   validate, print the effective settings and exit\n"
+         "  --print-config            print every setting with its reason, unit and range, and "
+         "exit\n"
          "  --version, --help\n\n"
          "signals: TERM and INT drain and stop, HUP reads the certificates again.\n"
          "A first workspace: parleyctl --data DIR demo --json demo.json");
