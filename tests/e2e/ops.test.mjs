@@ -238,6 +238,34 @@ describe('SIGTERM', at('ops'), () => {
   });
 });
 
+// Through a terminal of its own, as a newcomer runs it.
+describe('tools/run', { skip: at('restart').skip || (!/build\/release\/?$/.test(bin) && 'it runs build/release') }, () => {
+  test('it prints what can be pasted; Ctrl-C drains; started again, the message is there', async (t) => {
+    const dir = scratch(t);
+    const start = async () => {
+      const child = spawn('script', ['-qefc', `tools/run --data ${dir}/data --listen 127.0.0.1:0`, '/dev/null'], { cwd: new URL('../..', import.meta.url) });
+      t.after(() => child.kill());
+      let out = '';
+      child.stdout.setEncoding('utf8').on('data', (d) => { out += d; });
+      const exited = new Promise((resolve) => { child.once('exit', resolve); });
+      await eventually(() => out.includes('Ctrl-C drains'), 'up', 300000);
+      return { child, exited, all: () => out, run: (command) => spawnSync('bash', ['-c', command], { encoding: 'utf8' }).stdout };
+    };
+    const first = await start();
+    const [post, read] = first.all().replaceAll('\r', '').split('\n').filter((l) => l.startsWith('  curl '));
+    assert.match(first.run(post), /^\{"ok":true,.*Hello, Parley.*\}\n$/);
+    assert.match(first.run(read), /"text":"Hello, Parley"/);
+    first.child.stdin.write('\x03');
+    assert.equal(await first.exited, 0, first.all());
+    assert.match(first.all(), /"event":"stopping".*"event":"stopped","whole":true/s);
+    const second = await start();
+    const [setup] = /export .*/.exec(second.all().replaceAll('\r', ''));
+    assert.match(second.run(`${setup}; curl -s $URL/api/conversations.history -H "Authorization: Bearer $TOKEN" -d channel=$CHANNEL`), /"text":"Hello, Parley"/);
+    second.child.stdin.write('\x03');
+    assert.equal(await second.exited, 0, second.all());
+  });
+});
+
 describe('restart', at('restart'), () => {
   test('ready within 3 s after kill -9 with 20,000 messages, all there', async () => {
     const parley = await Parley.start({ settings: { 'api.rate_posts_per_s': 1000000 } });
