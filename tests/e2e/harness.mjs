@@ -32,7 +32,7 @@ const plan = {
   strace: ['normal', false],
   latency: ['normal', false],
   chromium: ['normal', false],
-  bench: ['normal', true],
+  bench: ['normal', false],
 };
 
 // {skip} for node:test: false, or why.
