@@ -26,7 +26,7 @@
 #include "base/str_view.h"
 
 enum cf {
-#define CF(id, name, prefix, what) CF_##id,
+#define CF(id, name, prefix, scanned, what) CF_##id,
 #include "store/cf.def"
 #undef CF
     CF_COUNT

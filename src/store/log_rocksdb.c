@@ -17,7 +17,6 @@ struct queued {
 
 struct log {
     struct store *store;
-    rocksdb_writebatch_t *wb;
     uint64_t bytes_max;
     uint32_t requests_max;
     uint64_t free_min_percent;
@@ -30,6 +29,9 @@ struct log {
     uint64_t reopen_us, reopen_wait_us; /* after a reopening that failed: not before, and longer */
     uint32_t disk_full;                 /* atomic */
     struct timer timer; /* while writes are refused up front no batch comes that would look again */
+    struct timer age;   /* of a tail that does not fill */
+    struct wheel *wheel; /* where both are armed */
+    uint64_t tail_age_us;
 };
 
 enum err log_new(struct log **out, struct store *s, const struct conf *c)
@@ -38,10 +40,10 @@ enum err log_new(struct log **out, struct store *s, const struct conf *c)
     if (l == NULL)
         return ERR_NOMEM;
     l->store = s;
-    l->wb = rocksdb_writebatch_create();
     l->bytes_max = c->store_batch_bytes_max;
     l->requests_max = (uint32_t)c->store_batch_requests_max;
     l->free_min_percent = c->store_disk_free_min_percent;
+    l->tail_age_us = c->store_tail_age_s * 1000000;
     l->queue_cap = (uint32_t)c->ring_request_cells * log_parts_max;
     l->queue = calloc(l->queue_cap, sizeof *l->queue);
     if (l->queue == NULL) {
@@ -56,7 +58,10 @@ void log_free(struct log *l)
 {
     if (l == NULL)
         return;
-    rocksdb_writebatch_destroy(l->wb);
+    if (l->wheel != NULL) {
+        wheel_disarm(l->wheel, &l->timer);
+        wheel_disarm(l->wheel, &l->age);
+    }
     free(l->queue);
     free(l);
 }
@@ -121,6 +126,7 @@ static void watch_space(struct log *l, struct turn *t)
     if (!watch || timer_armed(&l->timer))
         return;
     l->timer.fire = on_timer;
+    l->wheel = t->wheel;
     wheel_arm(t->wheel, &l->timer, t->mono_us + space_check_us);
 }
 
@@ -132,31 +138,52 @@ static void on_timer(struct timer *timer, void *ctx)
     watch_space(l, t);
 }
 
+static void on_age(struct timer *timer, void *ctx)
+{
+    struct log *l = (struct log *)(void *)((char *)timer - offsetof(struct log, age));
+    (void)ctx;
+    if (!l->stopped && store_freeze(l->store) != ERR_OK)
+        log_warn("tail_kept", NULL); /* no memory for another: it grows on */
+}
+
+static void count_stages(struct log *l, struct turn *t)
+{
+    struct store *s = l->store;
+    metric_set(t->metrics, METRIC_LOG_TAIL_BYTES, store_tail_bytes(s));
+    metric_set(t->metrics, METRIC_LOG_INGESTS, __atomic_load_n(&s->ingest.runs, __ATOMIC_RELAXED));
+    metric_set(t->metrics, METRIC_LOG_INGEST_WAITS, s->ingest.waits);
+}
+
 /* The first n of the queue that are not refused. */
 static enum err commit(struct log *l, uint32_t n, struct turn *t)
 {
     uint64_t started_us = clock_mono_us(), rows = 0, bytes = 0;
     uint32_t requests = 0;
-    char *error = NULL;
-    rocksdb_writebatch_clear(l->wb);
+    struct batch *first = NULL, **link = &first;
     for (uint32_t i = 0; i < n; i++) {
-        const struct batch *b = l->queue[i].request.u.p;
+        struct batch *b = l->queue[i].request.u.p;
         if (b->err != ERR_OK)
             continue;
-        store_gather(l->store, b, l->wb);
+        *link = b;
+        link = &b->next;
         rows += b->rows_len;
         bytes += b->bytes;
         requests += b->requests;
     }
+    *link = NULL;
     if (rows == 0)
         return ERR_OK;
-    rocksdb_write(l->store->db, l->store->write_sync, l->wb, &error);
-    TSAN_RELEASE(l->store); /* pairs with the readers in store.c; RocksDB orders them, unseen */
+    enum err err = store_commit(l->store, first);
+    TSAN_RELEASE(l->store); /* pairs with the readers in view_rocksdb.c */
     metric_hist(t->metrics, METRIC_HIST_COMMIT_US, clock_mono_us() - started_us);
-    if (error != NULL) {
+    count_stages(l, t);
+    if (!timer_armed(&l->age)) {
+        l->age.fire = on_age;
+        l->wheel = t->wheel;
+        wheel_arm(t->wheel, &l->age, t->mono_us + l->tail_age_us);
+    }
+    if (err != ERR_OK) {
         metric_add(t->metrics, METRIC_LOG_ERRORS, 1);
-        enum err err = store_judge(error);
-        rocksdb_free(error);
         return err;
     }
     metric_add(t->metrics, METRIC_LOG_BATCHES, 1);
@@ -252,10 +279,16 @@ static bool busy(const void *self)
     return ((const struct log *)self)->queue_len > 0;
 }
 
+/* A clean stop leaves files, so that the next start has nothing to read again. */
 static bool drain(void *self, struct turn *t)
 {
+    struct log *l = self;
     (void)t;
-    return !busy(self);
+    if (busy(self))
+        return false;
+    if (!l->stopped && store_settle(l->store) != ERR_OK)
+        log_warn("tail_kept", NULL); /* it is in the log */
+    return true;
 }
 
 const struct actor_ops log_actor_ops = {

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "store/internal.h"
 #include "store/row.h"
 #include "test.h"
 #include "rig.h"
@@ -300,9 +301,10 @@ TEST(a_second_process_and_a_newer_schema_are_refused)
     CHECK_EQ(store_open(&second, &f.scratch.conf), ERR_IO);
     struct batch *b = batch(&f, 0, 0, 1);
     key_meta(&k, SV("schema"), 0);
-    row_u64_encode(batch_put_begin(b, CF_META, &k), &k, 2);
+    row_u64_encode(batch_put_begin(b, CF_META, &k), &k, 3);
     batch_put_end(b);
     CHECK_EQ(store_write_sync(f.store, b), ERR_OK);
+    CHECK_EQ(store_settle(f.store), ERR_OK); /* where a newer version would have it: in no record */
     close_store(&f);
     CHECK_EQ(store_open(&second, &f.scratch.conf), ERR_BAD_CONF);
     f.store = NULL;

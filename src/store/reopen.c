@@ -64,22 +64,35 @@ bool store_probe(const struct store *s)
     return unlink(path) == 0 && ok;
 }
 
+/* The tails stay as they are: they hold what was answered, and so must the disk. */
+static enum err open_and_compare(struct store *s)
+{
+    uint64_t last;
+    TRY(store_open_db(s, false));
+    enum err err = store_last_commit(s, &last);
+    if (err != ERR_OK)
+        store_close_db(s);
+    else if (last > s->committed)
+        end_process("store_surfaced", "a batch whose write failed is there after all");
+    else if (last < s->committed)
+        end_process("store_lost", "a batch that was answered is not there any more");
+    return err;
+}
+
 enum err store_reopen(struct store *s)
 {
     uint64_t started_us = clock_mono_us();
     pthread_rwlock_wrlock(&s->opened);
-    if (s->db != NULL && !s->read_only)
-        s->last_seq = rocksdb_get_latest_sequence_number(s->db);
     store_close_db(s);
     __atomic_store_n(&s->background_failed, 0, __ATOMIC_RELEASE);
-    enum err err = store_open_db(s, false);
+    enum err err = open_and_compare(s);
     if (err != ERR_OK)
         (void)!store_open_db(s, true);
-    else if (rocksdb_get_latest_sequence_number(s->db) != s->last_seq)
-        end_process("store_surfaced", "a batch whose write failed is there after all");
     pthread_rwlock_unlock(&s->opened);
-    if (err == ERR_OK)
-        log_info("store_reopened", "\"took_ms\":%llu",
-                 (unsigned long long)((clock_mono_us() - started_us) / 1000));
-    return err;
+    if (err != ERR_OK)
+        return err;
+    ingest_wake(s);
+    log_info("store_reopened", "\"took_ms\":%llu",
+             (unsigned long long)((clock_mono_us() - started_us) / 1000));
+    return ERR_OK;
 }

@@ -1,14 +1,28 @@
-// What RocksDB's C interface lacks: a listener for errors in the background, and a logger of our
-// own.
+// What RocksDB's C interface lacks: a listener for errors in the background, a logger of our own,
+// and taking in files for many families at once.
 #include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 
+#include <rocksdb/db.h>
 #include <rocksdb/env.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/options.h>
+#include <rocksdb/sst_file_writer.h>
 
-struct rocksdb_options_t { // as c.cc declares it: the one member that c.h keeps to itself
+// As c.cc declares them: the one member that c.h keeps to itself.
+struct rocksdb_options_t {
     rocksdb::Options rep;
+};
+struct rocksdb_t {
+    rocksdb::DB *rep;
+};
+struct rocksdb_column_family_handle_t {
+    rocksdb::ColumnFamilyHandle *rep;
+};
+struct rocksdb_sstfilewriter_t {
+    rocksdb::SstFileWriter *rep;
 };
 
 typedef void store_background_fn(void *ctx, const char *error);
@@ -82,4 +96,25 @@ extern "C" void store_shim_listen(rocksdb_options_t *o, store_background_fn *fn,
 {
     o->rep.listeners.push_back(std::make_shared<listener>(fn, ctx));
     o->rep.max_bgerror_resume_count = 0;
+}
+
+extern "C" rocksdb_sstfilewriter_t *store_shim_table_writer(const rocksdb_options_t *o)
+{
+    return new rocksdb_sstfilewriter_t{
+        new rocksdb::SstFileWriter(rocksdb::EnvOptions(o->rep), o->rep, nullptr, false)};
+}
+
+extern "C" void store_shim_ingest(rocksdb_t *db, rocksdb_column_family_handle_t *const *cfs,
+                                  const char *const *paths, size_t n, char **error)
+{
+    std::vector<rocksdb::IngestExternalFileArg> args(n);
+    for (size_t i = 0; i < n; i++) {
+        args[i].column_family = cfs[i]->rep;
+        args[i].external_files = {paths[i]};
+        args[i].options.move_files = true;
+        args[i].options.write_global_seqno = false; // it is in the manifest
+    }
+    rocksdb::Status status = db->rep->IngestExternalFiles(args);
+    if (!status.ok())
+        *error = strdup(status.ToString().c_str());
 }
