@@ -45,10 +45,14 @@ void dir_free(struct dir *d)
 
 /* ---- start: every row of the directory into the tables ---- */
 
+enum { load_users_max = 256 };
+
 struct load {
     struct dir *d;
     const struct view *v;
     uint64_t team;
+    uint64_t uids[load_users_max]; /* read behind the scan: a scan's rows are not read through */
+    uint32_t uids_len;
     uint32_t teams, users, tokens, names;
     enum err err;
 };
@@ -85,12 +89,30 @@ static enum err load_one_user(struct load *l, uint64_t uid)
     return ERR_OK;
 }
 
-static bool load_user(void *ctx, struct str_view key, struct str_view value)
+static bool take_uid(void *ctx, struct str_view key, struct str_view value)
 {
     struct load *l = ctx;
     (void)value;
-    l->err = load_one_user(l, key_team_user_uid(key));
-    return l->err == ERR_OK;
+    l->uids[l->uids_len++] = key_team_user_uid(key);
+    return l->uids_len < load_users_max;
+}
+
+/* A page of ids, then the profiles that they name. */
+static enum err load_users(struct load *l)
+{
+    struct key from, end;
+    uint64_t next = 0;
+    key_team_users(&end, l->team);
+    key_prefix_end(&end);
+    do {
+        l->uids_len = 0;
+        key_team_user(&from, l->team, next);
+        TRY(view_scan(l->v, CF_DIR, key_view(&from), key_view(&end), take_uid, l));
+        for (uint32_t i = 0; i < l->uids_len; i++)
+            TRY(load_one_user(l, l->uids[i]));
+        next = l->uids_len > 0 ? l->uids[l->uids_len - 1] + 1 : 0;
+    } while (l->uids_len == load_users_max);
+    return ERR_OK;
 }
 
 static bool load_name(void *ctx, struct str_view key, struct str_view value)
@@ -130,8 +152,7 @@ static enum err load_all(struct load *l)
     TRY(scan(l, &k, load_team));
     for (uint32_t i = 0; i < l->d->tables.teams_len; i++) {
         l->team = l->d->tables.teams[i];
-        key_team_users(&k, l->team);
-        TRY(scan(l, &k, load_user));
+        TRY(load_users(l));
         key_channel_names(&k, l->team);
         TRY(scan(l, &k, load_name));
     }

@@ -14,7 +14,8 @@ struct view_get {
     struct str_view value; /* out; p NULL: absent */
 };
 
-/* false: stop. key and value are borrowed for the call. */
+/* false: stop. key and value are borrowed for the call. It must not read through a view: the scan
+ * holds what such a read may wait for. */
 typedef bool view_row_fn(void *ctx, struct str_view key, struct str_view value);
 
 struct view_ops {
