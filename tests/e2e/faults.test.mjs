@@ -242,7 +242,8 @@ await withDisk('failed fsync of a file the memtable goes to: the process ends to
 
 await withDisk('I/O error on read: named, never "absent", gone when the disk reads again', async (w) => {
   for (let i = 0; i < 20; i++) await postOk(w, `stored ${i}`);
-  await w.parley.restart(); // recovery makes files of the log; their blocks are not in memory yet
+  await w.parley.term(); // a stop makes files of all rows
+  await w.parley.up(); // whose blocks are not in memory yet
   w.disk.tell('rule read eio match=*.sst');
   const r = await w.parley.call('conversations.history', w.token, { channel: w.channel });
   assertRefused(r, ['storage_unavailable']);
@@ -272,8 +273,7 @@ function indexOf(path, text) {
 await withDisk('a flipped bit in a stored file: the read fails by name, no wrong answer', async (w) => {
   for (let i = 0; i < 50; i++) await postOk(w, `stored ${i}`);
   const before = await texts(w);
-  await w.parley.restart(); // recovery makes files of the log
-  await w.parley.kill();
+  await w.parley.term(); // a stop makes files of all rows
   const small = files(w, '.sst').filter((f) => statSync(f).size > 200);
   assert.ok(small.length > 0);
   for (const f of small) flip(f, 100);
