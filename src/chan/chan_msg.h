@@ -70,7 +70,7 @@ struct chan_sub {
     uint64_t stamp; /* out: of the grant of interest, see CHAN_IDLE */
     struct {
         uint64_t cid;
-        uint64_t last_ts_us; /* out: newest durable ts */
+        uint64_t last_ts_us; /* out: newest durable ts; later if the channel was evicted */
         /* out: chan's wall clock when that message became durable, or later: its ts tells when it
          * was decided, and a sync may take long. */
         uint64_t durable_us;

@@ -262,6 +262,24 @@ TEST(sub_of_a_failed_batch_is_answered_with_the_error)
     rig_free(r);
 }
 
+/* A failed batch forgets its channels, but not when their messages were seen. */
+TEST(a_channel_loaded_after_a_failed_batch_was_seen_when_it_was)
+{
+    struct rig *r = rig_room(3, 64);
+    struct chan_post *m = rig_post(r, 1, BOB, NULL);
+    rig_turn(r);
+    r->t.wall_us += 5000000;
+    rig_log_done(r, ERR_OK);
+    CHECK(rig_ok(r, m));
+    rig_post(r, 1, BOB, NULL);
+    rig_turn(r);
+    rig_log_done(r, ERR_DISK_FULL);
+    rig_sub(r, FAN2, BOB, (uint64_t[]){1}, 1);
+    rig_settle(r);
+    CHECK(sub_ok(r, 1, r->events_len[1] - 1)->chans[0].durable_us >= m->ts_us + 4999000);
+    rig_free(r);
+}
+
 TEST(sub_has_its_room_in_a_full_ring)
 {
     struct rig *r = rig_room(3, 4);
@@ -398,6 +416,34 @@ TEST(an_evicted_channel_was_seen_until_then)
     rig_sub(r, FAN2, ALICE, (uint64_t[]){1}, 1);
     rig_settle(r);
     CHECK(sub_ok(r, 1, r->events_len[1] - 1)->chans[0].durable_us >= m->ts_us + 4999000);
+    rig_free(r);
+}
+
+TEST(a_channel_evicted_while_a_sub_waits_is_as_new_as_that)
+{
+    struct rig *r = small_rig(2);
+    post_and_settle(r, 1);
+    post_and_settle(r, 2);
+    struct chan_post *seen = rig_post(r, 1, BOB, NULL);
+    rig_turn(r);
+    rig_post(r, 2, BOB, NULL);
+    rig_turn(r);
+    CHECK_EQ(r->log_len, 2);
+    rig_sub(r, FAN2, ALICE, (uint64_t[]){1, 2}, 2);
+    rig_turn(r); /* decided; it waits for the second batch */
+    r->t.wall_us += 5000000;
+    rig_log_done(r, ERR_OK); /* its event goes before the sub's answer */
+    rig_post(r, 3, BOB, NULL);
+    rig_turn(r);
+    rig_hist_done(r, ERR_OK);
+    CHECK(table_find(r->s, 1) == NULL);
+    rig_settle(r);
+    uint32_t i = 0;
+    while (rig_event(r, 1, i)->cell.type != FAN_SUB_OK)
+        i++;
+    const struct chan_sub *m = sub_ok(r, 1, i);
+    CHECK(m->chans[0].last_ts_us >= seen->ts_us);
+    CHECK(m->chans[0].durable_us >= seen->ts_us + 4999000);
     rig_free(r);
 }
 

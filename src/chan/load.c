@@ -84,7 +84,8 @@ static enum err take_content(struct chan_shard *s, struct chan *c, const struct 
     c->info.purpose = keep(&at, m->info.purpose);
     c->head = m->head;
     c->durable_ts_us = m->head.last_ts_us;
-    c->durable_us = MAX(m->head.last_ts_us, s->evicted_us);
+    /* Its own, of before a failed batch, if it stayed in the table: 0 if not. */
+    c->durable_us = MAX(c->durable_us, MAX(m->head.last_ts_us, s->evicted_us));
     for (uint32_t i = 0; i < m->members_len; i++)
         member_set_add(&c->members, m->members[i]);
     c->state = CHAN_READY;

@@ -18,14 +18,18 @@ static void tell_newest(struct chan_sub *m, uint64_t i, const struct chan *c)
 }
 
 /* The present truth goes with the answer: events that became durable since are in the ring before
- * it. In a channel that was evicted since nothing has happened. */
+ * it. What an evicted channel had by then is forgotten: it is taken to be as new as may be. */
 void sub_answer(struct chan_shard *s, struct op *op, enum err err)
 {
     struct chan_sub *m = op->request.u.p;
     for (uint64_t i = 0; i < m->n && err == ERR_OK; i++) {
         const struct chan *c = ready(s, m->chans[i].cid);
-        if (m->chans[i].member && c != NULL)
+        if (!m->chans[i].member)
+            continue;
+        if (c != NULL)
             tell_newest(m, i, c);
+        else
+            m->chans[i].last_ts_us = m->chans[i].durable_us = s->evicted_us;
     }
     struct cell *cell = outbox_event_answer(s->turn->out, op->from, &op->request);
     cell->type = FAN_SUB_OK;
