@@ -318,8 +318,8 @@ static uint64_t next_wake(const struct client *cl)
     if (cl->retries_len > 0)
         next = MIN(next, MAX(cl->retry_us, now + 1000));
     if (cl->http.pipe_len < cl->http.depth && wants_more(cl))
-        next = MIN(
-            next, MAX(cl->next_op_us, now + (cl->http.conn == NULL || cl->http.last ? 20000 : 50)));
+        next = MIN(next, MAX(cl->next_op_us,
+                             now + (cl->http.conn == NULL || cl->http.last ? 20000 : 1000)));
     if (cl->ws.state == SOCKET_NONE)
         next = MIN(next, MAX(cl->ws.retry_us, now + 1000));
     if (cl->deaf_until_us > now)

@@ -9,7 +9,10 @@ uint64_t sim_net_next_us(const struct sim_net *n)
     uint64_t next = UINT64_MAX;
     for (uint32_t i = 0; i < n->conns_top; i++) {
         const struct sim_conn *c = &n->conns[i];
-        if ((c->state == SIM_OPEN || c->state == SIM_CLOSING) && c->iov_len > 0)
+        /* One that is past has been ticked and waits for a loop that may be frozen: were it
+         * counted, time would creep by single microseconds until the loop thaws. */
+        if ((c->state == SIM_OPEN || c->state == SIM_CLOSING) && c->iov_len > 0 &&
+            c->deadline_us > n->w->now_us)
             next = MIN(next, c->deadline_us);
     }
     return next;
