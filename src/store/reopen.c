@@ -92,6 +92,8 @@ enum err store_reopen(struct store *s)
     if (err != ERR_OK)
         return err;
     ingest_wake(s);
+    if (stage_frozen(&s->stages) != NULL && !ingest_wait(s)) /* it was that, and still is */
+        return ERR_STORAGE_UNAVAILABLE;
     log_info("store_reopened", "\"took_ms\":%llu",
              (unsigned long long)((clock_mono_us() - started_us) / 1000));
     return ERR_OK;

@@ -24,8 +24,10 @@ enum err stages_init(struct stages *s, uint64_t seed, uint64_t bytes_max, uint64
 static bool is_pinned(const struct stages *s, const struct stage *stage)
 {
     for (const struct stage_reader *r = s->readers; r != NULL; r = r->next) {
-        if (__atomic_load_n(&r->pinned, __ATOMIC_SEQ_CST) == stage) /* pairs with unpin */
-            return true;
+        for (int i = 0; i < stage_nested_max; i++) {
+            if (__atomic_load_n(&r->pinned[i], __ATOMIC_SEQ_CST) == stage) /* pairs with unpin */
+                return true;
+        }
     }
     return false;
 }
@@ -97,19 +99,21 @@ enum err stage_reader_new(struct stages *s, void *owner, struct stage_reader **o
 
 const struct stage *stage_pin(struct stage_reader *r)
 {
-    ASSERT(r->pinned == NULL);
+    ASSERT(r->depth < stage_nested_max);
     const struct stage *now = __atomic_load_n(&r->stages->current, __ATOMIC_SEQ_CST), *seen;
     do { /* who replaces it now either sees the pin, or is seen */
         seen = now;
-        __atomic_store_n(&r->pinned, seen, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&r->pinned[r->depth], seen, __ATOMIC_SEQ_CST);
         now = __atomic_load_n(&r->stages->current, __ATOMIC_SEQ_CST);
     } while (now != seen);
+    r->depth++;
     return seen;
 }
 
 void stage_unpin(struct stage_reader *r)
 {
-    __atomic_store_n(&r->pinned, NULL, __ATOMIC_RELEASE); /* pairs with is_pinned */
+    r->depth--;
+    __atomic_store_n(&r->pinned[r->depth], NULL, __ATOMIC_RELEASE); /* pairs with is_pinned */
 }
 
 /* ---- writer and ingest ---- */

@@ -15,7 +15,7 @@
 #include <pthread.h>
 #include "store/tail.h"
 
-enum { stage_readers_max = 65536 };
+enum { stage_readers_max = 65536, stage_nested_max = 2 };
 
 struct stage {
     struct tail *active, *frozen; /* frozen: NULL if there is none */
@@ -23,7 +23,9 @@ struct stage {
 };
 
 struct stage_reader {
-    const struct stage *pinned; /* atomic; NULL: not reading */
+    /* atomic; NULL: not reading. A scan's function may read too, as of a moment of its own. */
+    const struct stage *pinned[stage_nested_max];
+    uint32_t depth; /* the reader's */
     struct stages *stages;
     void *owner; /* whose rows they are, for the view */
     struct stage_reader *next;
@@ -54,7 +56,7 @@ const struct stage *stage_pin(struct stage_reader *r);
 void stage_unpin(struct stage_reader *r);
 static inline bool stage_is_current(const struct stage_reader *r)
 {
-    return __atomic_load_n(&r->stages->current, __ATOMIC_SEQ_CST) == r->pinned;
+    return __atomic_load_n(&r->stages->current, __ATOMIC_SEQ_CST) == r->pinned[r->depth - 1];
 }
 
 /* ---- writer and ingest ---- */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "store/internal.h"
 #include "store/log.h"
 #include "store/row.h"
 #include "test.h"
@@ -346,7 +347,8 @@ TEST(first_write_after_a_start_fails)
 
 /* What memtables become cannot be written, while their rows lie in the log all the same. Reads go
  * on, also from a store that can be opened for reading only. */
-static void try_background_failure(const char *rule)
+static void try_background_failure_with(const char *rule, uint64_t memtable_bytes,
+                                        uint64_t tail_bytes)
 {
     enum { tries_max = 64 };
     struct bench b;
@@ -355,7 +357,8 @@ static void try_background_failure(const char *rule)
     set_up_closed(&b);
     conf_defaults(&b.conf);
     snprintf(b.conf.server_data, sizeof b.conf.server_data, "%s", b.at);
-    b.conf.store_memtable_bytes = 65536;
+    b.conf.store_memtable_bytes = memtable_bytes;
+    b.conf.store_tail_bytes = tail_bytes;
     CHECK_EQ(store_open(&b.store, &b.conf), ERR_OK);
     CHECK_EQ(log_new(&b.log, b.store, &b.conf), ERR_OK);
     tell(&b, rule);
@@ -375,8 +378,17 @@ static void try_background_failure(const char *rule)
     CHECK_EQ(append(&b, tries_max + 1), ERR_OK);
     for (uint64_t i = 0; i < n; i++)
         CHECK_EQ(is_stored(&b, i), stored[i]);
+    CHECK_EQ(store_settle(b.store),
+             ERR_OK); /* its files do not come and go while they are copied */
     CHECK(opens_after_a_crash(&b, 0, ok));
     tear_down(&b);
+}
+
+static void try_background_failure(const char *rule)
+{
+    struct conf c;
+    conf_defaults(&c);
+    try_background_failure_with(rule, 65536, c.store_tail_bytes);
 }
 
 TEST(table_that_cannot_be_written)
@@ -397,6 +409,17 @@ TEST(manifest_that_cannot_be_written)
 TEST(no_space_for_a_new_log)
 {
     try_background_failure("rule create enospc match=*.log\n");
+}
+
+/* The same on the way from a tail to files: writing them, giving them to RocksDB, its record of it.
+ */
+TEST(tail_that_cannot_become_files)
+{
+    static const char *const rules[] = {
+        "rule write eio match=*ingest-*\n", "rule create enospc match=*ingest-*\n",
+        "rule create enospc match=*/0*.sst\n", "rule write eio match=*MANIFEST*\n"};
+    for (size_t i = 0; i < ARRAY_LEN(rules); i++)
+        try_background_failure_with(rules[i], 1 << 24, 65536);
 }
 
 TEST(little_space_is_seen_before_a_write_and_again_when_it_is_back)
