@@ -26,7 +26,8 @@ static struct hook {
     void (*fn)(struct hook *h, enum step step); /* on ingest's thread */
     struct scratch *scratch;
     char copies[steps][240];
-    uint32_t fail; /* so many ingests fail, atomic */
+    uint32_t fail;     /* so many ingests fail, atomic */
+    uint32_t pause_us; /* of a reader, atomic */
 } hook;
 
 static void step(enum step s)
@@ -64,6 +65,20 @@ void __wrap_rocksdb_write(rocksdb_t *db, const rocksdb_writeoptions_t *o, rocksd
     __real_rocksdb_write(db, o, b, error);
     if (pthread_getname_np(pthread_self(), name, sizeof name) == 0 && strcmp(name, "ingest") == 0)
         step(AFTER_MARK);
+}
+
+/* A reader that is held up between its look at the tails and its iterator. */
+rocksdb_iterator_t *__real_rocksdb_create_iterator_cf(rocksdb_t *db, const rocksdb_readoptions_t *o,
+                                                      rocksdb_column_family_handle_t *cf);
+rocksdb_iterator_t *__wrap_rocksdb_create_iterator_cf(rocksdb_t *db, const rocksdb_readoptions_t *o,
+                                                      rocksdb_column_family_handle_t *cf);
+rocksdb_iterator_t *__wrap_rocksdb_create_iterator_cf(rocksdb_t *db, const rocksdb_readoptions_t *o,
+                                                      rocksdb_column_family_handle_t *cf)
+{
+    uint32_t pause_us = __atomic_load_n(&hook.pause_us, __ATOMIC_RELAXED);
+    if (pause_us > 0)
+        usleep(pause_us);
+    return __real_rocksdb_create_iterator_cf(db, o, cf);
 }
 
 /* ---- a store, and what should be in it ---- */
@@ -572,6 +587,7 @@ TEST(readers_see_one_moment_while_tails_come_and_go)
                             {.cf = CF_MSG},
                             {.cf = CF_IDX}};
     pthread_t readers[ARRAY_LEN(banks)];
+    hook = (struct hook){0};
     fix_init(&f, 19);
     begin(&f);
     for (uint64_t i = 0; i < accounts; i++)
@@ -582,6 +598,7 @@ TEST(readers_see_one_moment_while_tails_come_and_go)
         CHECK_EQ(pthread_create(&readers[i], NULL, read_bank, &banks[i]), 0);
     }
     for (int n = 0; n < transfers; n++) {
+        __atomic_store_n(&hook.pause_us, n % 500 < 300 ? 3000 : 0, __ATOMIC_RELAXED);
         uint64_t from = rand_below(&f.rand, accounts), to = rand_below(&f.rand, accounts);
         uint64_t sum = rand_below(&f.rand, balances[from] + 1);
         begin(&f);
@@ -589,6 +606,7 @@ TEST(readers_see_one_moment_while_tails_come_and_go)
         set_account(&f, balances, to, balances[to] + sum);
         CHECK_EQ(store_write_sync(f.store, &f.b), ERR_OK);
     }
+    __atomic_store_n(&hook.pause_us, 0, __ATOMIC_RELAXED);
     for (size_t i = 0; i < ARRAY_LEN(banks); i++) {
         __atomic_store_n(&banks[i].stop, 1, __ATOMIC_RELEASE);
         pthread_join(readers[i], NULL);
