@@ -87,7 +87,8 @@ export class Parley {
     const args = ['--data', this.data, '--listen', `127.0.0.1:${this.port}`,
       '--admin-listen', `127.0.0.1:${this.adminPort}`, ...this.options];
     for (const [k, v] of Object.entries(this.settings)) args.push('--set', `${k}=${v}`);
-    const words = [...this.wrap, join(bin, 'parleyd'), ...args];
+    // A test process that is killed takes its daemons along.
+    const words = ['setpriv', '--pdeathsig', 'KILL', ...this.wrap, join(bin, 'parleyd'), ...args];
     this.child = spawn(words[0], words.slice(1), {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: { ...process.env, TSAN_OPTIONS: `suppressions=${join(import.meta.dirname, '../tsan.supp')} exitcode=66 second_deadlock_stack=1`, ...this.env },
