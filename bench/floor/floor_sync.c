@@ -1,5 +1,6 @@
-/* floor_sync - how fast the disk takes a write that must stay: append and fdatasync, and the same
- * over a file that is there already. A post cannot be answered sooner than one of these. */
+/* floor_sync - how fast the disk takes a write that must stay: append and fdatasync, in space that
+ * was allocated ahead as RocksDB's log does it, and the same over a file that is written already.
+ * A post cannot be answered sooner than one of these. */
 #include "floor.h"
 
 #include <errno.h>
@@ -22,14 +23,33 @@ struct phase {
     struct hist_log us;
 };
 
-static int open_file(const struct floor *f, char *path, size_t max)
+/* Of the file at work; empty: none. At file scope for atexit. */
+static char path[4096];
+
+static void remove_file(void)
 {
-    snprintf(path, max, "%s/floor_sync.XXXXXX", f->dir);
+    if (path[0] != '\0')
+        unlink(path);
+    path[0] = '\0';
+}
+
+/* The file keeps its name while it is used: syncs of a nameless one are slower on ext4. */
+static int open_file(const struct floor *f)
+{
+    snprintf(path, sizeof path, "%s/floor_sync.XXXXXX", f->dir);
     int fd = mkstemp(path);
-    if (fd < 0)
-        floor_die(path, errno);
-    unlink(path); /* gone with the process, however that ends */
+    if (fd < 0) {
+        int error = errno;
+        path[0] = '\0';
+        floor_die("floor_sync: the file", error);
+    }
     return fd;
+}
+
+static void allocate(int fd)
+{
+    if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, file_bytes) != 0 && errno != EOPNOTSUPP)
+        floor_die("floor_sync: fallocate", errno);
 }
 
 static void write_at(int fd, const uint8_t *p, size_t n, uint64_t at)
@@ -57,6 +77,8 @@ static void run(struct phase *p, int fd, const uint8_t *block, size_t n, bool ap
             at = 0;
             if (append && ftruncate(fd, 0) != 0)
                 floor_die("floor_sync: truncate", errno);
+            if (append)
+                allocate(fd);
         }
     }
     p->cpu_ns = floor_thread_cpu_ns() - cpu_ns;
@@ -76,15 +98,17 @@ int main(int argc, char **argv)
     static struct floor f;
     static struct phase append, overwrite;
     static uint8_t block[fill_bytes];
-    char path[4096];
     floor_begin(&f, argc, argv, "the disk's rate of synced writes", numbers, ARRAY_LEN(numbers));
     size_t n = numbers[N_BYTES].value;
     uint64_t half = MAX(f.seconds / 2, (uint64_t)1);
     memset(block, 'x', sizeof block);
-    int fd = open_file(&f, path, sizeof path);
+    atexit(remove_file);
+    int fd = open_file(&f);
+    allocate(fd);
     run(&append, fd, block, n, true, half);
     close(fd);
-    fd = open_file(&f, path, sizeof path);
+    remove_file();
+    fd = open_file(&f);
     for (uint64_t at = 0; at < file_bytes; at += fill_bytes)
         write_at(fd, block, fill_bytes, at);
     if (fsync(fd) != 0)
