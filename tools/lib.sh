@@ -5,7 +5,7 @@ cd "$top" || exit 1
 build_packages="cmake ninja-build gcc g++ pkg-config liburing-dev libck-dev librocksdb-dev android-libboringssl-dev
   libsimdjson-dev node-llhttp libmimalloc-dev libxxhash-dev zlib1g-dev libinih-dev libcmocka-dev"
 run_packages="curl"
-test_packages="clang libclang-rt-14-dev nodejs openssl strace curl jq fuse3 libfuse3-dev libfaketime e2fsprogs mount perl
+test_packages="clang libclang-rt-14-dev nodejs npm openssl strace curl jq fuse3 libfuse3-dev libfaketime e2fsprogs mount perl
   chromium libyajl-dev libwslay-dev"
 
 say() { printf '\033[1m== %s\033[0m\n' "$*"; }
@@ -15,7 +15,8 @@ die() { printf '%s\n' "$*" >&2; exit 1; }
 install_packages() {
     local missing=() p
     for p in "$@"; do
-        if [ "$p" = nodejs ] && command -v npm >/dev/null; then continue; fi
+        # A Node from elsewhere brings its npm; Debian's npm is a package of its own.
+        case $p in nodejs | npm) if command -v node >/dev/null && command -v npm >/dev/null; then continue; fi ;; esac
         dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'install ok installed' || missing+=("$p")
     done
     [ ${#missing[@]} -eq 0 ] && return

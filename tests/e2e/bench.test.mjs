@@ -7,12 +7,13 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSy
 import http from 'node:http';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 import { createRequire } from 'node:module';
 import { Parley, at, bin, slow } from './harness.mjs';
 
 const { syntheticTrace } = createRequire(import.meta.url)('../../bench/trace.cjs');
-const top = join(import.meta.dirname, '../..');
+const top = fileURLToPath(new URL('../..', import.meta.url));
 const limit = at('bench');
 const ms = 60000 * slow;
 const unlimited = { 'api.rate_posts_per_s': 10000000, 'api.rate_reads_per_s': 10000000 };

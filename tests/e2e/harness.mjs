@@ -2,6 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 import http from 'node:http';
 import net from 'node:net';
@@ -9,7 +10,8 @@ import { after } from 'node:test';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-export const bin = process.env.PARLEY_BIN ?? join(import.meta.dirname ?? '.', '../../build/release');
+const here = fileURLToPath(new URL('.', import.meta.url)); // Node 18, Debian 12's, has no import.meta.dirname
+export const bin = process.env.PARLEY_BIN ?? join(here, '../../build/release');
 export const level = process.env.PARLEY_LEVEL ?? 'normal';
 export const slow = /asan|tsan|debug/.test(bin) ? 5 : 1; // sanitizers: waits are that much longer
 export { sleep };
@@ -91,7 +93,7 @@ export class Parley {
     const words = ['setpriv', '--pdeathsig', 'KILL', ...this.wrap, join(bin, 'parleyd'), ...args];
     this.child = spawn(words[0], words.slice(1), {
       stdio: ['ignore', 'ignore', 'pipe'],
-      env: { ...process.env, TSAN_OPTIONS: `suppressions=${join(import.meta.dirname, '../tsan.supp')} exitcode=66 second_deadlock_stack=1`, ...this.env },
+      env: { ...process.env, TSAN_OPTIONS: `suppressions=${join(here, '../tsan.supp')} exitcode=66 second_deadlock_stack=1`, ...this.env },
     });
     const { child } = this;
     live.add(child);

@@ -5,10 +5,11 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 import { Parley, bin, level, slow, sleep } from './harness.mjs';
 
-const shared = join(import.meta.dirname, '../../../shared/data/slack-messages-2018-02.jsonl');
+const shared = fileURLToPath(new URL('../../../shared/data/slack-messages-2018-02.jsonl', import.meta.url));
 
 // Few busy channels, many quiet ones; text of every script; joins and leaves; lines that are no message.
 function syntheticTrace(file, lines) {
