@@ -88,8 +88,8 @@ const trace = () => {
 };
 const loads = {
   'send, closed loop': [() => ['send', '--conns', 8], ['posts_acknowledged', 'post_us.p99', 'posts_per_s', 'server_cpu_us_per_post', 'server_cpu_us_per_post_by_thread.acceptor', 'server_cpu_us_per_post_by_thread.log', 'history_messages']],
-  'send, open loop': [() => ['send', '--rate', 100, '--channels', 4], ['posts_acknowledged', 'post_us.p50', 'server_cpu_us_per_post']],
-  'fanout, paced': [() => ['fanout', '--subscribers', 30, '--rate', 20], ['deliveries', 'delivery_us.p99', 'server_cpu_us_per_delivery', 'server_cpu_us_per_delivery_by_thread.fanout']],
+  'send, open loop': [() => ['send', '--rate', 500, '--channels', 4], ['posts_acknowledged', 'post_us.p50', 'server_cpu_us_per_post']],
+  'fanout, paced': [() => ['fanout', '--subscribers', 30, '--rate', 200], ['deliveries', 'delivery_us.p99', 'server_cpu_us_per_delivery', 'server_cpu_us_per_delivery_by_thread.fanout']],
   'fanout, saturated': [() => ['fanout', '--subscribers', 30, '--rate', 0, '--conns', 4], ['deliveries', 'delivery_us.p99', 'server_cpu_us_per_delivery']],
   idle: [() => ['idle', '--sockets', 50], ['sockets', 'rss_held_bytes', 'connect_s']],
   history: [() => ['history', '--conns', 4, '--channels', 4, '--fill', 300], ['newest_pages', 'newest_page_us.p99', 'server_cpu_us_per_newest_page', 'server_cpu_us_per_newest_page_by_thread.acceptor', 'deep_pages', 'deep_page_us.p99', 'server_cpu_us_per_deep_page', 'server_cpu_us_per_deep_page_by_thread.hist']],
