@@ -139,7 +139,7 @@ test('a server that forgets is not measured', { timeout: ms, ...limit }, async (
 });
 
 test('bench/compare: ratios of pairs', { timeout: ms * 2, ...limit }, async () => {
-  const r = await json([join(top, 'bench/compare'), '--json', '--pairs', 2, '--users', 8, '--dir', join(dir, 'compare'), '--set-b', 'threads.acceptor_with_chan=true', bin, bin, 'send', '--conns', 4, '--seconds', 1]);
+  const r = await json([join(top, 'bench/compare'), '--json', '--pairs', 2, '--users', 8, '--dir', join(dir, 'compare'), '--set-b', 'threads.acceptor_with_chan=true', bin, bin, 'send', '--conns', 16, '--seconds', 2]);
   const f = r.figures.server_cpu_us_per_post;
   assert.equal(f.pairs, 2);
   assert.ok(f.least > 0 && f.least <= f.ratio && f.ratio <= f.greatest);
