@@ -230,8 +230,8 @@ TEST(boundaries_that_cannot_be)
     static const char *const types[] = {
         "multipart/form-data",
         "multipart/form-data; boundary=", "multipart/form-data; boundary=\"\"",
-        "multipart/form-data; boundary="
-        "00000000000000000000000000000000000000000000000000000000000000000000000"};
+        ("multipart/form-data; boundary="
+         "00000000000000000000000000000000000000000000000000000000000000000000000")};
     for (size_t i = 0; i < ARRAY_LEN(types); i++) {
         struct fix f;
         fix_init(&f);
