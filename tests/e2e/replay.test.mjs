@@ -39,7 +39,7 @@ function trace(parley) {
   const real = process.env.PARLEY_TRACE ?? shared;
   if (slow === 1 && existsSync(real)) return { file: real, lines: process.env.PARLEY_TRACE ? undefined : 11281 };
   const file = join(parley.data, 'trace.jsonl');
-  return { file, lines: syntheticTrace(file, slow === 1 ? 6000 : 2500) };
+  return { file, lines: syntheticTrace(file, slow === 1 ? 6000 : 4000) };
 }
 
 async function replay(parley, file, during = async () => {}) {
@@ -80,7 +80,7 @@ test('replay under kill -9: 0 lost, 0 double, order kept', { timeout: 180000 }, 
     const r = await replay(parley, file, async (err, ended) => {
       while (!posting(err) && !ended()) await sleep(20);
       for (; kills < (level === 'full' ? 20 : 4) && !ended(); kills++) {
-        await sleep((200 + Math.random() * 300) * Math.sqrt(slow));
+        await sleep(80 + Math.random() * 150);
         await parley.restart();
       }
     });
