@@ -2,7 +2,7 @@
 import { test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { Parley, history, level, sleep } from './harness.mjs';
+import { Parley, Conn, history, level, sleep } from './harness.mjs';
 
 let parley, demo, channel, token;
 before(async () => {
@@ -24,6 +24,20 @@ test('a retry with the same key gives the first ts, once stored', async () => {
   assert.equal(other.message.text, 'once');
   const rows = (await history(parley, token, channel)).filter((m) => m.client_msg_id === id);
   assert.equal(rows.length, 1);
+});
+
+test('retries that come while the first is under way: one row, one ts', async () => {
+  const conns = await Promise.all(Array.from({ length: 8 }, () => Conn.open(parley.port)));
+  for (let round = 0; round < 20; round++) {
+    const id = randomUUID();
+    // at once on every connection, and several behind one another on each
+    const got = await Promise.all(conns.flatMap((c) => [0, 1, 2].map(() => c.call('chat.postMessage', token, { channel, text: `pending ${round}`, client_msg_id: id }))));
+    assert.ok(got.every((a) => a.ok), JSON.stringify(got.find((a) => !a.ok)));
+    assert.equal(new Set(got.map((a) => a.ts)).size, 1);
+  }
+  conns.forEach((c) => c.end());
+  const rows = (await history(parley, token, channel)).filter((m) => m.text.startsWith('pending'));
+  assert.equal(rows.length, 20);
 });
 
 test('another sender and another channel with the same key are messages of their own', async () => {

@@ -162,6 +162,17 @@ describe('starved', at('starve'), () => {
     });
   }
 
+  test('refused requests give their memory back, whatever they were refused for', async () => {
+    const it = await up({ 'http.arenas_bytes_max': 65536 }); // four requests at a time
+    const { token } = it.demo.users[0];
+    const c = await Conn.open(it.parley.port);
+    for (const [method, who, args, error] of [['chat.postMessage', token, { channel: 'C1', text: 'x' }, 'channel_not_found'], ['auth.test', 'xoxp-bad', {}, 'invalid_auth'], ['no.such', token, {}, 'unknown_method'], ['chat.postMessage', token, { channel: it.channel }, 'no_text'], ['conversations.history', token, { channel: it.channel, limit: -1 }, 'invalid_limit']])
+      for (let i = 0; i < 10; i++) assert.equal((await c.call(method, who, args)).error, error);
+    for (let i = 0; i < 10; i++) assert.match((await raw(it.parley.port, 'BAD\r\n\r\n')).text, /^HTTP\/1\.1 400 /);
+    c.end();
+    await recovered(it);
+  });
+
   test('one RTM request under way on a socket: the rest waits unread, all are answered', async () => {
     const it = await up({ 'ws.requests_max': 1 });
     const w = await rtm(it.parley, it.demo.users[0].token);

@@ -83,6 +83,24 @@ describe('rights', at('who'), () => {
     assert.equal((await parley.call('conversations.history', bot.token, { channel: id })).messages.length >= 1, true);
   });
 
+  test('of many who create one name at once exactly one does; members are counted up and down', async () => {
+    const conns = await Promise.all(Array.from({ length: 8 }, () => Conn.open(parley.port)));
+    let id;
+    for (let round = 0; round < 10; round++) {
+      const got = await Promise.all(conns.flatMap((c, i) => [0, 1].map(() => c.call('conversations.create', demo.users[i % 3].token, { name: `race-${round}` }))));
+      assert.deepEqual(got.map((r) => r.error ?? 'made').sort(), ['made', ...Array(15).fill('name_taken')]);
+      id = got.find((r) => r.ok).channel.id;
+    }
+    conns.forEach((c) => c.end());
+    const count = async () => (await parley.call('conversations.info', ada.token, { channel: id, include_num_members: true })).channel.num_members;
+    for (const u of demo.users) await parley.call('conversations.join', u.token, { channel: id });
+    assert.equal(await count(), 3);
+    await parley.call('conversations.leave', grace.token, { channel: id });
+    await parley.call('conversations.leave', demo.users[2].token, { channel: id });
+    assert.equal(await count(), 1);
+    assert.deepEqual((await parley.call('conversations.members', ada.token, { channel: id })).members, [ada.id]);
+  });
+
   test('general is left by nobody; the last member stays in a private channel; invitations', async () => {
     assert.equal((await parley.call('conversations.leave', ada.token, { channel: demo.channels.general.id })).error, 'cant_leave_general');
     assert.equal((await parley.call('conversations.leave', ada.token, { channel: secret })).error, 'last_member');

@@ -352,6 +352,22 @@ describe('RTM', at('ws'), () => {
     await Promise.all(all.map((w) => w.bye()));
   });
 
+  test('what came between rtm.connect and hello is announced behind hello, and nothing else is', async () => {
+    const { url } = await parley.call('rtm.connect', grace.token);
+    const r = await parley.call('chat.postMessage', ada.token, { channel, text: 'in between' });
+    const w = await Ws.open(url);
+    const hint = await w.event((e) => e.type === 'refetch');
+    assert.equal(w.events[0].type, 'hello');
+    assert.ok(hint.all || hint.channels.includes(channel));
+    assert.ok((await history(parley, grace.token, channel, { limit: 1 }))[0].ts === r.ts);
+    await w.bye();
+    await sleep(1500); // the newest message is older than the clocks' margin
+    const calm = await rtm(parley, grace.token);
+    await calm.flushed();
+    assert.deepEqual(calm.events, [{ type: 'hello' }]);
+    await calm.bye();
+  });
+
   test('a socket opened while messages flow misses none behind its hello', async () => {
     const stop = { now: false };
     const posted = [];
