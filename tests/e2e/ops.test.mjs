@@ -243,7 +243,7 @@ describe('tools/run', { skip: at('restart').skip || (!/build\/release\/?$/.test(
   test('it prints what can be pasted; Ctrl-C drains; started again, the message is there', async (t) => {
     const dir = scratch(t);
     const start = async () => {
-      const child = spawn('script', ['-qefc', `tools/run --data ${dir}/data --listen 127.0.0.1:0`, '/dev/null'], { cwd: new URL('../..', import.meta.url) });
+      const child = spawn('script', ['-qefc', `exec tools/run --data ${dir}/data --listen 127.0.0.1:0`, '/dev/null'], { cwd: new URL('../..', import.meta.url) });
       t.after(() => child.kill());
       let out = '';
       child.stdout.setEncoding('utf8').on('data', (d) => { out += d; });
