@@ -12,6 +12,10 @@ enum chan_msg {
     CHAN_JOIN,     /* request; struct chan_member_change */
     CHAN_LEAVE,    /* request; struct chan_member_change */
     CHAN_INVITE,   /* request; struct chan_member_change */
+    /* request from dir: cid is new and durable, u.u[0] = the creator. Its sockets hear of it and
+     * get the channel's events from then on, before anybody else's change can be. Any error: they
+     * were not told. */
+    CHAN_CREATED,
     CHAN_SUB, /* request from fanout; struct chan_sub. The answer goes through the EVENT ring as
                * FAN_SUB_OK, so that   it is ordered with the events; room for one per credit is
                * kept   free there */

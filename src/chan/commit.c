@@ -215,6 +215,10 @@ static void release(struct chan_shard *s, struct effect *e)
         op_answer(s, op, op->err);
         return;
     }
+    case EFFECT_CREATED:
+        created_tell(s, e);
+        op_answer(s, CONTAINER(e, struct op, e), ERR_OK);
+        return;
     case EFFECT_POSTED:
         e->c->durable_ts_us = MAX(e->c->durable_ts_us, e->ts_us);
         e->c->durable_us = s->turn->wall_us;
@@ -268,7 +272,7 @@ static void fail(struct chan_shard *s, struct chan_batch *cb, enum err err)
     give_frames(s, cb);
     for (struct effect *e = cb->first, *next; e != NULL; e = next) {
         next = e->next;
-        if (e->kind == EFFECT_ANSWER)
+        if (e->kind == EFFECT_ANSWER || e->kind == EFFECT_CREATED)
             op_answer(s, CONTAINER(e, struct op, e), err);
     }
 }

@@ -159,7 +159,7 @@ void emit_member(struct chan_shard *s, const struct effect *e)
             owe(s, c, fanout, MUTANT(LOST_LEAVE_IS_A_GAP, true, false));
             continue;
         }
-        cell->type = e->kind == EFFECT_JOINED ? FAN_JOINED : FAN_LEFT;
+        cell->type = e->kind == EFFECT_LEFT ? FAN_LEFT : FAN_JOINED;
         cell->cid = c->cid;
         cell->u.u[0] = e->uid;
         cell->u.u[1] = c->info.team;

@@ -108,7 +108,8 @@ struct chan {
 /* ---- effects ---- */
 
 enum effect_kind {
-    EFFECT_ANSWER, /* an op */
+    EFFECT_ANSWER,  /* an op */
+    EFFECT_CREATED, /* an op, CHAN_CREATED: tells the creator first */
     EFFECT_POSTED,
     EFFECT_CHANNEL_EVENT,
     EFFECT_USER_EVENT,
@@ -123,7 +124,7 @@ struct effect {
     struct frame *frame; /* NULL: none could be had, the event becomes a gap */
     uint64_t uid;        /* whose sockets, who joined, who left */
     uint64_t ts_us;      /* EFFECT_POSTED */
-    uint64_t stamp;      /* EFFECT_JOINED */
+    uint64_t stamp;      /* EFFECT_JOINED, EFFECT_CREATED */
     uint64_t to;         /* fanouts that were interested when it was decided */
     bool leaving;        /* EFFECT_USER_EVENT */
 };
@@ -261,6 +262,8 @@ void post_step(struct chan_shard *s, struct chan *c, struct op *op);
 void join_step(struct chan_shard *s, struct chan *c, struct op *op);
 void leave_step(struct chan_shard *s, struct chan *c, struct op *op);
 void invite_step(struct chan_shard *s, struct chan *c, struct op *op);
+void created_step(struct chan_shard *s, struct chan *c, struct op *op);
+void created_tell(struct chan_shard *s, const struct effect *e); /* EFFECT_CREATED */
 void sub_step(struct chan_shard *s, struct op *op);
 void sub_absent(struct chan_shard *s, struct op *op); /* the channel it waits for does not exist */
 void sub_answer(struct chan_shard *s, struct op *op, enum err err);
@@ -314,7 +317,7 @@ void emit_channel(struct chan_shard *s, struct chan *c, struct frame *f, uint64_
 /* Relayed or not: nobody is owed anything for it. */
 void emit_typing(struct chan_shard *s, const struct chan *c, struct str_view body, uint64_t uid);
 void emit_user(struct chan_shard *s, const struct effect *e);
-void emit_member(struct chan_shard *s, const struct effect *e); /* EFFECT_JOINED, EFFECT_LEFT */
+void emit_member(struct chan_shard *s, const struct effect *e); /* EFFECT_JOINED, _CREATED, _LEFT */
 void emit_owed(struct chan_shard *s);
 /* Copies body into a frame; NULL is counted. */
 struct frame *emit_frame(struct chan_shard *s, uint64_t cid, struct str_view body);

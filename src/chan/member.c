@@ -1,6 +1,6 @@
-/* member.c - join, leave, invite. Source: Slack conversations.join, .leave, .invite.
- * The channel's member row and the user's membership row belong to different vshards, but to one
- * store, so one batch is atomic for both sides and no intent is needed between them. */
+/* member.c - join, leave, invite, and who made a channel. Source: Slack conversations.join, .leave,
+ * .invite. The channel's member row and the user's membership row belong to different vshards, but
+ * to one store, so one batch is atomic for both sides and no intent is needed between them. */
 #include "chan/channel_json.h"
 #include "chan/internal.h"
 
@@ -133,13 +133,17 @@ static void hang_user_event(struct chan_shard *s, const struct change *x, bool l
 
 /* Silent or not, the user's open sockets must learn that they get this channel's events from now
  * on. */
+static void grant(struct chan_shard *s, struct chan *c, struct effect *e, uint64_t uid)
+{
+    c->interest |= s->fanouts;
+    c->stamp = ++s->stamp;
+    e->uid = uid;
+    e->stamp = s->stamp;
+}
+
 static void hang_joined(struct chan_shard *s, const struct change *x)
 {
-    struct effect *e = commit_effect(s, x->c, EFFECT_JOINED);
-    x->c->interest |= s->fanouts;
-    x->c->stamp = ++s->stamp;
-    e->uid = x->uid;
-    e->stamp = s->stamp;
+    grant(s, x->c, commit_effect(s, x->c, EFFECT_JOINED), x->uid);
     if (x->silent)
         return;
     hang_user_event(s, x, false);
@@ -155,7 +159,7 @@ static void hang_left(struct chan_shard *s, const struct change *x)
     commit_effect(s, x->c, EFFECT_LEFT)->uid = x->uid;
 }
 
-/* ---- the three ---- */
+/* ---- join, leave, invite ---- */
 
 static bool late(const struct chan_shard *s, const struct chan_member_change *m)
 {
@@ -339,4 +343,33 @@ void invite_step(struct chan_shard *s, struct chan *c, struct op *op)
 {
     enum err err = invite(s, c, op->request.u.p);
     op_answer_after(s, op, c, err);
+}
+
+/* ---- who made a channel ---- */
+
+void created_tell(struct chan_shard *s, const struct effect *e)
+{
+    emit_member(s, e);
+    emit_user(s, e);
+}
+
+/* Its rows are dir's. All that chan decided about the channel before hangs on batches, so what is
+ * told here is told behind it. */
+void created_step(struct chan_shard *s, struct chan *c, struct op *op)
+{
+    uint64_t uid = op->request.u.u[0];
+    if (!member_set_has(&c->members, uid)) { /* found by its name and left already */
+        op_answer_after(s, op, c, ERR_OK);
+        return;
+    }
+    op->e.kind = EFFECT_CREATED;
+    op->e.c = c;
+    op->e.frame = joined_frame(s, c);
+    grant(s, c, &op->e, uid);
+    if (c->batch != NULL) {
+        commit_hang(s, c->batch, &op->e);
+        return;
+    }
+    created_tell(s, &op->e);
+    op_answer(s, op, ERR_OK);
 }

@@ -263,3 +263,86 @@ TEST(a_thousand_are_invited_at_once)
     CHECK_EQ(rig_event(r, 1, 0)->cell.type, FAN_REVALIDATE);
     rig_free(r);
 }
+
+/* ---- who made a channel ---- */
+
+static void rig_created(struct rig *r, uint64_t cid, uint64_t uid)
+{
+    struct cell c = {.type = CHAN_CREATED, .req = ++r->req, .cid = cid, .u.u = {uid}};
+    rig_in(r, ACC, CLASS_REQUEST, &c);
+}
+
+TEST(the_maker_of_a_channel_hears_it_from_the_start)
+{
+    struct rig *r = rig_new(3, 64);
+    rig_start(r);
+    rig_channel(r, 5, CHANNEL_PRIVATE, false, (uint64_t[]){ALICE}, 1);
+    rig_created(r, 5, ALICE);
+    rig_change(r, CHAN_INVITE, 5, ALICE, (uint64_t[]){BOB}, 1);
+    rig_turn(r);
+    rig_hist_done(r, ERR_OK); /* it was cold */
+    CHECK_EQ(r->answers_len, 1);
+    CHECK_EQ(r->answers[0].type, CHAN_CREATED);
+    CHECK_EQ(r->answers[0].err, ERR_OK);
+    rig_settle(r);
+    for (uint32_t fan = 0; fan < 2; fan++) { /* nobody knows where its sockets are */
+        const struct rig_event *joined = rig_event(r, fan, 0), *own = rig_event(r, fan, 1);
+        CHECK_EQ(joined->cell.type, FAN_JOINED);
+        CHECK_EQ(joined->cell.cid, 5);
+        CHECK_EQ(joined->cell.u.u[0], ALICE);
+        CHECK(joined->cell.u.u[2] > 0);
+        CHECK_EQ(own->cell.u.u[1], ALICE);
+        CHECK(rig_says(own, "{\"type\":\"group_joined\",\"channel\":{\"id\":\"C5\","));
+        CHECK(rig_says(own, "\"num_members\":1"));
+        CHECK_EQ(rig_event(r, fan, 2)->cell.u.u[0], BOB);
+        CHECK(rig_says(rig_event(r, fan, 4), "\"type\":\"member_joined_channel\""));
+    }
+    rig_free(r);
+}
+
+/* Somebody found the channel by its name and was quicker: what is told rests on that join. */
+TEST(the_maker_is_told_behind_what_was_decided_before)
+{
+    struct rig *r = rig_new(3, 64);
+    rig_start(r);
+    rig_channel(r, 5, CHANNEL_PUBLIC, false, (uint64_t[]){ALICE}, 1);
+    rig_change(r, CHAN_JOIN, 5, BOB, NULL, 0);
+    rig_turn(r);
+    rig_hist_done(r, ERR_OK);
+    rig_created(r, 5, ALICE);
+    rig_turn(r);
+    CHECK_EQ(r->answers_len, 0);
+    CHECK_EQ(r->events_len[0], 0);
+    rig_log_done(r, ERR_OK);
+    CHECK_EQ(r->answers_len, 2);
+    CHECK_EQ(r->answers[1].type, CHAN_CREATED);
+    CHECK_EQ(rig_event(r, 0, 3)->cell.u.u[0], ALICE);
+    CHECK(rig_says(rig_event(r, 0, 4), "\"num_members\":2"));
+    rig_free(r);
+}
+
+TEST(a_maker_is_not_told_when_what_it_rests_on_failed_or_when_it_has_left)
+{
+    struct rig *r = rig_new(3, 64);
+    rig_start(r);
+    rig_channel(r, 5, CHANNEL_PUBLIC, false, (uint64_t[]){ALICE, BOB}, 2);
+    rig_change(r, CHAN_LEAVE, 5, ALICE, NULL, 0);
+    rig_turn(r);
+    rig_hist_done(r, ERR_OK);
+    rig_created(r, 5, BOB);
+    rig_turn(r);
+    rig_log_done(r, ERR_STORAGE_UNAVAILABLE);
+    CHECK_EQ(r->answers_len, 2);
+    CHECK_EQ(r->answers[1].type, CHAN_CREATED);
+    CHECK_EQ(r->answers[1].err, ERR_STORAGE_UNAVAILABLE); /* dir announces a gap instead */
+    rig_change(r, CHAN_LEAVE, 5, ALICE, NULL, 0);
+    rig_created(r, 5, ALICE);
+    rig_settle(r);
+    CHECK_EQ(r->answers_len, 4);
+    CHECK_EQ(r->answers[3].err, ERR_OK);
+    CHECK_EQ(rig_events(r, 0, FAN_JOINED), 0);
+    rig_created(r, 6, ALICE); /* there is none */
+    rig_settle(r);
+    CHECK_EQ(r->answers[4].err, ERR_CHANNEL_NOT_FOUND);
+    rig_free(r);
+}

@@ -240,6 +240,9 @@ static void step(struct chan_shard *s, struct chan *c, struct op *op)
     case CHAN_INVITE:
         invite_step(s, c, op);
         return;
+    case CHAN_CREATED:
+        created_step(s, c, op);
+        return;
     case CHAN_SUB:
         sub_step(s, op);
         return;

@@ -246,10 +246,13 @@ static void finish_group(struct dir *d, enum err err)
 {
     for (uint32_t i = 0; i < d->group_len; i++) {
         struct dir_op *op = &d->ops[i];
-        if (op->err == ERR_OK && err == ERR_OK)
+        bool done = op->err == ERR_OK && err == ERR_OK;
+        if (done)
             dir_op_publish(d, op);
-        if (op->err == ERR_OK && err == ERR_OK && op->revokes)
+        if (done && op->revokes)
             push(&d->revoking, &d->revoking_len, &d->revoking_cap, op);
+        else if (done && op->request.type == DIR_CHANNEL_CREATE)
+            dir_tell_created(d, op);
         else
             answer(d, op, op->err != ERR_OK ? op->err : err);
     }
@@ -311,8 +314,10 @@ static void on_cells(void *self, actor_id from, enum ring_class class, const str
             on_revoked(d);
         } else if (cells[i].type == FRAME_HOME) {
             frame_give(&d->frames, cells[i].u.p);
-        } else {
+        } else if (from == d->conf.log) {
             on_durable(d, &cells[i]);
+        } else {
+            dir_told(d, &cells[i]);
         }
     }
 }
@@ -328,6 +333,7 @@ static void end_turn(void *self, struct turn *t)
     struct dir *d = self;
     d->turn = t;
     begin_group(d);
+    dir_tell_untold(d);
     dir_emit_owed(d);
     if (d->gap_owed != 0 && !timer_armed(&d->retry)) {
         /* A fanout rings nobody when it has made room. */
@@ -341,7 +347,8 @@ static bool drain(void *self, struct turn *t)
 {
     const struct dir *d = self;
     (void)t;
-    return d->ops_len == 0 && d->revoking_len == 0;
+    return d->ops_len == 0 && d->revoking_len == 0 && d->untold_first == NULL &&
+           d->telling_len == 0;
 }
 
 const struct actor_ops dir_actor_ops = {.on_cells = on_cells, .end_turn = end_turn, .drain = drain};

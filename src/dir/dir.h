@@ -13,8 +13,8 @@ struct log;
 
 struct dir_conf {
     actor_id self, log;
-    const actor_id *acceptors, *fanouts; /* borrowed for the dir's life */
-    uint16_t acceptors_len, fanouts_len;
+    const actor_id *acceptors, *fanouts, *chans; /* borrowed for the dir's life */
+    uint16_t acceptors_len, fanouts_len, chans_len;
     uint32_t frames_max, tokens_max;
     uint8_t secret[32];                     /* keys the token hashes; DATA/secret.key */
     bool (*disk_full)(const struct log *l); /* NULL: never. What adds rows is refused then */

@@ -55,15 +55,19 @@ struct dir_token_revoke { /* ERR_INVALID_AUTH when unknown; revoked already: ok 
 };
 
 /* Reserves the name, writes name, info, head, the creator as member and its membership in one
- * batch: whole or absent. The cid's chan finds it in the store at first use. Emits channel_created
- * (team, public only) and channel_joined (creator). Errors: ERR_NAME_TAKEN, ERR_INVALID_NAME*,
- * ERR_USER_NOT_FOUND. */
+ * batch: whole or absent. Emits channel_created (team, public only); then the channel's chan loads
+ * it and tells the creator's sockets (CHAN_CREATED), and only then comes the answer. Errors:
+ * ERR_NAME_TAKEN, ERR_INVALID_NAME*, ERR_USER_NOT_FOUND. */
 struct dir_channel_create {
     uint64_t team, creator;
     struct str_view name;
     bool is_private, is_general;
     struct row_chan_info info; /* out; strings in the arena */
     struct arena *arena;       /* in: where to put them */
+    /* dir's own while chan tells the creator: whom to answer */
+    uint64_t req;
+    uint16_t from;
+    struct dir_channel_create *next;
 };
 
 #endif

@@ -1,17 +1,17 @@
 /* event.c - what dir tells sockets: a new channel, and that something was lost. */
+#include "chan/chan.h"
+#include "chan/chan_msg.h"
 #include "chan/channel_json.h"
 #include "dir/internal.h"
 #include "fanout/fanout_msg.h"
-
-enum scope { SCOPE_TEAM, SCOPE_USER };
 
 static void owe(struct dir *d, uint16_t fanout)
 {
     d->gap_owed |= 1ull << fanout;
 }
 
-/* One frame to every fanout; a fanout whose ring is full is owed a gap. */
-static void emit(struct dir *d, struct str_view body, enum scope scope, uint64_t id)
+/* One frame to every fanout, for a team; a fanout whose ring is full is owed a gap. */
+static void emit(struct dir *d, uint64_t team, struct str_view body)
 {
     uint32_t sent = 0;
     struct frame *f = frame_take(&d->frames, (uint32_t)body.len);
@@ -28,8 +28,8 @@ static void emit(struct dir *d, struct str_view body, enum scope scope, uint64_t
         c->type = FAN_EVENT;
         c->cid = ID_NONE;
         c->u.u[0] = (uintptr_t)f;
-        c->u.u[1] = scope == SCOPE_USER ? id : ID_NONE;
-        c->u.u[2] = scope == SCOPE_TEAM ? id : ID_NONE;
+        c->u.u[1] = ID_NONE;
+        c->u.u[2] = team;
         sent++;
     }
     if (f != NULL && sent > 0)
@@ -38,44 +38,74 @@ static void emit(struct dir *d, struct str_view body, enum scope scope, uint64_t
         frame_give(&d->frames, f);
 }
 
-static void emit_json(struct dir *d, const char *type, const struct row_chan_info *info,
-                      const struct channel_view *v, enum scope scope, uint64_t id)
+static void emit_json(struct dir *d, const char *type, const struct row_chan_info *info)
 {
     struct buf b;
+    struct channel_view others = {0};
     buf_init(&b, &d->batch.arena, 1024);
     struct json_out j = json_out_on(&b);
     json_obj(&j);
     json_kv_str(&j, "type", sv_from(type));
     json_key(&j, "channel");
-    channel_json(&j, info, v);
+    channel_json(&j, info, &others);
     json_kv_ts(&j, "event_ts", d->turn->wall_us);
     json_obj_end(&j);
     ASSERT(!b.failed);
-    emit(d, buf_view(&b), scope, id);
+    emit(d, info->team, buf_view(&b));
 }
 
-void dir_emit_created(struct dir *d, const struct dir_channel_create *m,
-                      const struct row_chan_head *head)
+/* ---- a new channel ---- */
+
+void dir_tell_created(struct dir *d, const struct dir_op *op)
 {
-    struct channel_view own = {
-        .is_member = true, .with_num_members = true, .num_members = head->members_len};
-    struct channel_view others = {0};
-    for (uint16_t i = 0; i < d->conf.fanouts_len; i++) {
-        struct cell *c = outbox_event(d->turn->out, d->conf.fanouts[i], 0);
-        if (c == NULL) {
-            owe(d, i);
-            continue;
-        }
-        c->type = FAN_JOINED;
+    struct dir_channel_create *m = op->request.u.p;
+    m->req = op->request.req;
+    m->from = op->from;
+    m->next = NULL;
+    if (!m->is_private)
+        emit_json(d, "channel_created", &m->info);
+    if (d->untold_last == NULL)
+        d->untold_first = m;
+    else
+        d->untold_last->next = m;
+    d->untold_last = m;
+}
+
+/* In order, so that one busy chan delays the others: creations are rare. */
+void dir_tell_untold(struct dir *d)
+{
+    while (d->untold_first != NULL) {
+        struct dir_channel_create *m = d->untold_first;
+        actor_id chan = d->conf.chans[chan_of(m->info.cid, d->conf.chans_len)];
+        struct cell *c = outbox_request(d->turn->out, chan);
+        if (c == NULL)
+            return; /* the answer that brings a credit brings the turn that goes on */
+        c->type = CHAN_CREATED;
+        c->req = (uintptr_t)m;
         c->cid = m->info.cid;
         c->u.u[0] = m->creator;
-        c->u.u[1] = m->team;
+        d->telling_len++;
+        d->untold_first = m->next;
+        if (d->untold_first == NULL)
+            d->untold_last = NULL;
     }
-    if (!m->is_private)
-        emit_json(d, "channel_created", &m->info, &others, SCOPE_TEAM, m->team);
-    emit_json(d, m->is_private ? "group_joined" : "channel_joined", &m->info, &own, SCOPE_USER,
-              m->creator);
 }
+
+/* The channel is there whether its creator's sockets were told or not; if not, they are told to ask
+ * for everything. */
+void dir_told(struct dir *d, const struct cell *answer)
+{
+    struct dir_channel_create *m = (struct dir_channel_create *)(uintptr_t)answer->req;
+    for (uint16_t i = 0; i < d->conf.fanouts_len && answer->err != ERR_OK; i++)
+        owe(d, i);
+    d->telling_len--;
+    struct cell request = {.type = DIR_CHANNEL_CREATE, .req = m->req};
+    struct cell *c = outbox_answer(d->turn->out, m->from, &request);
+    c->err = ERR_OK;
+    c->u.p = m;
+}
+
+/* ---- gaps ---- */
 
 void dir_emit_owed(struct dir *d)
 {

@@ -17,7 +17,6 @@ struct dir_op {
     uint8_t hash[32];     /* DIR_TOKEN_ISSUE, DIR_TOKEN_REVOKE */
     struct row_user user; /* DIR_USER_ADD, _DISABLE: strings of the payload or of the table */
     struct row_token token;
-    struct row_chan_head head;
     struct row_member member;
 };
 
@@ -40,6 +39,10 @@ struct dir {
     struct frame_slab frames;
     uint64_t gap_owed; /* bit per fanout: a team-wide event was lost on the way */
     struct timer retry;
+    /* Channels whose creators are being told: those that wait for a credit of their chan, in order,
+     * and how many are with a chan. Bounded by the requesters' credits. */
+    struct dir_channel_create *untold_first, *untold_last;
+    uint32_t telling_len;
     /* Revocations go out one at a time, so that no control ring can be full. */
     struct dir_op *revoking;
     uint32_t revoking_len, revoking_cap, acks_left;
@@ -57,8 +60,12 @@ bool dir_op_collides(struct dir *d, const struct dir_op *op);
 void dir_op_publish(struct dir *d, struct dir_op *op);
 
 /* event.c */
-void dir_emit_created(struct dir *d, const struct dir_channel_create *m,
-                      const struct row_chan_head *head);
+
+/* A channel is published: tells its team, then asks its chan to tell the creator; the requester is
+ * answered after that. */
+void dir_tell_created(struct dir *d, const struct dir_op *op);
+void dir_tell_untold(struct dir *d);
+void dir_told(struct dir *d, const struct cell *answer);
 void dir_emit_owed(struct dir *d);
 
 #endif

@@ -294,9 +294,9 @@ static void put_channel_rows(struct dir *d, const struct row_chan_info *info, st
     key_chan_info(&k, info->cid);
     row_chan_info_encode(batch_put_begin(b, CF_CHAN, &k), &k, info);
     batch_put_end(b);
-    op->head = (struct row_chan_head){.members_len = 1};
     key_chan_head(&k, info->cid);
-    row_chan_head_encode(batch_put_begin(b, CF_CHAN, &k), &k, &op->head);
+    row_chan_head_encode(batch_put_begin(b, CF_CHAN, &k), &k,
+                         &(struct row_chan_head){.members_len = 1});
     batch_put_end(b);
     op->member = (struct row_member){.joined_us = d->turn->wall_us, .kind = info->kind};
     key_chan_member(&k, info->cid, info->creator);
@@ -340,8 +340,7 @@ static enum err decide_channel_create(struct dir *d, struct dir_channel_create *
     return ERR_OK;
 }
 
-static enum err publish_channel_create(struct dir *d, const struct dir_channel_create *m,
-                                       const struct dir_op *op)
+static enum err publish_channel_create(struct dir *d, const struct dir_channel_create *m)
 {
     TRY(tables_put_name(&d->tables, TABLE_CHANNELS, m->team, m->info.name, m->info.cid,
                         m->info.kind));
@@ -350,7 +349,6 @@ static enum err publish_channel_create(struct dir *d, const struct dir_channel_c
         row.general_cid = m->info.cid;
         TRY(tables_put_team(&d->tables, &row));
     }
-    dir_emit_created(d, m, &op->head);
     return ERR_OK;
 }
 
@@ -403,7 +401,7 @@ static enum err publish(struct dir *d, struct dir_op *op)
     case DIR_TOKEN_REVOKE:
         return publish_token_revoke(d, op);
     case DIR_CHANNEL_CREATE:
-        return publish_channel_create(d, m, op);
+        return publish_channel_create(d, m);
     case DIR_REVOKE:
     case DIR_REVOKED:
         break;

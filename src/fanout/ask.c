@@ -236,16 +236,13 @@ static void free_req(struct fanout *f, struct sub_req *r)
 }
 
 /* Chan has answered for an unsure socket; false: it is not unsure of this channel. Until now it got
- * nothing of the channel: the hint is owed after a loss, and to the maker of a channel that has
- * messages already. */
+ * nothing of the channel, and what came before the loss may be missing too. */
 static bool confirm(struct fanout *f, struct fan_conn *c, const struct sub_req *r, uint64_t k)
 {
     uint64_t cid = r->sub.chans[k].cid;
-    uint32_t i = subs_find(&f->subs, cid);
-    bool hint = i != slot_none && (f->subs.chans[i].hint || r->sub.chans[k].last_ts_us != 0);
     if (!subs_confirm(f, c, cid, r->sub.chans[k].member))
         return false;
-    if (r->sub.chans[k].member && MUTANT(UNCONFIRMED_GETS_NO_HINT, hint, false))
+    if (r->sub.chans[k].member && MUTANT(UNCONFIRMED_GETS_NO_HINT, true, false))
         queue_owe(f, c, cid);
     return true;
 }

@@ -1,6 +1,7 @@
 /* deliver.c - events in: to a channel's subscribers, a user's sockets, a team's. */
 #include "base/log.h"
 #include "base/mutant.h"
+#include "chan/chan.h"
 #include "fanout/internal.h"
 
 static void owe_channel(struct fanout *f, uint64_t cid)
@@ -53,28 +54,15 @@ static void on_event(struct fanout *f, const struct cell *cell)
     use_drop(f, use);
 }
 
-/* Index among the chans; chans_len: none of them. */
-static uint16_t chan_index(const struct fanout *f, actor_id id)
+static void on_joined(struct fanout *f, const struct cell *cell)
 {
-    uint16_t i = 0;
-    while (i < f->conf.chans_len && f->conf.chans[i] != id)
-        i++;
-    return i;
-}
-
-/* From chan, interest is set: hear it at once. From dir, chan may not even have loaded it: ask. */
-static void on_joined(struct fanout *f, actor_id from, const struct cell *cell)
-{
-    uint16_t chan = chan_index(f, from);
-    bool sure = chan < f->conf.chans_len;
-    if (sure)
-        f->stamps[chan] = MAX(f->stamps[chan], cell->u.u[2]);
+    uint16_t chan = chan_of(cell->cid, f->conf.chans_len);
+    f->stamps[chan] = MAX(f->stamps[chan], cell->u.u[2]);
     for (struct fan_conn *c = NULL; (c = conn_of_user(f, cell->u.u[0], c)) != NULL;) {
-        bool ok = sure ? subs_add(f, c, cell->cid) : subs_add_unsure(f, c, cell->cid);
-        if (!ok)
+        if (!subs_add(f, c, cell->cid))
             log_debug("channel_left_out", "\"subscriptions\":%u", c->subs_len);
     }
-    if (sure && conn_of_user(f, cell->u.u[0], NULL) == NULL)
+    if (conn_of_user(f, cell->u.u[0], NULL) == NULL)
         subs_watch_idle(f, cell->cid);
 }
 
@@ -100,7 +88,7 @@ static void on_gap(struct fanout *f, const struct cell *cell)
     }
 }
 
-void on_event_cell(struct fanout *f, actor_id from, const struct cell *cell)
+void on_event_cell(struct fanout *f, const struct cell *cell)
 {
     if ((cell->flags & CELL_F_ANSWER) != 0 || cell->type == FAN_SUB_OK) {
         on_sub_ok(f, cell);
@@ -111,7 +99,7 @@ void on_event_cell(struct fanout *f, actor_id from, const struct cell *cell)
         on_event(f, cell);
         return;
     case FAN_JOINED:
-        on_joined(f, from, cell);
+        on_joined(f, cell);
         return;
     case FAN_LEFT:
         on_left(f, cell);

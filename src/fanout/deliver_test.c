@@ -380,27 +380,6 @@ TEST(past_dropped_max_a_hint_names_all)
     end();
 }
 
-TEST(a_new_channel_is_confirmed_by_its_chan)
-{
-    begin(NULL);
-    open_socket(0, 1, NULL, 0);
-    tell(FAN_JOINED, DIR, 11, 101);
-    event(11, "unconfirmed", 0, 0);
-    end_turn();
-    CHECK_EQ(w.socks[0].iov_len, 0);
-    answer_sub(true, 0);
-    event(11, "heard", 0, 0);
-    end_turn();
-    read_all(0);
-    check_frame(0, WS_TEXT, "heard");
-    check_no_frame(0);
-    tell(FAN_JOINED, DIR, 12, 101);
-    answer_sub(true, 77); /* somebody was quicker: what it said is asked for */
-    read_all(0);
-    check_frame(0, WS_TEXT, "{\"type\":\"refetch\",\"channels\":[\"CC\"],\"all\":false}");
-    end();
-}
-
 TEST(after_revalidate_nobody_hears_until_confirmed)
 {
     begin(NULL);

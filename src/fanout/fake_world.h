@@ -416,7 +416,7 @@ static inline void tell(enum fan_msg type, actor_id from, uint64_t cid, uint64_t
 {
     struct cell c = {.type = (uint16_t)type, .cid = cid};
     c.u.u[0] = uid;
-    if (type == FAN_JOINED && from == CHAN)
+    if (type == FAN_JOINED)
         c.u.u[2] = ++w.stamp;
     give(from, CLASS_EVENT, &c);
     end_turn();

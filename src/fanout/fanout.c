@@ -147,7 +147,7 @@ static void on_cells(void *self, actor_id from, enum ring_class class, const str
             on_answer(f, from, &cells[i]);
             break;
         case CLASS_EVENT:
-            on_event_cell(f, from, &cells[i]);
+            on_event_cell(f, &cells[i]);
             break;
         case CLASS_COUNT:
             break;

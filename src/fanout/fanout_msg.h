@@ -13,9 +13,8 @@ enum fan_msg {
     FAN_EVENT = 1,
     /* event: answer to CHAN_SUB, u.p = struct chan_sub * (the fanout's again), err. */
     FAN_SUB_OK,
-    /* event: u.u[0] = uid is now a member of cid: its sockets subscribe. From chan: interest is set
-     * already, u.u[2] = stamp of that grant (CHAN_IDLE). From dir, which has just made the channel:
-     * the fanout asks its chan by CHAN_SUB. */
+    /* event from chan: u.u[0] = uid is now a member of cid, or made it: its sockets subscribe.
+     * Interest is set already, u.u[2] = stamp of that grant (CHAN_IDLE). */
     FAN_JOINED,
     /* event: u.u[0] = uid left cid: its sockets unsubscribe. */
     FAN_LEFT,

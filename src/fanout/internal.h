@@ -177,7 +177,7 @@ struct sub_chan {
     uint32_t asked; /* unsure slots below it have been asked for */
     uint32_t idle_prev, idle_next, unsure_next;
     uint64_t idle_since_us;
-    bool live, idle, asking, hint;
+    bool live, idle, asking;
 };
 
 struct subs {
@@ -326,7 +326,6 @@ void subs_deinit(struct subs *s);
 uint32_t subs_find(const struct subs *s, uint64_t cid); /* slot_none: none */
 bool subs_reserve(struct fan_conn *c, uint32_t len);    /* so that the list fits exactly */
 bool subs_add(struct fanout *f, struct fan_conn *c, uint64_t cid);
-bool subs_add_unsure(struct fanout *f, struct fan_conn *c, uint64_t cid);
 void subs_unsure_all(struct fanout *f, uint64_t cid); /* every socket, subscribed or not */
 bool subs_confirm(struct fanout *f, struct fan_conn *c, uint64_t cid, bool member); /* was unsure */
 void subs_remove(struct fanout *f, struct fan_conn *c, uint64_t cid);
@@ -346,7 +345,7 @@ void on_memberships(struct fanout *f, const struct cell *cell);
 void on_sub_ok(struct fanout *f, const struct cell *cell);
 
 /* deliver.c */
-void on_event_cell(struct fanout *f, actor_id from, const struct cell *cell);
+void on_event_cell(struct fanout *f, const struct cell *cell);
 
 /* rtm.c */
 void rtm_text(struct fanout *f, struct fan_conn *c, struct str_view text);

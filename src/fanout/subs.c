@@ -311,7 +311,7 @@ bool subs_add(struct fanout *f, struct fan_conn *c, uint64_t cid)
     return true;
 }
 
-bool subs_add_unsure(struct fanout *f, struct fan_conn *c, uint64_t cid)
+static bool add_unsure(struct fanout *f, struct fan_conn *c, uint64_t cid)
 {
     uint32_t i = get(&f->subs, cid), slot = slab_index(c->self);
     if (i == slot_none)
@@ -349,13 +349,12 @@ void subs_unsure_all(struct fanout *f, uint64_t cid)
         conn_at(f, h->slots[k])->unsure_len++;
     }
     h->len = 0;
-    h->hint = true;
     start_asking(&f->subs, i);
     for (uint32_t slot = 0; slot < f->conns.cap; slot++) {
         uint64_t handle;
         struct fan_conn *c = slab_at(&f->conns, slot, &handle);
         if (c != NULL && c->indexed)
-            subs_add_unsure(f, c, cid);
+            add_unsure(f, c, cid);
     }
     enter_idle(f, i);
 }
@@ -370,20 +369,12 @@ static void leave_conn(struct fan_conn *c, uint32_t i)
     }
 }
 
-/* The hint was for those that were unsure. */
-static void end_hint(struct sub_chan *h)
-{
-    if (h->unsure_len == 0 && !h->asking)
-        h->hint = false;
-}
-
 static void leave_chan(struct fanout *f, uint32_t i, uint32_t slot)
 {
     struct sub_chan *h = &f->subs.chans[i];
     take_out(h->slots, &h->len, slot);
     if (take_out(h->unsure, &h->unsure_len, slot))
         conn_at(f, slot)->unsure_len--;
-    end_hint(h);
     enter_idle(f, i);
 }
 
@@ -422,7 +413,6 @@ bool subs_confirm(struct fanout *f, struct fan_conn *c, uint64_t cid, bool membe
         subs_remove(f, c, cid);
         return false;
     }
-    end_hint(&f->subs.chans[i]);
     return true;
 }
 
@@ -442,7 +432,6 @@ bool subs_next_unsure(struct fanout *f, uint32_t *chan, uint32_t *slot)
             s->asking_last = slot_none;
         h->asking = false;
         h->unsure_next = slot_none;
-        end_hint(h);
     }
     return false;
 }

@@ -132,6 +132,8 @@ static enum err make_dir(struct server *s)
                           .acceptors_len = t->len[ACTOR_ACCEPTOR],
                           .fanouts = topology_ids(t, ACTOR_FANOUT),
                           .fanouts_len = t->len[ACTOR_FANOUT],
+                          .chans = topology_ids(t, ACTOR_CHAN),
+                          .chans_len = t->len[ACTOR_CHAN],
                           .frames_max = (uint32_t)s->conf->ring_frames,
                           .tokens_max = (uint32_t)s->conf->dir_tokens_max,
                           .disk_full = log_disk_full,

@@ -7,7 +7,8 @@ static const struct {
     {ACTOR_ACCEPTOR, ACTOR_CHAN},   {ACTOR_ACCEPTOR, ACTOR_HIST}, {ACTOR_ACCEPTOR, ACTOR_DIR},
     {ACTOR_ACCEPTOR, ACTOR_FANOUT}, {ACTOR_FANOUT, ACTOR_CHAN},   {ACTOR_FANOUT, ACTOR_HIST},
     {ACTOR_CHAN, ACTOR_HIST},       {ACTOR_CHAN, ACTOR_LOG},      {ACTOR_DIR, ACTOR_LOG},
-    {ACTOR_ADMIN, ACTOR_DIR},       {ACTOR_ADMIN, ACTOR_CHAN},    {ACTOR_ADMIN, ACTOR_HIST},
+    {ACTOR_DIR, ACTOR_CHAN},        {ACTOR_ADMIN, ACTOR_DIR},     {ACTOR_ADMIN, ACTOR_CHAN},
+    {ACTOR_ADMIN, ACTOR_HIST},
 };
 
 /* Who tells whom, without an answer. frames: what comes home needs an answer edge of that size. */

@@ -368,6 +368,24 @@ describe('RTM', at('ws'), () => {
     await calm.bye();
   });
 
+  test('who makes a channel hears it from its first moment, as events and not as hints', async () => {
+    const a = await rtm(parley, ada.token);
+    const from = a.events.length;
+    for (let i = 0; i < some(200); i++) {
+      const { id } = (await parley.call('conversations.create', ada.token, { name: `moment-${i}`, is_private: i % 2 === 1 })).channel;
+      const [, said] = await Promise.all([
+        i % 2 === 1 ? parley.call('conversations.invite', ada.token, { channel: id, users: grace.id }) : parley.call('conversations.join', grace.token, { channel: id }),
+        parley.call('chat.postMessage', ada.token, { channel: id, text: 'first' }),
+      ]);
+      await a.event((e) => e.type === 'member_joined_channel' && e.channel === id && e.user === grace.id);
+      await a.event((e) => e.type === 'message' && e.channel === id && e.ts === said.ts);
+    }
+    const made = a.events.slice(from);
+    assert.ok(!made.some((e) => e.type === 'refetch'), JSON.stringify(made.filter((e) => e.type === 'refetch')));
+    assert.equal(made.filter((e) => e.type === 'channel_joined' || e.type === 'group_joined').length, some(200));
+    await a.bye();
+  });
+
   test('a socket opened while messages flow misses none behind its hello', async () => {
     const stop = { now: false };
     const posted = [];

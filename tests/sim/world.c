@@ -229,6 +229,8 @@ static void make_dir(struct world *w)
                           .acceptors_len = w->len[ACTOR_ACCEPTOR],
                           .fanouts = &w->ids[w->first[ACTOR_FANOUT]],
                           .fanouts_len = w->len[ACTOR_FANOUT],
+                          .chans = &w->ids[w->first[ACTOR_CHAN]],
+                          .chans_len = w->len[ACTOR_CHAN],
                           .frames_max = (uint32_t)w->plan.conf.ring_frames,
                           .tokens_max = (uint32_t)w->plan.conf.dir_tokens_max,
                           .secret = "the simulator's secret"};
