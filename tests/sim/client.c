@@ -312,16 +312,23 @@ static void start_something(struct client *cl)
         issue(cl, &op);
 }
 
+/* Answers and ends of connections wake it, so a full pipe is not looked at again before that. Who
+ * has no connection looks seldom: looks are steps, and a run has so many. */
 static uint64_t next_wake(const struct client *cl)
 {
+    const struct http_client *h = &cl->http;
     uint64_t now = cl->w->now_us, next = now + request_timeout_us;
-    if (cl->retries_len > 0)
-        next = MIN(next, MAX(cl->retry_us, now + 1000));
-    if (cl->http.pipe_len < cl->http.depth && wants_more(cl))
-        next = MIN(next, MAX(cl->next_op_us,
-                             now + (cl->http.conn == NULL || cl->http.last ? 20000 : 1000)));
+    bool open = h->conn != NULL && !h->last;
+    uint64_t look = now + (open ? 1000 : 20000);
+    bool room = h->conn == NULL || (open && h->pipe_len < h->depth);
+    if (room && cl->retries_len > 0)
+        next = MIN(next, MAX(cl->retry_us, look));
+    if (room && wants_more(cl))
+        next = MIN(next, MAX(cl->next_op_us, look));
+    if (h->pipe_len > 0)
+        next = MIN(next, MAX(h->pipe[0].sent_us + request_timeout_us, now + 1000));
     if (cl->ws.state == SOCKET_NONE)
-        next = MIN(next, MAX(cl->ws.retry_us, now + 1000));
+        next = MIN(next, MAX(cl->ws.retry_us, now + 20000));
     if (cl->deaf_until_us > now)
         next = MIN(next, cl->deaf_until_us);
     return next;
