@@ -71,6 +71,11 @@ static void on_answer(struct operator* o, const struct cell *c)
     struct world *w = o->w;
     if (c->req >= operator_asks_max || !a->used || !a->sent)
         violation(w, "one_answer_per_request", "the operator got an answer it did not ask for");
+    if (c->err == ERR_SERVICE_UNAVAILABLE && !w->populated) {
+        a->sent = false; /* tables of two channels, both still being told about: it tries again */
+        o->poked = true;
+        return;
+    }
     if (c->err != ERR_OK) {
         o->failed++;
         if (!w->faults_on && w->now_us > w->healed_us + 15000000)
