@@ -6,13 +6,18 @@
 #include "base/clock.h"
 #include "base/rand.h"
 
+/* Neighbours' keys must not be neighbours in the store, where a client's never are: an odd factor
+ * and its inverse modulo 2^32. */
+static const uint32_t scatter = 0x9e3779b1, gather = 0xe8b2f51;
+
 void ledger_init(struct ledger *l, struct bench *b, uint64_t seed)
 {
     uint64_t x = mix64(seed), y = mix64(x + 1);
     *l = (struct ledger){.bench = b};
-    /* RFC 4122: version 4, variant 8; the last twelve digits are the message's number. */
-    snprintf(l->key_prefix, sizeof l->key_prefix, "%08x-%04x-4%03x-8%03x-", (unsigned)(x >> 32),
-             (unsigned)(x & 0xffff), (unsigned)(y & 0xfff), (unsigned)(y >> 12 & 0xfff));
+    /* RFC 4122: version 4, variant 8; the first eight digits are the message's number. */
+    snprintf(l->key_suffix, sizeof l->key_suffix, "-%04x-4%03x-8%03x-%012llx",
+             (unsigned)(x & 0xffff), (unsigned)(y & 0xfff), (unsigned)(y >> 12 & 0xfff),
+             (unsigned long long)(x >> 16));
 }
 
 void ledger_deinit(struct ledger *l)
@@ -26,23 +31,25 @@ void ledger_deinit(struct ledger *l)
 
 void ledger_key(const struct ledger *l, uint32_t i, char out[key_text_len + 1])
 {
-    snprintf(out, key_text_len + 1, "%s%012x", l->key_prefix, i);
+    snprintf(out, key_text_len + 1, "%08x%s", i * scatter, l->key_suffix);
 }
 
 bool ledger_find(const struct ledger *l, struct str_view key, uint32_t *i)
 {
-    if (key.len != key_text_len || memcmp(key.p, l->key_prefix, key_prefix_len) != 0)
+    if (key.len != key_text_len ||
+        memcmp(key.p + key_number_len, l->key_suffix, key_suffix_len) != 0)
         return false;
-    uint64_t n = 0;
-    for (size_t k = key_prefix_len; k < key_text_len; k++) {
+    uint32_t n = 0;
+    for (size_t k = 0; k < key_number_len; k++) {
         char c = key.p[k];
         if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
             return false;
-        n = n << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+        n = n << 4 | (uint32_t)(c <= '9' ? c - '0' : c - 'a' + 10);
     }
+    n *= gather;
     if (n >= l->len)
         return false;
-    *i = (uint32_t)n;
+    *i = n;
     return true;
 }
 

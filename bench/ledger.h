@@ -7,7 +7,12 @@
 #include "bench.h"
 #include "ws_client.h"
 
-enum { key_text_len = 36, key_prefix_len = 24, ledger_messages_max = 50 * 1000 * 1000 };
+enum {
+    key_text_len = 36,
+    key_number_len = 8,
+    key_suffix_len = key_text_len - key_number_len,
+    ledger_messages_max = 50 * 1000 * 1000
+};
 
 struct message {
     uint64_t intended_us; /* steady clock; latency counts from here */
@@ -25,7 +30,7 @@ struct message {
 
 struct ledger {
     struct bench *bench;
-    char key_prefix[key_prefix_len + 1];
+    char key_suffix[key_suffix_len + 1];
     struct message *messages;
     uint32_t len, cap;
     const char **channels;       /* ids */
