@@ -32,6 +32,34 @@ static bool is_pinned(const struct stages *s, const struct stage *stage)
     return false;
 }
 
+/* A tail that was frozen because it was full will have a successor soon. One that was frozen for
+ * its age needs no spare, and ends the one that there is. */
+static void recycle(struct stages *s, struct tail *t)
+{
+    bool busy = tail_bytes(t) >= s->bytes_max && tail_room_max(t) == s->room_bytes;
+    if (!busy || s->spare != NULL)
+        tail_free(t);
+    if (!busy) {
+        tail_free(s->spare);
+        s->spare = NULL;
+    } else if (s->spare == NULL) {
+        tail_reset(t);
+        s->spare = t;
+    }
+}
+
+static struct tail *take_spare(struct stages *s, size_t room_bytes)
+{
+    pthread_mutex_lock(&s->lock);
+    struct tail *t = s->spare;
+    if (t != NULL && tail_room_max(t) >= room_bytes)
+        s->spare = NULL;
+    else
+        t = NULL;
+    pthread_mutex_unlock(&s->lock);
+    return t;
+}
+
 static void drop_tail(struct stages *s, struct tail *t)
 {
     struct stage *now = s->current;
@@ -39,7 +67,7 @@ static void drop_tail(struct stages *s, struct tail *t)
     for (const struct stage *old = s->retired; old != NULL; old = old->next)
         held |= old->active == t || old->frozen == t;
     if (!held)
-        tail_free(t);
+        recycle(s, t);
 }
 
 static void reclaim(struct stages *s)
@@ -67,6 +95,7 @@ void stages_deinit(struct stages *s)
         reclaim(s);
         ASSERT(s->retired == NULL); /* all views are idle */
     }
+    tail_free(s->spare);
     for (struct stage_reader *r = s->readers; r != NULL; r = next) {
         next = r->next;
         free(r);
@@ -139,7 +168,9 @@ enum err stage_freeze(struct stages *s, size_t room_bytes)
 {
     struct tail *full = s->active;
     ASSERT(stage_frozen(s) == NULL);
-    struct tail *t = tail_new(s->seed, MAX(s->room_bytes, room_bytes), tail_keys(full));
+    struct tail *t = take_spare(s, room_bytes);
+    if (t == NULL)
+        t = tail_new(s->seed, MAX(s->room_bytes, room_bytes), tail_keys(full));
     if (t == NULL)
         return ERR_NOMEM;
     enum err err = replace(s, t, full);

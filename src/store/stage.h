@@ -40,6 +40,8 @@ struct stages {
     uint64_t room_bytes;  /* mapped for it: that, and the largest commit */
     pthread_mutex_t lock; /* of what follows, and of each change of current */
     struct stage *retired;
+    struct tail
+        *spare; /* NULL: none. Empty; its memory is resident, which saves as many page faults */
     struct stage_reader *readers;
     uint32_t readers_len;
 };

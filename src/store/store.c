@@ -14,6 +14,9 @@ enum {
     bloom_bits = 10,
     block_bytes = 16384,
     background_jobs = 2,
+    /* Level 0 is merged with all of level 1, members of channels that never change among it. Twice
+     * RocksDB's 4: half as much merging, a tenth more for a key that is looked up in each file. */
+    level0_files = 8,
     /* Replay costs 11 ms of CPU a MiB when rows are small: half of the 3 s that a restart may take.
      */
     wal_bytes_max = 128 << 20
@@ -58,6 +61,7 @@ static rocksdb_options_t *make_options(const struct store *s, const struct conf 
     if (prefix_bytes > 0)
         rocksdb_options_set_prefix_extractor(
             o, rocksdb_slicetransform_create_fixed_prefix(prefix_bytes));
+    rocksdb_options_set_level0_file_num_compaction_trigger(o, level0_files);
     rocksdb_options_set_compression(o, rocksdb_lz4_compression);
     rocksdb_options_set_bottommost_compression(o, rocksdb_zstd_compression);
     return o;

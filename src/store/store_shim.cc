@@ -100,8 +100,11 @@ extern "C" void store_shim_listen(rocksdb_options_t *o, store_background_fn *fn,
 
 extern "C" rocksdb_sstfilewriter_t *store_shim_table_writer(const rocksdb_options_t *o)
 {
+    rocksdb::Options options(o->rep);
+    // A writer takes its files for bottommost ones, but they go to level 0.
+    options.bottommost_compression = rocksdb::kDisableCompressionOption;
     return new rocksdb_sstfilewriter_t{
-        new rocksdb::SstFileWriter(rocksdb::EnvOptions(o->rep), o->rep, nullptr, false)};
+        new rocksdb::SstFileWriter(rocksdb::EnvOptions(options), options, nullptr, false)};
 }
 
 extern "C" void store_shim_ingest(rocksdb_t *db, rocksdb_column_family_handle_t *const *cfs,

@@ -93,14 +93,35 @@ struct tail *tail_new(uint64_t hash_seed, size_t bytes_max, uint32_t keys)
     return t;
 }
 
+static void free_smaller(struct table *larger)
+{
+    for (struct table *t = larger->smaller, *smaller; t != NULL; t = smaller) {
+        smaller = t->smaller;
+        free(t);
+    }
+    larger->smaller = NULL;
+}
+
+void tail_reset(struct tail *t)
+{
+    struct table *table = t->table;
+    size_t slots_bytes = (table->mask + 1) * sizeof table->slots[0];
+    free_smaller(table);
+    memset(table->slots, 0, slots_bytes);
+    t->newest = 0;
+    memset(t->groups, 0, sizeof t->groups);
+    t->bytes = 0;
+    t->table_bytes = sizeof *table + slots_bytes;
+    t->nodes = t->keys = 0;
+}
+
 void tail_free(struct tail *t)
 {
     if (t == NULL)
         return;
-    for (struct table *table = t->table, *smaller; table != NULL; table = smaller) {
-        smaller = table->smaller;
-        free(table);
-    }
+    if (t->table != NULL)
+        free_smaller(t->table);
+    free(t->table);
     if (t->memory != NULL)
         munmap(t->memory, t->bytes_max);
     free(t);
@@ -245,6 +266,11 @@ size_t tail_room(size_t record_bytes, uint32_t rows)
     return rounded(record_bytes) + (size_t)rows * row_bytes_max;
 }
 
+size_t tail_room_max(const struct tail *t)
+{
+    return t->bytes_max;
+}
+
 uint8_t *tail_reserve(struct tail *t, size_t record_bytes, uint32_t rows)
 {
     if (tail_room(record_bytes, rows) > t->bytes_max - t->bytes ||
@@ -344,10 +370,34 @@ const struct tail_row *tail_find(const struct tail *t, uint64_t hash, enum cf cf
     return n == NULL ? NULL : as_of(n, number);
 }
 
+/* The first bytes of the key as numbers: most comparisons need no look at the key. 32 bytes, the
+ * most that qsort moves by value. */
+struct tail_sorted {
+    uint64_t head[3];
+    const struct tail_node *node;
+};
+
+static struct tail_sorted sorted_entry(const struct tail_node *n)
+{
+    uint8_t head[sizeof((struct tail_sorted *)0)->head] = {0};
+    struct tail_sorted e = {.node = n};
+    memcpy(head, n->key, MIN(sizeof head, n->key_len));
+    for (size_t i = 0; i < ARRAY_LEN(e.head); i++) {
+        uint64_t big_endian;
+        memcpy(&big_endian, head + i * sizeof big_endian, sizeof big_endian);
+        e.head[i] = __builtin_bswap64(big_endian);
+    }
+    return e;
+}
+
 static int by_key(const void *a, const void *b)
 {
-    return sv_cmp(key_of(*(const struct tail_node *const *)a),
-                  key_of(*(const struct tail_node *const *)b));
+    const struct tail_sorted *x = a, *y = b;
+    for (size_t i = 0; i < ARRAY_LEN(x->head); i++) {
+        if (x->head[i] != y->head[i])
+            return x->head[i] < y->head[i] ? -1 : 1;
+    }
+    return sv_cmp(key_of(x->node), key_of(y->node));
 }
 
 static bool is_before(const struct tail_cursor *c, struct str_view key)
@@ -366,7 +416,7 @@ static enum err sort(struct tail_cursor *c, const struct tail *t, enum cf cf, st
         const struct tail_node *n = node_in(LOAD(table->slots[i]));
         if (n != NULL && n->cf == (uint8_t)cf && sv_cmp(key_of(n), from) >= 0 &&
             is_before(c, key_of(n)))
-            c->sorted[c->sorted_len++] = n;
+            c->sorted[c->sorted_len++] = sorted_entry(n);
     }
     qsort(c->sorted, c->sorted_len, sizeof c->sorted[0], by_key);
     return ERR_OK;
@@ -381,10 +431,24 @@ static void skip_empty(struct tail_cursor *c)
     }
 }
 
+/* Neighbours in the order of keys are strangers in memory. */
+static void expect_sorted(const struct tail_cursor *c)
+{
+    enum { ahead = 6 };
+    if (c->sorted_at + ahead < c->sorted_len)
+        __builtin_prefetch(c->sorted[c->sorted_at + ahead].node);
+    if (c->sorted_at + ahead / 2 < c->sorted_len) {
+        const struct tail_node *n = c->sorted[c->sorted_at + ahead / 2].node;
+        __builtin_prefetch(n->key);
+        __builtin_prefetch(LOAD(n->of.newest));
+    }
+}
+
 static void step(struct tail_cursor *c)
 {
     if (c->sorted != NULL) {
-        c->node = c->sorted_at < c->sorted_len ? c->sorted[c->sorted_at++] : NULL;
+        c->node = c->sorted_at < c->sorted_len ? c->sorted[c->sorted_at++].node : NULL;
+        expect_sorted(c);
         return;
     }
     c->node = LOAD(c->node->next[0]);
@@ -405,6 +469,8 @@ static void settle(struct tail_cursor *c)
         c->value = (struct str_view){row->value, row->value_len};
         c->deleted = row->deleted;
         c->valid = true;
+        if (c->node->height > 0)
+            __builtin_prefetch(LOAD(c->node->next[0])); /* while the caller is busy with this one */
         return;
     }
 }

@@ -27,11 +27,14 @@ struct tail_row {
 /* NULL: no memory. slots: how many keys to expect. */
 struct tail *tail_new(uint64_t hash_seed, size_t bytes_max, uint32_t keys);
 void tail_free(struct tail *t);
+/* Empty again, for as many rows as before: its memory is resident already. Nobody reads it. */
+void tail_reset(struct tail *t);
 
 /* ---- writer ---- */
 
 /* Bytes that a record of so many rows takes at most. */
 size_t tail_room(size_t record_bytes, uint32_t rows);
+size_t tail_room_max(const struct tail *t); /* of an empty one */
 /* Room for a record and an index over its rows, so that tail_add cannot fail. Holds until the next
  * call. NULL: no room or no memory. */
 MUST_USE uint8_t *tail_reserve(struct tail *t, size_t record_bytes, uint32_t rows);
@@ -57,7 +60,7 @@ struct tail_cursor {
     struct str_view to;
     uint64_t number;
     const struct tail_node *group, *node;
-    const struct tail_node **sorted; /* of a family that is not scanned as a rule */
+    struct tail_sorted *sorted; /* of a family that is not scanned as a rule */
     uint32_t sorted_len, sorted_at;
 };
 /* from <= key < to; to.p NULL: to the end. Errors: ERR_NOMEM. */

@@ -177,6 +177,64 @@ TEST(a_family_that_is_not_held_in_order_is_sorted)
     fix_deinit(&f);
 }
 
+TEST(sorting_goes_by_the_whole_key)
+{
+    static const char *const keys[] = {/* in order */ "",
+                                       "\x01",
+                                       "a",
+                                       "aa",
+                                       "zzzzzzzz",
+                                       "zzzzzzzzzzzzzzzzzzzzzzzz", /* 24 */
+                                       "zzzzzzzzzzzzzzzzzzzzzzzza",
+                                       "zzzzzzzzzzzzzzzzzzzzzzzzb",
+                                       "zzzzzzzzzzzzzzzzzzzzzzzzba",
+                                       "\xff"};
+    static const int order[] = {7, 2, 9, 0, 5, 8, 1, 6, 3, 4};
+    struct fix f;
+    struct tail_cursor c;
+    fix_init(&f);
+    for (size_t i = 0; i < ARRAY_LEN(order); i++)
+        put(&f, CF_IDX, keys[order[i]], "");
+    commit(&f);
+    CHECK_EQ(tail_seek(&c, f.t, CF_IDX, SV(""), SV_NONE, 1), ERR_OK);
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        CHECK(c.valid && sv_eq(c.key, sv_from(keys[i])));
+        tail_next(&c);
+    }
+    CHECK(!c.valid);
+    tail_cursor_deinit(&c);
+    fix_deinit(&f);
+}
+
+TEST(nothing_of_its_first_life_is_left_after_a_reset)
+{
+    struct fix f;
+    struct key k;
+    fix_init(&f);
+    for (uint64_t i = 1; i < 2000; i++) { /* its table grows */
+        key_msg(&k, i % 50 + 1, i);
+        batch_put(&f.b, CF_MSG, &k, SV("old"));
+        put(&f, CF_IDX, "key", "old");
+        commit(&f);
+    }
+    uint64_t full = tail_bytes(f.t);
+    tail_reset(f.t);
+    CHECK_EQ(tail_newest(f.t), 0);
+    CHECK_EQ(tail_keys(f.t), 0);
+    CHECK(tail_bytes(f.t) < full);
+    CHECK_STR(range(&f, CF_IDX, "", "z", UINT64_MAX), "");
+    key_msg(&k, 4, 3);
+    CHECK(tail_find(f.t, tail_hash(f.t, CF_MSG, key_view(&k)), CF_MSG, key_view(&k), UINT64_MAX) ==
+          NULL);
+    put(&f, CF_MSG, "channel--1b", "new");
+    put(&f, CF_IDX, "key2", "new");
+    commit(&f);
+    CHECK_STR(range(&f, CF_MSG, "", "z", UINT64_MAX), "channel--1b=new");
+    CHECK_STR(range(&f, CF_IDX, "", "z", UINT64_MAX), "key2=new");
+    CHECK_EQ(tail_keys(f.t), 2);
+    fix_deinit(&f);
+}
+
 /* A failed write leaves its record and nothing else; the room is used again. */
 TEST(what_was_reserved_and_not_added_is_not_there)
 {
