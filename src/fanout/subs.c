@@ -154,11 +154,24 @@ static void enter_idle(struct fanout *f, uint32_t i)
     h->cap = h->unsure_cap = 0;
 }
 
+/* Chan takes a channel that it loads to be listened to everywhere. Where nobody does, and nobody
+ * has just left who may be back at once, there is nothing to wait for. */
 void subs_watch_idle(struct fanout *f, uint64_t cid)
 {
-    uint32_t i = get(&f->subs, cid);
-    if (i != slot_none)
-        enter_idle(f, i);
+    struct subs *s = &f->subs;
+    if (subs_find(s, cid) != slot_none)
+        return;
+    uint32_t i = get(s, cid);
+    if (i == slot_none)
+        return;
+    struct sub_chan *h = &s->chans[i];
+    h->idle = true;
+    h->idle_next = s->idle_first;
+    if (s->idle_first != slot_none)
+        s->chans[s->idle_first].idle_prev = i;
+    else
+        s->idle_last = i;
+    s->idle_first = i;
 }
 
 void subs_tell_idle(struct fanout *f)
