@@ -181,10 +181,8 @@ static bool grow_in_place(struct buf *b, size_t cap)
     return true;
 }
 
-bool buf_reserve(struct buf *b, size_t more)
+bool buf_grow(struct buf *b, size_t more)
 {
-    if (b->cap - b->len >= more)
-        return true;
     if (b->arena == NULL || b->failed) {
         b->failed = true;
         return false;
@@ -206,20 +204,6 @@ bool buf_reserve(struct buf *b, size_t more)
     b->p = p;
     b->cap = cap;
     return true;
-}
-
-void buf_put(struct buf *b, const void *p, size_t n)
-{
-    if (n == 0 || !buf_reserve(b, n))
-        return;
-    memcpy(b->p + b->len, p, n);
-    b->len += n;
-}
-
-void buf_putc(struct buf *b, char c)
-{
-    if (buf_reserve(b, 1))
-        b->p[b->len++] = c;
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)

@@ -64,9 +64,25 @@ struct buf {
 void buf_init(struct buf *b, struct arena *a, size_t cap); /* cap 0: first append allocates */
 /* Over fixed memory, e.g. a frame; arena NULL: fails when full. */
 void buf_init_fixed(struct buf *b, void *p, size_t cap);
-bool buf_reserve(struct buf *b, size_t more); /* false: failed is set */
-void buf_put(struct buf *b, const void *p, size_t n);
-void buf_putc(struct buf *b, char c);
+bool buf_grow(struct buf *b, size_t more); /* for buf_reserve */
+
+/* False: failed is set. */
+static inline bool buf_reserve(struct buf *b, size_t more)
+{
+    return LIKELY(b->cap - b->len >= more) || buf_grow(b, more);
+}
+static inline void buf_put(struct buf *b, const void *p, size_t n)
+{
+    if (n == 0 || !buf_reserve(b, n))
+        return;
+    memcpy(b->p + b->len, p, n);
+    b->len += n;
+}
+static inline void buf_putc(struct buf *b, char c)
+{
+    if (buf_reserve(b, 1))
+        b->p[b->len++] = c;
+}
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 static inline void buf_put_sv(struct buf *b, struct str_view s)
 {

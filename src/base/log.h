@@ -3,8 +3,8 @@
  * A line is formatted on the caller's stack and queued on the thread's own ring; a writer thread
  * writes it, so a slow terminal never stalls a loop. That thread sleeps while there is nothing to
  * write; only the line that finds it asleep costs its thread a futex wake. Ring full: the line is
- * dropped and counted, the next line says how many. Before log_start() and in tools lines are written directly. Never
- * log tokens, tickets or message text. */
+ * dropped and counted, the next line says how many. Before log_start() and in tools lines are
+ * written directly. Never log tokens, tickets or message text. */
 #ifndef PARLEY_BASE_LOG_H
 #define PARLEY_BASE_LOG_H
 

@@ -1,5 +1,7 @@
 #include "chan/post_json.h"
 
+#include "base/span.h"
+
 static bool is_entity(struct str_view s)
 {
     return sv_starts(s, SV("&amp;")) || sv_starts(s, SV("&lt;")) || sv_starts(s, SV("&gt;"));
@@ -21,13 +23,15 @@ static size_t token_len(struct str_view s)
     return known ? (size_t)(end - s.p) + 1 : 0;
 }
 
+static inline int is_markup(__m128i bytes)
+{
+    return _mm_movemask_epi8(
+        _mm_or_si128(span_is(bytes, '&'), _mm_or_si128(span_is(bytes, '<'), span_is(bytes, '>'))));
+}
+
 static bool needs_work(struct str_view text)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.p[i] == '&' || text.p[i] == '<' || text.p[i] == '>')
-            return true;
-    }
-    return false;
+    return span(text.p, text.len, is_markup) < text.len;
 }
 
 void post_json_text(struct json_out *j, struct arena *a, struct str_view text)

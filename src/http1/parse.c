@@ -3,6 +3,8 @@
  * is the second opinion in parse_test. */
 #include "http1/parse.h"
 
+#include "base/span.h"
+
 enum parse_state {
     STATE_HEAD,
     STATE_BODY_LENGTH,
@@ -95,14 +97,15 @@ static bool is_token(struct str_view s)
     return s.len > 0;
 }
 
+static inline int is_control(__m128i bytes)
+{
+    __m128i low = _mm_andnot_si128(span_is(bytes, '\t'), span_at_most(bytes, 0x1f));
+    return _mm_movemask_epi8(_mm_or_si128(low, span_is(bytes, 0x7f)));
+}
+
 static bool is_field_value(struct str_view s)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
-            return false;
-    }
-    return true;
+    return span(s.p, s.len, is_control) == s.len;
 }
 
 /* Chunk extensions (RFC 9112 7.1.1): ;name, ;name=token or ;name="text", without blanks around and
@@ -380,13 +383,15 @@ static bool keep(struct buf *b, const uint8_t *p, size_t n)
     return !b->failed;
 }
 
+static inline int at_most_cr(__m128i bytes)
+{
+    return _mm_movemask_epi8(span_at_most(bytes, '\r'));
+}
+
 /* How many bytes stand before the first that may be a CR, LF or NUL. */
 static size_t plain_run(const uint8_t *p, size_t n)
 {
-    size_t i = 0;
-    while (i < n && p[i] > '\r')
-        i++;
-    return i;
+    return span(p, n, at_most_cr);
 }
 
 /* Takes bytes up to the empty line. A bare CR or LF ends it at once; limits are checked as bytes

@@ -1,5 +1,7 @@
 #include "json/write.h"
 
+#include "base/span.h"
+
 static void before(struct json_out *j)
 {
     if (j->comma)
@@ -33,12 +35,20 @@ void json_arr_end(struct json_out *j)
     j->comma = true;
 }
 
-void json_key(struct json_out *j, const char *name)
+void json_key_of(struct json_out *j, const char *name, size_t len)
 {
-    before(j);
-    buf_putc(j->b, '"');
-    buf_put(j->b, name, strlen(name));
-    buf_put(j->b, "\":", 2);
+    struct buf *b = j->b;
+    if (!buf_reserve(b, len + 4))
+        return;
+    char *at = b->p + b->len;
+    if (j->comma)
+        *at++ = ',';
+    *at++ = '"';
+    memcpy(at, name, len);
+    at += len;
+    *at++ = '"';
+    *at++ = ':';
+    b->len = (size_t)(at - b->p);
     j->comma = false;
 }
 
@@ -60,25 +70,28 @@ static size_t escape(char out[6], unsigned char c)
     return 6;
 }
 
+static inline int needs_escape(__m128i bytes)
+{
+    __m128i control = span_at_most(bytes, 0x1f);
+    return _mm_movemask_epi8(
+        _mm_or_si128(control, _mm_or_si128(span_is(bytes, '"'), span_is(bytes, '\\'))));
+}
+
 void json_str(struct json_out *j, struct str_view s)
 {
     before(j);
     if (!buf_reserve(j->b, s.len + 2))
         return;
     buf_putc(j->b, '"');
-    size_t from = 0;
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (LIKELY(c >= 0x20 && c != '"' && c != '\\'))
-            continue;
+    for (size_t plain; (plain = span(s.p, s.len, needs_escape)) < s.len;) {
         char out[6];
-        size_t n = escape(out, c);
-        buf_put(j->b, s.p + from, i - from);
+        size_t n = escape(out, (unsigned char)s.p[plain]);
+        buf_put(j->b, s.p, plain);
         buf_put(j->b, out, n);
-        from = i + 1;
+        s.p += plain + 1;
+        s.len -= plain + 1;
     }
-    if (s.len > from)
-        buf_put(j->b, s.p + from, s.len - from);
+    buf_put(j->b, s.p, s.len);
     buf_putc(j->b, '"');
 }
 
@@ -142,34 +155,4 @@ void json_raw(struct json_out *j, struct str_view text)
         return;
     before(j);
     buf_put_sv(j->b, text);
-}
-
-void json_kv_str(struct json_out *j, const char *name, struct str_view s)
-{
-    json_key(j, name);
-    json_str(j, s);
-}
-
-void json_kv_u64(struct json_out *j, const char *name, uint64_t v)
-{
-    json_key(j, name);
-    json_u64(j, v);
-}
-
-void json_kv_bool(struct json_out *j, const char *name, bool v)
-{
-    json_key(j, name);
-    json_bool(j, v);
-}
-
-void json_kv_id(struct json_out *j, const char *name, enum id_kind kind, uint64_t id)
-{
-    json_key(j, name);
-    json_id(j, kind, id);
-}
-
-void json_kv_ts(struct json_out *j, const char *name, uint64_t ts_us)
-{
-    json_key(j, name);
-    json_ts(j, ts_us);
 }
