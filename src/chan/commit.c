@@ -111,6 +111,7 @@ void commit_head(struct chan_shard *s, struct chan *c)
 {
     struct key k;
     key_chan_head(&k, c->cid);
+    c->changed = true;
     if (c->batch != s->open) {
         row_chan_head_encode(commit_put(s->open, CF_CHAN, &k, head_value_max), &k, &c->head);
         batch_put_end(&s->open->b);

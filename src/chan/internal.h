@@ -83,6 +83,7 @@ struct chan {
     uint64_t handle; /* in the slab */
     enum chan_state state;
     bool counted;              /* in resident: from its first load to its end */
+    bool changed;              /* since it came into memory */
     struct row_chan_info info; /* strings in text */
     char *text;
     struct row_chan_head head; /* as decided; may not be durable yet */

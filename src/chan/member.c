@@ -351,6 +351,7 @@ void created_tell(struct chan_shard *s, const struct effect *e)
 {
     emit_member(s, e);
     emit_user(s, e);
+    emit_channel(s, e->c, NULL, e->to); /* a gap */
 }
 
 /* Its rows are dir's. All that chan decided about the channel before hangs on batches, so what is
@@ -366,6 +367,8 @@ void created_step(struct chan_shard *s, struct chan *c, struct op *op)
     op->e.c = c;
     op->e.frame = joined_frame(s, c);
     grant(s, c, &op->e, uid);
+    if (c->changed || c->head.seq > 0 || c->members.len > 1)
+        op->e.to = s->fanouts; /* others found it in a list and were quicker: that was not heard */
     if (c->batch != NULL) {
         commit_hang(s, c->batch, &op->e);
         return;

@@ -318,6 +318,24 @@ TEST(the_maker_is_told_behind_what_was_decided_before)
     CHECK_EQ(r->answers[1].type, CHAN_CREATED);
     CHECK_EQ(rig_event(r, 0, 3)->cell.u.u[0], ALICE);
     CHECK(rig_says(rig_event(r, 0, 4), "\"num_members\":2"));
+    CHECK_EQ(rig_event(r, 0, 5)->cell.type, FAN_GAP); /* of bob's coming it has heard nothing */
+    CHECK_EQ(rig_event(r, 0, 5)->cell.cid, 5);
+    rig_free(r);
+}
+
+TEST(the_maker_learns_that_somebody_came_and_went_before_it_was_told)
+{
+    struct rig *r = rig_new(3, 64);
+    rig_start(r);
+    rig_channel(r, 5, CHANNEL_PUBLIC, false, (uint64_t[]){ALICE}, 1);
+    rig_change(r, CHAN_JOIN, 5, BOB, NULL, 0);
+    rig_change(r, CHAN_LEAVE, 5, BOB, NULL, 0);
+    rig_settle(r);
+    uint32_t before = r->events_len[0];
+    rig_created(r, 5, ALICE);
+    rig_settle(r);
+    CHECK_EQ(rig_event(r, 0, before)->cell.type, FAN_JOINED);
+    CHECK_EQ(rig_events(r, 0, FAN_GAP), 1);
     rig_free(r);
 }
 

@@ -354,6 +354,7 @@ void subs_unsure_all(struct fanout *f, uint64_t cid)
             struct fan_conn *c = conn_at(f, h->slots[h->len - 1]);
             subs_remove(f, c, cid);
             queue_owe(f, c, ID_NONE);
+            ask_memberships(f, c);
         }
         return;
     }
