@@ -17,7 +17,9 @@
 #include "base/str_view.h"
 #include "ring/cell.h"
 
-typedef uint64_t conn_id; /* slab handle: slot and generation */
+/* A slab handle (base/slab.h): slab_index() of it is dense, below the most connections that the
+ * port's loop may have, so that an owner can keep a table beside it; the generation is above. */
+typedef uint64_t conn_id;
 #define CONN_NONE UINT64_MAX
 enum { net_iov_max = 64 };
 

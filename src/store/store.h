@@ -11,7 +11,8 @@ struct store;
 
 /* Opens or creates DATA/store. Says in the log what was recovered and how long it took. A lock file
  * keeps a second process out. Errors: ERR_IO (logged with RocksDB's text), ERR_BAD_CONF (newer
- * schema). */
+ * schema), ERR_CORRUPT (RocksDB, a row of its own or the log of commits is damaged), ERR_NOMEM,
+ * ERR_STORAGE_UNAVAILABLE (commits that must become files on the way did not). */
 MUST_USE enum err store_open(struct store **out, const struct conf *c);
 void store_close(struct store *s); /* all views must be idle */
 /* One view per reading thread. Borrowed from the store; freed with it. */
