@@ -50,8 +50,10 @@ struct dir_token_issue {
     char token[token_text_max]; /* out, NUL behind it: the only time it is seen */
 };
 
-struct dir_token_revoke { /* ERR_INVALID_AUTH when unknown; revoked already: ok */
+/* ERR_INVALID_AUTH when unknown or another team's; revoked already: ok. */
+struct dir_token_revoke {
     struct str_view token;
+    uint64_t team; /* ID_NONE: of any */
 };
 
 /* Reserves the name, writes name, info, head, the creator as member and its membership in one

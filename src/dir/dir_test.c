@@ -288,8 +288,13 @@ TEST(tokens_work_are_revoked_and_die_with_their_user)
     struct dir_token_revoke r = {.token = SV("xoxp-1-2-3-none")};
     CHECK_EQ(call(DIR_TOKEN_REVOKE, &r), ERR_INVALID_AUTH);
     r.token = sv_from(a.token);
+    r.team = f.team + 1;
+    CHECK_EQ(call(DIR_TOKEN_REVOKE, &r), ERR_INVALID_AUTH);
+    CHECK_EQ(look_up(a.token, &p), ERR_OK);
+    r.team = f.team;
     CHECK_EQ(call(DIR_TOKEN_REVOKE, &r), ERR_OK);
     CHECK_EQ(look_up(a.token, &p), ERR_TOKEN_REVOKED);
+    r.team = ID_NONE;
     CHECK_EQ(call(DIR_TOKEN_REVOKE, &r), ERR_OK); /* again is fine */
     CHECK_EQ(look_up(b.token, &p), ERR_OK);
     struct dir_user_disable d = {.team = f.team + 1, .uid = f.uid};

@@ -3,6 +3,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "base/id.h"
 #include "base/mutant.h"
 #include "dir/internal.h"
 #include "dir/name.h"
@@ -260,6 +261,8 @@ static enum err decide_token_revoke(struct dir *d, const struct dir_token_revoke
     memcpy(&tag, op->hash, sizeof tag);
     const struct token_entry *e = tables_token(&d->tables, tag);
     if (e == NULL || memcmp(e->hash, op->hash, sizeof e->hash) != 0)
+        return ERR_INVALID_AUTH;
+    if (m->team != ID_NONE && m->team != e->principal.team)
         return ERR_INVALID_AUTH;
     op->token = (struct row_token){.team = e->principal.team,
                                    .uid = e->principal.uid,

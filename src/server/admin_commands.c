@@ -321,9 +321,11 @@ static void token_revoke(struct admin_call *c, const struct cell *answer, struct
         answer_plain(c, answer);
         return;
     }
-    if (arg_str(c, "workspace").p != NULL && !resolve_team(c))
+    bool any = arg_str(c, "workspace").p == NULL; /* the token says which */
+    if (!any && !resolve_team(c))
         return;
-    c->u.token_revoke = (struct dir_token_revoke){.token = arg_str(c, "token")};
+    c->u.token_revoke =
+        (struct dir_token_revoke){.token = arg_str(c, "token"), .team = any ? ID_NONE : c->team};
     if (c->u.token_revoke.token.p == NULL)
         missing(c, "token: the whole text, xox...");
     else

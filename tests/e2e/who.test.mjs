@@ -150,6 +150,24 @@ describe('revocation', at('who'), () => {
     });
   }
 
+  test('token revoke --workspace X leaves a token of another workspace alone', async () => {
+    const alone = await Parley.start();
+    const domain = ['first', 'second'];
+    const tokens = domain.map((d) => {
+      alone.ctl('workspace', 'add', d);
+      alone.ctl('--workspace', d, 'user', 'add', 'zoe');
+      return alone.ctlJson('--workspace', d, 'token', 'issue', 'zoe').token;
+    });
+    const foreign = alone.ctlTry('--workspace', domain[1], 'token', 'revoke', tokens[0]);
+    assert.equal(foreign.status, 1);
+    assert.match(foreign.stderr, /invalid_auth/);
+    assert.equal((await alone.call('auth.test', tokens[0])).ok, true);
+    alone.ctl('--workspace', domain[0], 'token', 'revoke', tokens[0]);
+    alone.ctl('token', 'revoke', tokens[1]); // without it the token says which
+    for (const t of tokens) assert.equal((await alone.call('auth.test', t)).error, 'token_revoked');
+    await alone.stop();
+  });
+
   test('a socket that is written to the moment its token goes hears nothing posted later', async () => {
     for (let round = 0; round < 5; round++) {
       const token = parley.ctlJson('token', 'issue', 'grace').token;
