@@ -7,10 +7,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "net/internal.h"
 
-enum { backlog = 1024, user_timeout_ms = 30000, accept_retry_us = 100000 };
+enum { backlog = 1024, user_timeout_ms = 30000, accept_retry_us = 100000, listen_retry_us = 10000 };
 
 /* Splits "127.0.0.1:80", "[::1]:80" or ":80". */
 static bool split(const char *text, char host[256], const char **port)
@@ -30,20 +31,41 @@ static bool split(const char *text, char host[256], const char **port)
     return true;
 }
 
-static int open_listener(const struct addrinfo *ai)
+/* -1: *error says why. */
+static int open_listener(const struct addrinfo *ai, int *error)
 {
     int one = 1, timeout = user_timeout_ms;
     int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
+    if (fd < 0) {
+        *error = errno;
         return -1;
+    }
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     /* Accepted sockets inherit both: a direct descriptor has no number to set them on. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout);
     if (bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 && listen(fd, backlog) == 0)
         return fd;
+    *error = errno;
     close(fd);
     return -1;
+}
+
+/* The sockets of a ring outlive its process: the kernel frees them a moment after the process was
+ * reaped (after half of all kills, for 1 to 100 ms), and who is started again at once meets
+ * them. */
+static int wait_for_listener(const struct addrinfo *ai, const char *addr_port, int *error)
+{
+    uint64_t until_us = clock_mono_us() + net_listen_wait_max_ms * 1000;
+    int fd = open_listener(ai, error);
+    if (fd < 0 && *error == EADDRINUSE)
+        log_info("listen_waits", "\"address\":%s,\"problem\":\"in use\",\"wait_max_ms\":%d",
+                 log_str(sv_from(addr_port)), net_listen_wait_max_ms);
+    while (fd < 0 && *error == EADDRINUSE && clock_mono_us() < until_us) {
+        usleep(listen_retry_us);
+        fd = open_listener(ai, error);
+    }
+    return fd;
 }
 
 enum err net_listen_socket(const char *addr_port, int *fd, uint16_t *port, char *msg,
@@ -64,10 +86,11 @@ enum err net_listen_socket(const char *addr_port, int *fd, uint16_t *port, char 
         snprintf(msg, msg_len, "\"%s\": %s", addr_port, gai_strerror(rc));
         return ERR_BAD_CONF;
     }
-    *fd = open_listener(list);
+    int error = 0;
+    *fd = wait_for_listener(list, addr_port, &error);
     freeaddrinfo(list);
     if (*fd < 0) {
-        snprintf(msg, msg_len, "cannot listen on %s: %s", addr_port, strerror(errno));
+        snprintf(msg, msg_len, "cannot listen on %s: %s", addr_port, strerror(error));
         return ERR_BAD_CONF;
     }
     struct sockaddr_storage bound;

@@ -29,7 +29,10 @@ void net_free(struct net *n);
 extern const struct loop_driver_ops net_driver_ops; /* driver: struct net * */
 
 /* All of these before the loop runs. A listening socket is made once (net_listen_socket) and given
- * to each acceptor's net; connections that it accepts belong to owner (an actor on this loop). */
+ * to each acceptor's net; connections that it accepts belong to owner (an actor on this loop).
+ * An address that is taken is tried again for net_listen_wait_max_ms; then, and for every other
+ * reason, ERR_BAD_CONF and msg for people. */
+enum { net_listen_wait_max_ms = 5000 };
 MUST_USE enum err net_listen_socket(const char *addr_port, int *fd, uint16_t *port, char *msg,
                                     size_t msg_len);
 MUST_USE enum err net_listen(struct net *n, int fd, bool tls, struct actor *actor,

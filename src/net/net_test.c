@@ -720,6 +720,29 @@ TEST(tls_refusals)
     fix_deinit();
 }
 
+static void *free_address(void *fd)
+{
+    usleep(150000);
+    close((int)(intptr_t)fd);
+    return NULL;
+}
+
+/* As after a restart: whoever had the address is not quite gone. */
+TEST(an_address_that_becomes_free_is_taken)
+{
+    char msg[300], addr[32];
+    int first, fd;
+    uint16_t port, again;
+    pthread_t thread;
+    CHECK_EQ(net_listen_socket("127.0.0.1:0", &first, &port, msg, sizeof msg), ERR_OK);
+    snprintf(addr, sizeof addr, "127.0.0.1:%u", port);
+    CHECK_EQ(pthread_create(&thread, NULL, free_address, (void *)(intptr_t)first), 0);
+    CHECK_EQ(net_listen_socket(addr, &fd, &again, msg, sizeof msg), ERR_OK);
+    CHECK_EQ(again, port);
+    pthread_join(thread, NULL);
+    close(fd);
+}
+
 TEST(bad_addresses_and_files_are_told)
 {
     char msg[300];

@@ -2,10 +2,12 @@
 import { describe, test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import net from 'node:net';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Parley, Conn, raw, history, eventually, bin, at, some, slow } from './harness.mjs';
+import { Parley, Conn, raw, history, eventually, freePort, bin, at, some, slow } from './harness.mjs';
 import { rtm } from './ws.mjs';
 
 const daemon = (...words) => spawnSync(join(bin, 'parleyd'), words, { encoding: 'utf8', timeout: 30000 * slow });
@@ -99,7 +101,21 @@ describe('one data directory, one daemon', at('ops'), () => {
     const r = daemon('--data', dir, '--listen', `127.0.0.1:${parley.port}`);
     rmSync(dir, { recursive: true });
     assert.equal(r.status, 1);
-    assert.match(r.stderr, new RegExp(`127\\.0\\.0\\.1:${parley.port}.*in use`));
+    assert.match(r.stderr, new RegExp(`"listen_failed".*127\\.0\\.0\\.1:${parley.port}.*in use`));
+    await parley.stop();
+  });
+
+  // The kernel lets go of a ring's sockets a moment after its process is gone: who starts again at once meets them.
+  test('a port that becomes free during the start is taken', async () => {
+    const parley = new Parley();
+    const former = net.createServer().listen(parley.port = await freePort(), '127.0.0.1');
+    await once(former, 'listening');
+    const up = parley.up();
+    up.catch(() => {}); // told below
+    await eventually(() => parley.exit || /"listen_waits"/.test(parley.log), 'it meets the former one');
+    former.close();
+    await up;
+    assert.equal((await parley.call('api.test')).ok, true);
     await parley.stop();
   });
 });
