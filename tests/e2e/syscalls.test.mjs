@@ -1,4 +1,4 @@
-// What strace sees: one sync of the log per commit, none skipped; no system call per delivered event.
+// What strace sees: one sync of the log per commit, none skipped; no system call per message or delivered event.
 import { describe, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -74,6 +74,46 @@ describe('system calls', at('strace'), () => {
     assert.equal(count(sends) - before.sends, 0, 'sends outside the ring');
     assert.ok(enters < deliveries / 4, `${enters} io_uring_enter for ${deliveries} deliveries`);
     t.diagnostic(`${enters} io_uring_enter for ${deliveries} deliveries and ${events} posts`);
+    listeners.forEach((w) => w.destroy());
+    conns.forEach((c) => c.end());
+    await parley.stop();
+  });
+
+  test('no system call of its own for a message: all of them are of turns and commits', async (t) => {
+    const { parley, lines } = await traced(t, 'all');
+    const demo = parley.demo();
+    const channel = demo.channels.random.id;
+    const listeners = await Promise.all(Array.from({ length: 6 }, (_, i) => rtm(parley, demo.users[i % 3].token)));
+    listeners.forEach((w) => { w.keep = false; });
+    const conns = await Promise.all(demo.users.map(() => Conn.open(parley.port)));
+    let sent = 0;
+    const post = async (n) => {
+      const end = sent + n;
+      await Promise.all(conns.flatMap((c, lane) => Array.from({ length: 32 }, async () => {
+        while (sent < end) assert.ok((await c.call('chat.postMessage', demo.users[lane].token, { channel, text: 'event', client_msg_id: `id-${sent++}` })).ok);
+      })));
+      await Promise.all(listeners.map((w) => w.until(() => w.count > sent, 'all events')));
+    };
+    await post(500);
+    const from = lines().length;
+    const commits = (await parley.metrics()).parley_log_batches_total;
+    const posts = 3000;
+    await post(posts);
+    const done = (await parley.metrics()).parley_log_batches_total - commits;
+    const calls = new Map();
+    for (const l of lines().slice(from)) {
+      const name = /^\d+ +(\w+)\(/.exec(l)?.[1];
+      if (name) calls.set(name, (calls.get(name) ?? 0) + 1);
+    }
+    const count = (...names) => names.reduce((n, name) => n + (calls.get(name) ?? 0), 0);
+    const rest = new Map(calls);
+    for (const name of ['io_uring_enter', 'write', 'fdatasync']) rest.delete(name);
+    const said = `${posts} posts, ${done} commits: ${[...calls].map(([name, n]) => `${n} ${name}`).join(', ')}`;
+    t.diagnostic(said);
+    assert.ok(count('io_uring_enter') < posts, said); // one or two for each turn of a loop
+    assert.ok(count('write') <= done * 1.1 + 10, said); // one record for each commit, and its sync
+    assert.ok(count('fdatasync') <= done + 10, said);
+    assert.ok([...rest.values()].reduce((a, b) => a + b, 0) < posts / 20, said); // randomness and pages, many at a time
     listeners.forEach((w) => w.destroy());
     conns.forEach((c) => c.end());
     await parley.stop();
