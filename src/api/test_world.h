@@ -356,9 +356,19 @@ ask(struct world *w, conn_id c, const char *line, const char *fields, const char
     feed_bytes(w, c, text, (size_t)n);
 }
 
+/* A world that runs, with connection 0 open. */
+static __attribute__((unused)) struct world *start(void)
+{
+    struct world *w = world_new();
+    world_start(w);
+    open_conn(w, 0);
+    return w;
+}
+
 #define BEARER(token) "Authorization: Bearer " token "\r\n"
 #define JSON_TYPE     "Content-Type: application/json; charset=utf-8\r\n"
 #define FORM_TYPE     "Content-Type: application/x-www-form-urlencoded\r\n"
 #define POST_LINE     "POST /api/chat.postMessage"
+#define POSTED        "\"ok\":true,\"channel\":\"CR9\",\"ts\":\"0000000001.000000\""
 
 #endif

@@ -1,0 +1,273 @@
+/* Forms of arguments, their limits, and errors with their statuses. */
+#include "api/internal.h"
+#include "api/test_world.h"
+
+TEST(every_form_of_arguments_gives_the_same_post)
+{
+    struct world *w = start();
+    static const struct {
+        const char *line, *fields, *body;
+    } rows[] = {
+        {"GET /api/chat.postMessage?channel=CR9&text=a%26b&client_msg_id=k&blocks=%5B%7B%22a%22"
+         "%3A1%7D%5D",
+         BEARER(ADA_TOKEN), NULL},
+        {POST_LINE, BEARER(ADA_TOKEN) FORM_TYPE,
+         "channel=%23general&text=a%26b&client_msg_id=k&blocks=%5B%7B%22a%22%3A1%7D%5D"},
+        {POST_LINE, BEARER(ADA_TOKEN) "Content-Type: application/json\r\n",
+         "{\"channel\":\"general\",\"text\":\"a&b\",\"client_msg_id\":\"k\","
+         "\"blocks\":[ {\"a\" :\n1} ], \"thread_ts\":null}"},
+        {POST_LINE, BEARER(ADA_TOKEN) JSON_TYPE,
+         "{\"channel\":\"CR9\",\"text\":\"a\\u0026b\",\"client_msg_id\":\"k\","
+         "\"blocks\":\"[{\\\"a\\\":1}]\",\"unknown\":[1]}"},
+        {"POST /api/chat.postMessage?text=a%26b",
+         BEARER(ADA_TOKEN) "Content-Type: multipart/form-data; boundary=B\r\n",
+         "--B\r\nContent-Disposition: form-data; name=\"channel\"\r\n\r\ngeneral\r\n--B\r\n"
+         "Content-Disposition: form-data; name=\"client_msg_id\"\r\n\r\nk\r\n--B\r\n"
+         "Content-Disposition: form-data; name=\"blocks\"\r\n\r\n[{\"a\":1}]\r\n--B"}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        ask(w, 0, rows[i].line, rows[i].fields, rows[i].body);
+        struct cell c = take(w, A_CHAN);
+        const struct chan_post *p = post_of(&c);
+        CHECK_EQ(c.cid, CID);
+        CHECK_EQ(p->uid, ADA);
+        CHECK_SV(p->members, "\"type\":\"message\",\"user\":\"U69\",\"team\":\"T34\",\"text\":\"a"
+                             "&amp;b\",\"blocks\":[{\"a\":1}],\"client_msg_id\":\"k\"");
+        posted(w, c, 1000000);
+        SAID(0, POSTED);
+        SAID(0, "\"client_msg_id\":\"k\",\"ts\":\"0000000001.000000\"}}");
+    }
+    world_free(w);
+}
+
+struct refusal {
+    const char *line, *fields, *body, *error;
+    int http;
+};
+
+static const struct refusal refusals[] = {
+    {POST_LINE, JSON_TYPE, "{\"channel\":\"general\"", "invalid_json", 400},
+    {POST_LINE, JSON_TYPE, "[1]", "json_not_object", 400},
+    {POST_LINE, JSON_TYPE, "{\"text\":\"a\",\"text\":\"b\"}", "invalid_json", 400},
+    {POST_LINE, FORM_TYPE, "channel=%zz", "invalid_form_data", 400},
+    {POST_LINE, "Content-Type: application/json; charset=latin1\r\n", "{}", "invalid_charset", 400},
+    {POST_LINE, "Content-Type: text/xml\r\n", "<a/>", "invalid_post_type", 415},
+    {POST_LINE, JSON_TYPE, "{\"text\":\"x\"}", "missing_argument", 400},
+    {POST_LINE, JSON_TYPE, "{\"channel\":\"nowhere\",\"text\":\"x\"}", "channel_not_found", 404},
+    {POST_LINE, JSON_TYPE, "{\"channel\":5,\"text\":\"x\"}", "channel_not_found", 404},
+    {POST_LINE, JSON_TYPE, "{\"channel\":\"general\",\"text\":5}", "invalid_arguments", 400},
+    {POST_LINE, JSON_TYPE, "{\"channel\":\"general\"}", "no_text", 400},
+    {POST_LINE, JSON_TYPE, "{\"channel\":\"general\",\"blocks\":[1]}", "invalid_blocks", 400},
+    {POST_LINE, JSON_TYPE, "{\"channel\":\"general\",\"blocks\":\"{}\"}", "invalid_blocks", 400},
+    {POST_LINE, JSON_TYPE, "{\"channel\":\"general\",\"attachments\":\"[\"}", "invalid_attachments",
+     400},
+    {POST_LINE, JSON_TYPE, "{\"channel\":\"general\",\"text\":\"x\",\"client_msg_id\":\"\"}",
+     "invalid_client_msg_id", 400},
+    {POST_LINE, JSON_TYPE, "{\"channel\":\"general\",\"text\":\"x\",\"thread_ts\":\"1.2\"}",
+     "cannot_reply_to_message", 400},
+    {"GET /api/conversations.history?channel=CR9&limit=0", "", NULL, "invalid_limit", 400},
+    {"GET /api/conversations.history?channel=CR9&limit=1000", "", NULL, "invalid_limit", 400},
+    {"GET /api/conversations.history?channel=CR9&latest=now", "", NULL, "invalid_ts_latest", 400},
+    {"POST /api/conversations.history", JSON_TYPE, "{\"channel\":\"CR9\",\"oldest\":1517436010.5}",
+     "invalid_ts_oldest", 400},
+    {"GET /api/conversations.history?channel=CR9&cursor=bWVtYmVyOjE%3D", "", NULL, "invalid_cursor",
+     400},
+    {"GET /api/conversations.history?channel=CR9&cursor=Y2hhbm5lbDo1", "", NULL, "invalid_cursor",
+     400},
+    {"GET /api/conversations.members?channel=CR9&cursor=%21", "", NULL, "invalid_cursor", 400},
+    {"GET /api/conversations.list?types=public_channel,x", "", NULL, "invalid_types", 400},
+    {"GET /api/conversations.list?exclude_archived=maybe", "", NULL, "invalid_arguments", 400},
+    {"GET /api/conversations.info?channel=xyz", "", NULL, "channel_not_found", 404},
+    {"GET /api/users.info?user=UZZZZZ", "", NULL, "user_not_found", 404},
+    {"GET /api/users.info", "", NULL, "missing_argument", 400},
+    {"GET /api/conversations.create", "", NULL, "invalid_name_required", 400},
+    {"GET /api/conversations.invite?channel=CR9", "", NULL, "no_user", 400},
+    {"GET /api/conversations.invite?channel=CR9&users=,", "", NULL, "no_user", 400},
+    {"GET /api/conversations.invite?channel=CR9&users=U69", "", NULL, "cant_invite_self", 400},
+    {"GET /api/conversations.invite?channel=CR9&users=U6A,UZZZ", "", NULL, "user_not_found", 404},
+    {"GET /api/team.info?team=TZZZ", "", NULL, "team_not_found", 404},
+    {"GET /api/no.such", "", NULL, "unknown_method", 404},
+};
+
+TEST(errors_are_200_unless_the_true_status_is_asked_for)
+{
+    struct world *w = start();
+    for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
+        const struct refusal *x = &refusals[i];
+        char fields[512], error[64], status[32];
+        snprintf(error, sizeof error, "\"ok\":false,\"error\":\"%s\"", x->error);
+        snprintf(status, sizeof status, "HTTP/1.1 %d ", x->http);
+        snprintf(fields, sizeof fields, BEARER(ADA_TOKEN) "%s", x->fields);
+        ask(w, 0, x->line, fields, x->body);
+        SAID(0, "HTTP/1.1 200 OK");
+        SAID(0, error);
+        strcat(fields, "X-Parley-Errors: http\r\n");
+        ask(w, 0, x->line, fields, x->body);
+        SAID(0, status);
+        SAID(0, error);
+        for (actor_id a = 1; a < A_COUNT; a++)
+            CHECK(!asked(w, a));
+    }
+    ask(w, 0, "GET /api/users.info", BEARER(ADA_TOKEN), NULL);
+    SAID(0, "\"response_metadata\":{\"messages\":[\"[ERROR] missing required field: user\"]}");
+    world_free(w);
+}
+
+TEST(the_configuration_can_ask_for_true_statuses_too)
+{
+    struct world *w = world_new();
+    w->conf.api_client_errors = 1;
+    world_start(w);
+    open_conn(w, 0);
+    ask(w, 0, "GET /api/auth.test", "", NULL);
+    SAID(0, "HTTP/1.1 401 ");
+    ask(w, 0, "GET /api/auth.test", "X-Parley-Errors: slack\r\n", NULL);
+    SAID(0, "HTTP/1.1 200 ");
+    world_free(w);
+}
+
+TEST(statuses_that_are_always_their_own)
+{
+    struct world *w = start();
+    ask(w, 0, "GET /elsewhere", "", NULL);
+    SAID(0, "HTTP/1.1 404 ");
+    SAID(0, "\"error\":\"not_found\"");
+    ask(w, 0, "PUT /api/auth.test", "", NULL);
+    SAID(0, "HTTP/1.1 405 ");
+    ask(w, 0, "OPTIONS /api/auth.test", "Origin: http://x\r\n", NULL);
+    SAID(0, "HTTP/1.1 204 No Content");
+    SAID(0, "Access-Control-Allow-Headers: authorization");
+    NOT_SAID(0, "Content-Length");
+    ask(w, 0, POST_LINE, BEARER(ADA_TOKEN) JSON_TYPE, "{\"channel\":\"general\",\"text\":\"x\"}");
+    reply(w, A_CHAN, take(w, A_CHAN), ERR_DISK_FULL, 0);
+    SAID(0, "HTTP/1.1 503 ");
+    SAID(0, "\"error\":\"disk_full\"");
+    SAID(0, "Retry-After: ");
+    ask(w, 0, POST_LINE, BEARER(ADA_TOKEN) JSON_TYPE "Content-Encoding: gzip\r\n", "xx");
+    SAID(0, "HTTP/1.1 415 ");
+    SAID(0, "Connection: close");
+    world_free(w);
+}
+
+/* The largest bodies there may be, in the forms that need most memory: posted, not refused as if
+ * the server had none. */
+TEST(the_largest_bodies_are_posted)
+{
+    static char body[1 << 20], text[(1 << 20) + 1024];
+    static const struct {
+        const char *type, *head, *unit, *tail;
+    } rows[] = {
+        {JSON_TYPE, "{\"channel\":\"CR9\",\"blocks\":\"[{\\\"a\\\":\\\"", "\\u00fc", "\\\"}]\"}"},
+        {JSON_TYPE, "{\"channel\":\"CR9\",\"blocks\":[ {\"a\":\"", "abcdef", "\"}]}"},
+        {FORM_TYPE, "channel=CR9&blocks=[{%22a%22:%22", "%61", "%22}]"}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct world *w = start();
+        size_t n = strlen(rows[i].head), unit = strlen(rows[i].unit), tail = strlen(rows[i].tail);
+        memcpy(body, rows[i].head, n);
+        for (; n + unit + tail <= sizeof body; n += unit)
+            memcpy(body + n, rows[i].unit, unit);
+        memcpy(body + n, rows[i].tail, tail);
+        n += tail;
+        size_t len = (size_t)snprintf(
+            text, sizeof text,
+            POST_LINE " HTTP/1.1\r\nHost: h\r\n" BEARER(ADA_TOKEN) "%s"
+                                                                   "Content-Length: %zu\r\n\r\n",
+            rows[i].type, n);
+        memcpy(text + len, body, n);
+        for (size_t at = 0; at < len + n; at += 4032)
+            feed_bytes(w, 0, text + at, MIN((size_t)4032, len + n - at));
+        posted(w, take(w, A_CHAN), 1000000);
+        SAID(0, POSTED);
+        world_free(w);
+    }
+}
+
+/* A message that is stored is answered so, however little memory is left. */
+TEST(a_stored_message_has_room_for_its_answer)
+{
+    struct world *w = start();
+    for (size_t n = 1; n < 40000; n += 1009) {
+        static char body[50000] = "channel=CR9&text=";
+        memset(body + 17, 'x', n);
+        ask(w, 0, POST_LINE, BEARER(ADA_TOKEN) FORM_TYPE, body);
+        struct cell c = take(w, A_CHAN);
+        struct request *r = slab_find(&w->a->requests, c.req);
+        r->arena.bytes_max = r->arena.bytes; /* not one block more */
+        posted(w, c, 1000000);
+        SAID(0, POSTED);
+    }
+    world_free(w);
+}
+
+TEST(arrays_of_arguments_have_their_bounds)
+{
+    static char body[1 << 17] = "{\"channel\":\"CR9\",\"blocks\":[{}", users[1 << 17];
+    struct world *w = start();
+    for (size_t n = strlen(body); n < 100000; n += 3)
+        strcpy(body + n, ",{}");
+    strcat(body, "]}");
+    ask(w, 0, POST_LINE, BEARER(ADA_TOKEN) JSON_TYPE, body);
+    SAID(0, "invalid_blocks");
+    size_t at = (size_t)sprintf(users, "{\"channel\":\"CR9\",\"users\":[\"U6A\"");
+    for (int i = 0; i < 1000; i++)
+        at += (size_t)sprintf(users + at, ",\"U6A\"");
+    strcat(users, "]}");
+    ask(w, 0, "POST /api/conversations.invite", BEARER(ADA_TOKEN) JSON_TYPE, users);
+    SAID(0, "user_not_found");
+    CHECK(!asked(w, A_CHAN));
+    world_free(w);
+}
+
+/* Without a deadline of its own a request has its time from when it is whole. */
+TEST(deadlines_are_the_callers_or_the_default)
+{
+    static const struct {
+        const char *field;
+        uint64_t us;
+    } rows[] = {{"", 15000000 + 20000000},
+                {"X-Request-Timeout: 250\r\n", 250000},
+                {"X-Request-Timeout: 0\r\n", 0},
+                {"X-Request-Timeout: 99999999\r\n", 15000000}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct world *w = start();
+        char text[512];
+        uint64_t from_us = w->t.mono_us;
+        snprintf(text, sizeof text,
+                 POST_LINE " HTTP/1.1\r\nHost: h\r\n" BEARER(ADA_TOKEN) FORM_TYPE
+                 "%sContent-Length: 22\r\n\r\nchannel=general",
+                 rows[i].field);
+        feed(w, 0, text);
+        pass_ms(w, 20000); /* a slow upload */
+        feed(w, 0, "&text=x");
+        struct cell c = take(w, A_CHAN);
+        CHECK_EQ(post_of(&c)->deadline_us - from_us, rows[i].us);
+        reply(w, A_CHAN, c, ERR_DEADLINE, 0);
+        SAID(0, "HTTP/1.1 503 ");
+        SAID(0, "deadline_exceeded");
+        SAID(0, "Retry-After: ");
+        world_free(w);
+    }
+    struct world *w = start();
+    ask(w, 0, POST_LINE, BEARER(ADA_TOKEN) FORM_TYPE "X-Request-Timeout: soon\r\n",
+        "channel=general&text=x");
+    SAID(0, "invalid_arguments");
+    SAID(0, "X-Request-Timeout is not a number of milliseconds");
+    world_free(w);
+}
+
+TEST(text_has_its_limit_in_characters)
+{
+    struct world *w = world_new();
+    w->conf.api_text_max = 100;
+    world_start(w);
+    open_conn(w, 0);
+    char body[1024] = "channel=general&text=";
+    for (int i = 0; i < 100; i++)
+        strcat(body, "\xc3\xbc");
+    ask(w, 0, POST_LINE, BEARER(ADA_TOKEN) FORM_TYPE, body);
+    posted(w, take(w, A_CHAN), 1000000);
+    SAID(0, POSTED);
+    strcat(body, "x");
+    ask(w, 0, POST_LINE, BEARER(ADA_TOKEN) FORM_TYPE, body);
+    SAID(0, "msg_too_long");
+    world_free(w);
+}
