@@ -3,7 +3,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "base/log.h"
 #include "net/internal.h"
 
 struct net_conn *conn_new(struct net *n, uint32_t slot, struct actor *a,
@@ -22,7 +21,7 @@ struct net_conn *conn_new(struct net *n, uint32_t slot, struct actor *a,
     return c;
 }
 
-static void defer(struct net *n, struct net_conn *c)
+void conn_defer(struct net *n, struct net_conn *c)
 {
     if (c->deferred)
         return;
@@ -49,7 +48,7 @@ static void on_timer(struct timer *t, void *ctx)
         wheel_arm(&n->wheel, t, due_us);
     } else if (c->state == CONN_CLOSING) {
         c->how = NET_CLOSE_RESET; /* lingered long enough */
-        defer(n, c);
+        conn_defer(n, c);
     } else if (writing || c->state == CONN_HANDSHAKE) {
         if (c->state == CONN_HANDSHAKE)
             metric_add(&n->loop->metrics, METRIC_TLS_FAILED, 1);
@@ -76,7 +75,7 @@ void conn_on_peername(struct net *n, struct net_conn *c, int res)
 {
     if (c->state == CONN_CLOSING) {
         give_send(n, c);
-        defer(n, c);
+        conn_defer(n, c);
         return;
     }
     if (res < 0) /* a Unix socket has no such name: unknown is fine there */
@@ -142,7 +141,7 @@ static void cancel(struct net *n, struct net_conn *c, enum op op)
     io_uring_sqe_set_data64(sqe, net_user_data(OP_NONE, 0));
 }
 
-static void cancel_recv(struct net *n, struct net_conn *c)
+void conn_cancel_recv(struct net *n, struct net_conn *c)
 {
     if (!c->recv_armed || c->recv_cancelled)
         return;
@@ -196,8 +195,6 @@ static void give_buffer(struct net *n, uint16_t id)
     io_uring_buf_ring_advance(n->buf_ring, 1);
 }
 
-static void hand_over(struct net *n, struct net_conn *c);
-
 /* While bytes are held the end waits: the receive that is armed behind them finds it again. */
 bool conn_tell_end(struct net *n, struct net_conn *c)
 {
@@ -227,17 +224,17 @@ void conn_on_recv(struct net *n, struct net_conn *c, int res, uint32_t flags)
     }
     if (c->state == CONN_HANDOVER) {
         if (!c->recv_armed)
-            hand_over(n, c);
+            conn_hand_over(n, c);
         return;
     }
     if (c->state == CONN_CLOSING) {
         if (c->shut && res <= 0 && res != -ENOBUFS)
             c->how = NET_CLOSE_RESET; /* the peer has closed too: nothing to linger for */
-        defer(n, c);
+        conn_defer(n, c);
         return;
     }
     if (res == -ENOBUFS) {
-        defer(n, c); /* armed again once this turn's buffers are back */
+        conn_defer(n, c); /* armed again once this turn's buffers are back */
     } else if (res == 0 && end_is_true(c) && conn_tell_end(n, c)) {
         return;
     } else if (res == 0 || (res < 0 && res != -ECANCELED)) {
@@ -254,7 +251,7 @@ static void port_pause(void *net, conn_id id)
     if (c == NULL || c->paused || c->state != CONN_OPEN)
         return;
     c->paused = true;
-    cancel_recv(n, c);
+    conn_cancel_recv(n, c);
 }
 
 static void port_resume(void *net, conn_id id)
@@ -264,10 +261,10 @@ static void port_resume(void *net, conn_id id)
     if (c == NULL || !c->paused || c->state != CONN_OPEN)
         return;
     c->paused = false;
-    defer(n, c); /* what was held is delivered outside of this call */
+    conn_defer(n, c); /* what was held is delivered outside of this call */
 }
 
-static void deliver_held(struct net *n, struct net_conn *c)
+void conn_deliver_held(struct net *n, struct net_conn *c)
 {
     uint8_t *p = c->held;
     uint32_t len = c->held_len;
@@ -364,7 +361,7 @@ void conn_on_send(struct net *n, struct net_conn *c, int res)
     if (res > 0)
         metric_add(&n->loop->metrics, METRIC_BYTES_OUT, (uint64_t)res);
     if (c->state == CONN_CLOSING && c->how == NET_CLOSE_RESET) {
-        defer(n, c);
+        conn_defer(n, c);
         return;
     }
     if (res < 0 && !transient(res)) {
@@ -372,7 +369,7 @@ void conn_on_send(struct net *n, struct net_conn *c, int res)
             c->how = NET_CLOSE_RESET;
         else
             conn_close(n, c, ERR_IO, NET_CLOSE_RESET);
-        defer(n, c);
+        conn_defer(n, c);
         return;
     }
     if (res > 0)
@@ -390,11 +387,11 @@ void conn_on_send(struct net *n, struct net_conn *c, int res)
     if (c->state == CONN_CLOSING) {
         if (done)
             give_send(n, c);
-        defer(n, c);
+        conn_defer(n, c);
     } else if (done) {
         sent_all(n, c);
     } else if (c->state == CONN_HANDOVER) {
-        hand_over(n, c);
+        conn_hand_over(n, c);
     }
 }
 
@@ -427,7 +424,7 @@ void conn_close(struct net *n, struct net_conn *c, enum err why, enum net_close_
     free(c->held);
     c->held = NULL;
     c->held_len = 0;
-    defer(n, c);
+    conn_defer(n, c);
 }
 
 static void port_close(void *net, conn_id id, enum net_close_how how)
@@ -455,7 +452,7 @@ static void shut_down(struct net *n, struct net_conn *c)
 
 void conn_on_shutdown(struct net *n, struct net_conn *c)
 {
-    defer(n, c);
+    conn_defer(n, c);
 }
 
 static const struct linger reset_linger = {.l_onoff = 1, .l_linger = 0};
@@ -540,134 +537,9 @@ static void step_close(struct net *n, struct net_conn *c)
             return;
         }
     }
-    cancel_recv(n, c);
+    conn_cancel_recv(n, c);
     if (c->inflight == 0 && !c->recv_armed)
         close_descriptor(n, c);
-}
-
-/* ---- handing over ---- */
-
-static void port_handover(void *net, conn_id id, actor_id to, struct net_adopt *a)
-{
-    struct net *n = net;
-    struct net_conn *c = slab_find(&n->conns, id);
-    if (c == NULL || c->state != CONN_OPEN) {
-        net_adopt_free(a);
-        return;
-    }
-    ASSERT(c->send == NULL);
-    c->state = CONN_HANDOVER;
-    c->paused = c->ended = false; /* its new owner starts afresh, on this loop too */
-    c->adopt = a;
-    c->adopt_to = to;
-    if (c->held_len > 0) { /* came while it was paused */
-        a->late = c->held;
-        a->late_len = c->held_len;
-        c->held = NULL;
-        c->held_len = 0;
-    }
-    cancel_recv(n, c);
-    defer(n, c);
-}
-
-static const struct net_owner *adopter(const struct net *n, actor_id to, struct actor **actor)
-{
-    for (uint32_t i = 0; i < n->adopters_len; i++) {
-        if (n->adopters[i].actor->id == to) {
-            *actor = n->adopters[i].actor;
-            return n->adopters[i].owner;
-        }
-    }
-    return NULL;
-}
-
-/* The connection is here: its new owner learns of it, then of what came late. */
-static void adopted(struct net *n, struct net_conn *c, struct net_adopt *a)
-{
-    uint8_t *late = a->late;
-    uint32_t late_len = a->late_len;
-    c->tls = a->tls;
-    a->tls = NULL;
-    a->late = NULL;
-    c->state = CONN_OPEN;
-    c->held = late;
-    c->held_len = late_len;
-    c->owner->ops->on_adopt(c->owner->self, c->handle, a, net_turn(n, c->actor));
-    if (c->state != CONN_OPEN || c->paused)
-        return;
-    deliver_held(n, c);
-    if (c->state == CONN_OPEN && !c->paused)
-        conn_arm_recv(n, c);
-}
-
-static void free_tls(void *tls)
-{
-    tls_conn_free(tls);
-}
-
-/* Nothing of it is in flight here any more: the descriptor goes to the other ring, its number there
- * comes as the result of the completion that carries the adoption. */
-static void hand_over(struct net *n, struct net_conn *c)
-{
-    if (c->recv_armed || c->sending || c->inflight > 0)
-        return;
-    struct net_adopt *a = c->adopt;
-    struct net *to = n->peers[c->adopt_to];
-    a->tls = c->tls;
-    a->free_tls = free_tls;
-    c->tls = NULL;
-    if (to == n) {
-        c->owner = adopter(n, c->adopt_to, &c->actor);
-        ASSERT(c->owner != NULL);
-        c->adopt = NULL;
-        adopted(n, c, a);
-        return;
-    }
-    int fd = __atomic_load_n(&to->ring_fd, __ATOMIC_ACQUIRE);
-    a->to = c->adopt_to;
-    TSAN_RELEASE(a);
-    struct io_uring_sqe *sqe = net_sqe(n);
-    io_uring_prep_rw(IORING_OP_MSG_RING, sqe, fd, NULL, 0, (uint64_t)OP_ADOPT << 56 | (uintptr_t)a);
-    sqe->addr = 1;        /* IORING_MSG_SEND_FD */
-    sqe->addr3 = c->slot; /* source */
-    sqe->file_index = IORING_FILE_INDEX_ALLOC;
-    io_uring_sqe_set_data64(sqe, net_user_data(OP_HANDOVER, c->handle));
-    c->inflight++;
-}
-
-void conn_on_handover(struct net *n, struct net_conn *c, int res)
-{
-    struct net_adopt *a = c->adopt;
-    if (res < 0) {
-        log_warn("handover_failed", "\"problem\":%s", log_str(sv_from(strerror(-res))));
-        c->tls = a->tls;
-        a->tls = NULL;
-        conn_close(n, c, ERR_FULL, NET_CLOSE_RESET);
-        return;
-    }
-    c->adopt = NULL; /* the other loop's now; the descriptor here is a second name that goes without
-                        a reset */
-    c->state = CONN_CLOSING;
-    c->why = ERR_CLOSED;
-    c->how = NET_CLOSE_RESET;
-    c->detached = true;
-    defer(n, c);
-}
-
-void conn_on_adopt(struct net *n, struct net_adopt *a, int res)
-{
-    TSAN_ACQUIRE(a);
-    ASSERT(res >= 0);
-    struct actor *actor = NULL;
-    const struct net_owner *owner = adopter(n, a->to, &actor);
-    ASSERT(owner != NULL);
-    struct net_conn *c = conn_new(n, (uint32_t)res, actor, owner);
-    if (c == NULL) { /* as when accepting: the slot was free before its connection here */
-        conn_close_slot(n, (uint32_t)res);
-        net_adopt_free(a);
-        return;
-    }
-    adopted(n, c, a);
 }
 
 /* ---- deferred ---- */
@@ -683,11 +555,11 @@ void conn_run_deferred(struct net *n)
         if (c->state == CONN_CLOSING) {
             step_close(n, c);
         } else if (c->state == CONN_HANDOVER) {
-            hand_over(n, c);
+            conn_hand_over(n, c);
         } else if (c->state == CONN_HANDSHAKE) {
             conn_arm_recv(n, c);
         } else if (c->state == CONN_OPEN && !c->paused) {
-            deliver_held(n, c);
+            conn_deliver_held(n, c);
             if (c->state == CONN_OPEN && !c->paused)
                 conn_arm_recv(n, c);
         }
@@ -713,6 +585,6 @@ const struct net_port_ops conn_port_ops = {.send = port_send,
                                            .pause = port_pause,
                                            .resume = port_resume,
                                            .close = port_close,
-                                           .handover = port_handover,
+                                           .handover = conn_port_handover,
                                            .accept_pause = port_accept_pause,
                                            .accept_resume = port_accept_resume};

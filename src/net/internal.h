@@ -135,8 +135,6 @@ void conn_on_recv(struct net *n, struct net_conn *c, int res, uint32_t flags);
 void conn_on_send(struct net *n, struct net_conn *c, int res);
 void conn_on_shutdown(struct net *n, struct net_conn *c);
 void conn_on_close(struct net *n, struct net_conn *c);
-void conn_on_handover(struct net *n, struct net_conn *c, int res);
-void conn_on_adopt(struct net *n, struct net_adopt *a, int res);
 void conn_arm_recv(struct net *n, struct net_conn *c);
 void conn_open(struct net *n, struct net_conn *c); /* ready for the owner */
 void conn_deliver(struct net *n, struct net_conn *c, uint8_t *p,
@@ -149,8 +147,18 @@ void conn_send_bytes(struct net *n, struct net_conn *c, const void *p,
                      size_t len); /* raw, one piece */
 /* A descriptor for which there is no connection. */
 void conn_close_slot(struct net *n, uint32_t slot);
+void conn_defer(struct net *n, struct net_conn *c); /* its next step comes with the deferred */
 void conn_run_deferred(struct net *n);
+void conn_cancel_recv(struct net *n, struct net_conn *c);
+void conn_deliver_held(struct net *n, struct net_conn *c); /* what came while it was paused */
 extern const struct net_port_ops conn_port_ops;
+
+/* handover.c */
+void conn_port_handover(void *net, conn_id id, actor_id to, struct net_adopt *a);
+/* The next step of a connection in CONN_HANDOVER. */
+void conn_hand_over(struct net *n, struct net_conn *c);
+void conn_on_handover(struct net *n, struct net_conn *c, int res);
+void conn_on_adopt(struct net *n, struct net_adopt *a, int res);
 
 /* tls.c */
 MUST_USE enum err tls_conn_new(struct net *n, struct net_conn *c);
