@@ -11,7 +11,7 @@
 #include "json/write.h"
 
 struct options {
-    const char *command, *trace, *demo, *ctl, *data_dir;
+    const char *command, *trace, *demo, *ctl, *data_dir, *base_url;
     uint64_t pid;
     uint64_t conns, rate, seconds, text_bytes, channels, subscribers, sockets, in_flight, fill;
     double speed; /* 0: as fast as accepted */

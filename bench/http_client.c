@@ -25,11 +25,12 @@ static void pump(struct http_pool *p);
 
 /* ---- addresses ---- */
 
-bool url_resolve(const char *url, struct sockaddr_storage *address, char *host, size_t host_max,
-                 const char **path)
+bool url_resolve(const char *url, struct sockaddr_storage *address, bool *tls, char *host,
+                 size_t host_max, const char **path)
 {
     const char *start = strstr(url, "://");
-    if (start == NULL || (strncmp(url, "http:", 5) != 0 && strncmp(url, "ws:", 3) != 0))
+    *tls = strncmp(url, "https:", 6) == 0 || strncmp(url, "wss:", 4) == 0;
+    if (start == NULL || (!*tls && strncmp(url, "http:", 5) != 0 && strncmp(url, "ws:", 3) != 0))
         return false;
     start += 3;
     size_t len = strcspn(start, "/?");
@@ -40,7 +41,7 @@ bool url_resolve(const char *url, struct sockaddr_storage *address, char *host, 
     *path = start + len;
     char name[256];
     snprintf(name, sizeof name, "%s", host);
-    const char *port = "80";
+    const char *port = *tls ? "443" : "80";
     char *colon = strrchr(name, ':');
     if (colon != NULL && strchr(colon, ']') == NULL) {
         *colon = '\0';
@@ -155,7 +156,7 @@ static void pump(struct http_pool *p)
         io_timer_arm(p->io, &r->timer, p->io->now_us + http_answer_us);
         if (open) {
             write_request(c);
-        } else if (!stream_connect(&c->stream, &p->address)) {
+        } else if (!stream_connect(&c->stream, &p->address, p->tls)) {
             c->request = NULL;
             c->next = p->closed;
             p->closed = c;
@@ -350,7 +351,7 @@ bool http_pool_init(struct http_pool *p, struct io *io, const char *base_url, ui
     const char *path;
     *p = (struct http_pool){.io = io, .conns_len = conns};
     p->last = &p->first;
-    if (!url_resolve(base_url, &p->address, p->host, sizeof p->host, &path)) {
+    if (!url_resolve(base_url, &p->address, &p->tls, p->host, sizeof p->host, &path)) {
         fprintf(stderr,
                 "parley-bench: base_url \"%s\" is not http://HOST:PORT of a host that is known\n",
                 base_url);

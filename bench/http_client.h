@@ -47,6 +47,7 @@ struct http_pool {
     struct io *io;
     struct sockaddr_storage address;
     char host[128]; /* host:port of the Host field */
+    bool tls;
     struct http_conn **conns;
     uint32_t conns_len;
     struct http_conn *idle, *closed;    /* single linked */
@@ -55,15 +56,15 @@ struct http_pool {
     struct http_stats stats;
 };
 
-/* base_url: http://HOST[:PORT]. False: said on standard error. */
+/* base_url: http://HOST[:PORT] or https://. False: said on standard error. */
 bool http_pool_init(struct http_pool *p, struct io *io, const char *base_url, uint32_t conns);
 void http_pool_deinit(struct http_pool *p); /* waits for its connections to close */
 void http_send(struct http_pool *p, struct http_request *r);
 
-/* "http://1.2.3.4:80/x" or ws://: the address and where the path begins. host has host_max bytes.
- */
-bool url_resolve(const char *url, struct sockaddr_storage *address, char *host, size_t host_max,
-                 const char **path);
+/* "http://1.2.3.4:80/x", ws://, https:// or wss://: the address, whether it is TLS, and where the
+ * path begins. host has host_max bytes. */
+bool url_resolve(const char *url, struct sockaddr_storage *address, bool *tls, char *host,
+                 size_t host_max, const char **path);
 
 /* A field's value in a response head that ends with an empty line; p NULL: absent. */
 struct str_view http_field(struct str_view head, struct str_view name);

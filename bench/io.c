@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "secure.h"
 
 /* The low bits of user_data say which operation of the stream is done. */
 enum op { OP_CONNECT, OP_RECV, OP_SEND, OP_CANCEL, op_mask = 7 };
@@ -182,15 +183,37 @@ void stream_deinit(struct stream *s)
         close(s->fd);
     free(s->out[0].p);
     free(s->out[1].p);
+    secure_free(s->secure);
+    s->secure = NULL;
     s->fd = -1;
 }
 
-bool stream_connect(struct stream *s, const struct sockaddr_storage *to)
+static bool bind_source(const struct io *io, int fd, sa_family_t family)
+{
+    int one = 1;
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr = io->source};
+    if (io->source.s_addr == 0 || family != AF_INET)
+        return true;
+    /* The port is chosen at connect(), when the other end is known. */
+    return setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one) == 0 &&
+           bind(fd, (const struct sockaddr *)&from, sizeof from) == 0;
+}
+
+static const struct secure_ops over_tls;
+
+bool stream_connect(struct stream *s, const struct sockaddr_storage *to, bool tls)
 {
     ASSERT(s->fd < 0 && s->ops_pending == 0);
     s->fd = socket(to->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (s->fd < 0)
         return false;
+    if (!bind_source(s->io, s->fd, to->ss_family)) {
+        close(s->fd);
+        s->fd = -1;
+        return false;
+    }
+    secure_free(s->secure);
+    s->secure = tls ? secure_new(&over_tls, s) : NULL;
     int one = 1;
     setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     s->address = *to;
@@ -247,15 +270,31 @@ static void gather(struct stream_out *out, const void *p, size_t n)
     out->len += n;
 }
 
+static struct stream_out *filling(struct stream *s)
+{
+    return &s->out[s->sending ? s->sending_slot ^ 1 : s->sending_slot];
+}
+
+static void transmit_filled(struct stream *s)
+{
+    if (!s->sending && filling(s)->len > 0)
+        transmit(s);
+}
+
+static void fail(struct stream *s, int error);
+
 void stream_write_pair(struct stream *s, const void *p, size_t n, const void *q, size_t m)
 {
     if (!s->opened || s->closing)
         return;
-    struct stream_out *out = &s->out[s->sending ? s->sending_slot ^ 1 : s->sending_slot];
-    gather(out, p, n);
-    gather(out, q, m);
-    if (!s->sending)
-        transmit(s);
+    if (s->secure != NULL) {
+        if (!secure_write(s->secure, p, n) || !secure_write(s->secure, q, m))
+            fail(s, EPROTO);
+    } else {
+        gather(filling(s), p, n);
+        gather(filling(s), q, m);
+    }
+    transmit_filled(s);
 }
 
 void stream_write(struct stream *s, const void *p, size_t n)
@@ -283,6 +322,37 @@ void stream_close(struct stream *s)
     shutdown(s->fd, SHUT_RDWR);
 }
 
+/* ---- TLS in between ---- */
+
+static void send_ciphertext(void *self, const uint8_t *p, size_t n)
+{
+    struct stream *s = self;
+    if (!s->closing)
+        gather(filling(s), p, n);
+}
+
+static void secure_opened(void *self)
+{
+    struct stream *s = self;
+    s->opened = true;
+    s->ops->opened(s);
+}
+
+static void secure_data(void *self, uint8_t *p, size_t n)
+{
+    struct stream *s = self;
+    s->ops->data(s, p, n);
+}
+
+static bool secure_live(void *self)
+{
+    const struct stream *s = self;
+    return !s->closing;
+}
+
+static const struct secure_ops over_tls = {send_ciphertext, secure_opened, secure_data,
+                                           secure_live};
+
 static void fail(struct stream *s, int error)
 {
     if (!s->closing)
@@ -296,6 +366,10 @@ static void on_connect(struct stream *s, int res)
 {
     if (res < 0) {
         fail(s, -res);
+    } else if (!s->closing && s->secure != NULL) {
+        receive(s);
+        secure_begin(s->secure);
+        transmit_filled(s);
     } else if (!s->closing) {
         s->opened = true;
         receive(s);
@@ -303,12 +377,24 @@ static void on_connect(struct stream *s, int res)
     }
 }
 
+static void take(struct stream *s, uint8_t *p, size_t n)
+{
+    if (s->secure == NULL) {
+        s->ops->data(s, p, n);
+        return;
+    }
+    if (!secure_input(s->secure, p, n))
+        fail(s, ECONNRESET);
+    if (!s->closing)
+        transmit_filled(s);
+}
+
 static void on_recv(struct stream *s, int res, unsigned flags)
 {
     if (flags & IORING_CQE_F_BUFFER) {
         uint16_t id = (uint16_t)(flags >> IORING_CQE_BUFFER_SHIFT);
         if (res > 0 && !s->closing)
-            s->ops->data(s, s->io->buffers + (size_t)id * io_buffer_bytes, (size_t)res);
+            take(s, s->io->buffers + (size_t)id * io_buffer_bytes, (size_t)res);
         give_buffer(s->io, id, 0);
         io_uring_buf_ring_advance(s->io->buf_ring, 1);
     }

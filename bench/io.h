@@ -4,6 +4,7 @@
 #define PARLEY_BENCH_IO_H
 
 #include <liburing.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
 
@@ -31,6 +32,9 @@ struct io {
     struct io_timer **heap; /* [1..heap_len] */
     uint32_t heap_len, heap_cap;
     uint64_t now_us; /* steady clock, of this step */
+    /* Connections come from this address; 0: the kernel's choice. One has 28,000 ports or so to
+     * one server. */
+    struct in_addr source;
 };
 
 /* Set by SIGINT and SIGTERM: loops end, the report is written. A second signal kills. */
@@ -68,13 +72,14 @@ struct stream {
     uint8_t sending_slot; /* of out: in the kernel's hands; the other one is filled */
     struct stream_out out[2];
     size_t sent;
+    struct secure *secure; /* NULL: plain */
     struct sockaddr_storage address;
 };
 
 void stream_init(struct stream *s, struct io *io, const struct stream_ops *ops);
 void stream_deinit(struct stream *s); /* only when closed */
-/* False: no socket to be had; closed() is not called. */
-bool stream_connect(struct stream *s, const struct sockaddr_storage *to);
+/* tls: opened() comes behind the handshake. False: no socket to be had; closed() is not called. */
+bool stream_connect(struct stream *s, const struct sockaddr_storage *to, bool tls);
 void stream_write(struct stream *s, const void *p, size_t n);
 /* Both leave in one send. */
 void stream_write_pair(struct stream *s, const void *p, size_t n, const void *q, size_t m);

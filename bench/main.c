@@ -66,6 +66,7 @@ static const char help[] =
     "  --speed X         replay at X times the real pace (0: as fast as accepted)\n"
     "  --ctl PATH        parleyctl, to make users when the population has fewer than the trace\n"
     "  --data DIR        the server's data directory, for --ctl and to find parleyd.pid\n"
+    "  --base-url URL    instead of the population's: another address, https:// (any certificate)\n"
     "  --pid PID         the server, for CPU and memory from /proc\n"
     "  --json            one JSON object instead of the table\n\n"
     "Times are microseconds unless the name says otherwise. Ctrl-C ends the load; the report and\n"
@@ -103,7 +104,8 @@ static bool parse_options(struct options *o, int argc, char **argv)
     enum { numbers_len = ARRAY_LEN(numbers) };
     const struct {
         const char *name, **at;
-    } texts[] = {{"demo", &o->demo}, {"ctl", &o->ctl}, {"data", &o->data_dir}};
+    } texts[] = {
+        {"demo", &o->demo}, {"ctl", &o->ctl}, {"data", &o->data_dir}, {"base-url", &o->base_url}};
     struct option long_options[numbers_len + ARRAY_LEN(texts) + 4] = {
         {"help", no_argument, NULL, 'h'},
         {"json", no_argument, NULL, 'j'},
@@ -215,8 +217,11 @@ static bool set_up(struct bench *b)
         return false;
     }
     if (!raise_files(o->conns + o->sockets + o->subscribers + 4096) || !io_init(&b->io) ||
-        !population_read(b, o->demo) ||
-        !http_pool_init(&b->http, &b->io, b->population.base_url, (uint32_t)o->conns))
+        !population_read(b, o->demo))
+        return false;
+    if (o->base_url != NULL)
+        b->population.base_url = o->base_url;
+    if (!http_pool_init(&b->http, &b->io, b->population.base_url, (uint32_t)o->conns))
         return false;
     server_proc_init(&b->server, o->pid, o->data_dir);
     return true;

@@ -43,12 +43,21 @@ async function run(words, ms) {
 }
 
 class Server {
-  // bin: a build folder; dir: where stores go, on a real disk; sets: ["section.key=value"]
-  constructor({ bin, dir, sets = [], users = 128, channels = 4, memberOfAll = true, port = 0 }) {
-    Object.assign(this, { bin, sets, users, channels, memberOfAll, port });
+  // bin: a build folder; dir: where stores go, on a real disk; sets: ["section.key=value"]; tls: loads come over HTTPS
+  constructor({ bin, dir, sets = [], users = 128, channels = 4, memberOfAll = true, port = 0, tls = false }) {
+    Object.assign(this, { bin, sets, users, channels, memberOfAll, port, tls });
     mkdirSync(dir, { recursive: true });
     this.data = mkdtempSync(join(dir, 'store-'));
     scratch.add(this.data);
+    if (tls) this.sets = [...sets, 'server.tls_listen=127.0.0.1:0', ...this.certificate()];
+  }
+
+  certificate() {
+    const [key, cert] = ['key', 'cert'].map((n) => join(this.data, `bench.${n}.pem`));
+    const r = spawnSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
+      '-subj', '/CN=localhost', '-keyout', key, '-out', cert], { encoding: 'utf8' });
+    if (r.status !== 0) throw new Error(`openssl: ${r.error ? r.error.message : r.stderr}`);
+    return [`server.cert=${cert}`, `server.key=${key}`];
   }
 
   static async up(o) {
@@ -66,6 +75,7 @@ class Server {
     }
     this.readyMs = Number(process.hrtime.bigint() - began) / 1e6;
     this.pid = this.child.pid;
+    this.httpsPort = Number(/"https_port":(\d+)/.exec(this.child.err)?.[1]);
     this.rssEmpty = this.rss();
     this.demo = await this.population(this.users, this.channels, this.memberOfAll);
   }
@@ -91,7 +101,8 @@ class Server {
   }
 
   words(words, benchBin = this.bin, demo = this.demo) {
-    return [join(benchBin, 'bench/parley-bench'), ...words.map(String), '--demo', demo, '--pid', String(this.pid), '--json'];
+    return [join(benchBin, 'bench/parley-bench'), ...words.map(String), '--demo', demo, '--pid', String(this.pid), '--json',
+      ...(this.tls ? ['--base-url', `https://127.0.0.1:${this.httpsPort}`] : [])];
   }
 
   // A load with its audit; its report. Throws when the audit fails: there is no figure then.

@@ -323,11 +323,12 @@ static void on_ticket(struct http_request *r, const struct http_answer *a)
     struct reply reply;
     char url[600];
     const char *path;
+    bool tls;
     reply_read(b, a, &reply);
     struct str_view given = reply_str(&reply, "url");
     snprintf(url, sizeof url, "%.*s", SV_ARG(given));
     if (!ws->wanted || !reply.ok || given.len >= sizeof ws->path ||
-        !url_resolve(url, &address, ws->host, sizeof ws->host, &path)) {
+        !url_resolve(url, &address, &tls, ws->host, sizeof ws->host, &path)) {
         if (ws->set->stats.refused++ == 0 && ws->wanted)
             fprintf(stderr, "parley-bench: rtm.connect: %.*s %s\n", SV_ARG(reply.error), url);
         ask_later(ws, 1000000);
@@ -335,7 +336,7 @@ static void on_ticket(struct http_request *r, const struct http_answer *a)
     }
     snprintf(ws->path, sizeof ws->path, "%s", path);
     ws->state = WS_CONNECTING;
-    if (!stream_connect(&ws->stream, &address)) {
+    if (!stream_connect(&ws->stream, &address, tls)) {
         ask_later(ws, 1000000);
         return;
     }
