@@ -16,6 +16,7 @@ struct http_conn {
     size_t head_len; /* 0: head not whole yet */
     int status;
     bool chunked, close_after;
+    bool early;           /* connects without a request */
     uint64_t content_len; /* of the body; chunked: decoded so far */
     size_t chunk_pos;     /* behind the last whole chunk */
     uint64_t retry_after_us;
@@ -284,8 +285,15 @@ static void answered(struct http_conn *c)
 static void on_opened(struct stream *s)
 {
     struct http_conn *c = (struct http_conn *)s;
-    if (c->request != NULL)
+    if (c->request != NULL) {
         write_request(c);
+    } else if (c->early) {
+        c->early = false;
+        c->pool->opening--;
+        c->next = c->pool->idle;
+        c->pool->idle = c;
+        pump(c->pool);
+    }
 }
 
 static void on_data(struct stream *s, uint8_t *p, size_t n)
@@ -328,8 +336,12 @@ static void on_closed(struct stream *s, int error)
     struct http_pool *p = c->pool;
     struct http_request *r = c->request;
     (void)error;
-    if (r == NULL)
+    if (c->early) {
+        c->early = false;
+        p->opening--;
+    } else if (r == NULL) {
         unlink_conn(&p->idle, c);
+    }
     c->request = NULL;
     c->in_len = 0;
     c->next = p->closed;
@@ -368,6 +380,24 @@ bool http_pool_init(struct http_pool *p, struct io *io, const char *base_url, ui
         p->closed = c;
     }
     return true;
+}
+
+void http_pool_open(struct http_pool *p, uint64_t until_us)
+{
+    while (p->closed != NULL) {
+        struct http_conn *c = p->closed;
+        p->closed = c->next;
+        c->early = true;
+        p->opening++;
+        if (!stream_connect(&c->stream, &p->address, p->tls)) {
+            c->early = false;
+            p->opening--;
+            c->next = p->closed;
+            p->closed = c;
+            break;
+        }
+    }
+    io_run_until_zero(p->io, &p->opening, until_us);
 }
 
 void http_pool_deinit(struct http_pool *p)

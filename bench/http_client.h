@@ -53,11 +53,15 @@ struct http_pool {
     struct http_conn *idle, *closed;    /* single linked */
     struct http_request *first, **last; /* waiting for a connection */
     uint64_t waiting;
+    uint64_t opening; /* by http_pool_open */
     struct http_stats stats;
 };
 
 /* base_url: http://HOST[:PORT] or https://. False: said on standard error. */
 bool http_pool_init(struct http_pool *p, struct io *io, const char *base_url, uint32_t conns);
+/* All connections are made before there is anything to say, so that no load pays for handshakes.
+ * What fails is tried again when it is needed. */
+void http_pool_open(struct http_pool *p, uint64_t until_us);
 void http_pool_deinit(struct http_pool *p); /* waits for its connections to close */
 void http_send(struct http_pool *p, struct http_request *r);
 

@@ -4,6 +4,8 @@
 #include "base/clock.h"
 #include "load.h"
 
+enum { open_max_us = 30 * 1000 * 1000 };
+
 static void make_lanes(struct load *l, struct bench *b)
 {
     uint32_t tokens = b->population.tokens_len, channels = l->ledger->channels_len;
@@ -35,6 +37,7 @@ bool send_run(struct bench *b)
     uint64_t *heads_us = bench_zalloc(b, ledger->channels_len * sizeof *heads_us);
     if (!load_join(load))
         return false;
+    http_pool_open(&b->http, b->io.now_us + open_max_us);
     ledger_read_heads(ledger, heads_us);
     uint64_t measured_us = load_run(load, b->opt.seconds);
     bench_load_ended(b, measured_us);
