@@ -332,15 +332,14 @@ static void port_send(void *net, conn_id id, const struct iovec *v, unsigned len
     }
 }
 
-/* Moves over what has left; true when all has. */
-static bool advance(struct send_op *s, size_t sent)
+bool send_advance(struct send_op *s, size_t taken)
 {
-    while (s->at < s->len && sent >= s->iov[s->at].iov_len)
-        sent -= s->iov[s->at++].iov_len;
+    while (s->at < s->len && taken >= s->iov[s->at].iov_len)
+        taken -= s->iov[s->at++].iov_len;
     if (s->at == s->len)
         return true;
-    s->iov[s->at].iov_base = (char *)s->iov[s->at].iov_base + sent;
-    s->iov[s->at].iov_len -= sent;
+    s->iov[s->at].iov_base = (char *)s->iov[s->at].iov_base + taken;
+    s->iov[s->at].iov_len -= taken;
     return false;
 }
 
@@ -380,7 +379,7 @@ void conn_on_send(struct net *n, struct net_conn *c, int res)
             return;
         done = c->send != NULL && !tls_send_more(n, c);
     } else {
-        done = c->send != NULL && advance(c->send, (size_t)MAX(res, 0));
+        done = c->send != NULL && send_advance(c->send, (size_t)MAX(res, 0));
         if (c->send != NULL && !done)
             send_plain(n, c);
     }

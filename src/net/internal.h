@@ -34,8 +34,18 @@ enum {
     linger_ms = 1000, /* an answer sent before a close may still be read by a client that is still
                          sending */
     linger_bytes_max = 1 << 20,
-    accept_near_limit = 64, /* so close to the limit connections are accepted one by one */
-    tls_chunk_bytes = 65536 /* plaintext encrypted per send */
+    accept_near_limit = 64,   /* so close to the limit connections are accepted one by one */
+    tls_record_bytes = 16384, /* RFC 8446 5.1: of plaintext */
+    tls_chunk_bytes = 65536,  /* plaintext encrypted per send */
+    wire_classes = 5,
+    wire_spare_max = 4 << 20 /* bytes of free ciphertext buffers that a loop keeps */
+};
+
+/* Ciphertext on its way out. Only a connection that has some holds one. */
+struct wire {
+    struct wire *next;
+    uint32_t size_class, len, at;
+    uint8_t b[];
 };
 
 enum conn_state { CONN_ACCEPTED, CONN_HANDSHAKE, CONN_OPEN, CONN_HANDOVER, CONN_CLOSING };
@@ -107,10 +117,13 @@ struct net {
     struct send_op *sends; /* free */
     struct net_conn *deferred_first, *deferred_last;
     struct wheel wheel;
-    uint8_t *plain; /* scratch of decryption, tls_plain_bytes */
+    uint8_t *plain;  /* scratch of decryption, tls_plain_bytes */
+    uint8_t *record; /* pieces of a send on their way into one record, tls_record_bytes */
+    struct wire *wires[wire_classes]; /* free */
+    size_t wires_bytes;               /* of them */
 };
 
-enum { tls_plain_bytes = 16384 + buffer_padding };
+enum { tls_plain_bytes = tls_record_bytes + buffer_padding };
 
 /* uring.c */
 struct io_uring_sqe *net_sqe(struct net *n); /* never NULL: submits when the queue is full */
@@ -145,6 +158,8 @@ bool conn_tell_end(struct net *n, struct net_conn *c);
 void conn_close(struct net *n, struct net_conn *c, enum err why, enum net_close_how how);
 void conn_send_bytes(struct net *n, struct net_conn *c, const void *p,
                      size_t len); /* raw, one piece */
+/* Moves over what was taken; true when all was. */
+bool send_advance(struct send_op *s, size_t taken);
 /* A descriptor for which there is no connection. */
 void conn_close_slot(struct net *n, uint32_t slot);
 void conn_defer(struct net *n, struct net_conn *c); /* its next step comes with the deferred */
@@ -159,6 +174,13 @@ void conn_port_handover(void *net, conn_id id, actor_id to, struct net_adopt *a)
 void conn_hand_over(struct net *n, struct net_conn *c);
 void conn_on_handover(struct net *n, struct net_conn *c, int res);
 void conn_on_adopt(struct net *n, struct net_adopt *a, int res);
+
+/* wire.c */
+/* Room for n more bytes behind *w, which may be NULL and may move; false: past the largest class,
+ * or no memory. */
+bool wire_reserve(struct net *n, struct wire **w, size_t more);
+void wire_give(struct net *n, struct wire *w); /* NULL is fine */
+void wires_free(struct net *n);
 
 /* tls.c */
 MUST_USE enum err tls_conn_new(struct net *n, struct net_conn *c);

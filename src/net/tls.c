@@ -1,7 +1,8 @@
 /* BoringSSL over the connection's own bytes: the BIO reads from the received buffer in place and
- * writes into a buffer that exists only while something is to be sent, so an idle connection keeps
- * no buffers. The SSL and its BIO hang on struct tls_conn alone, which moves whole when a
- * connection changes its loop. */
+ * writes into a buffer (wire.c) that a connection has only while something is to be sent, so an
+ * idle one keeps none. The pieces of a send are joined into full records: each record costs a seal,
+ * 22 bytes on the wire and an opening at the client. The SSL and its BIO hang on struct tls_conn
+ * alone, which moves whole when a connection changes its loop. */
 #include <openssl/base.h>
 #ifndef OPENSSL_IS_BORINGSSL
 #error "these headers are not BoringSSL's; see cmake/Dependencies.cmake"
@@ -25,12 +26,11 @@ struct net_tls {
 
 struct tls_conn {
     SSL *ssl;
+    struct net *net; /* whose loop it is on; set on every way in */
     const uint8_t *in;
-    size_t in_len;
-    uint8_t *out; /* ciphertext not yet being sent; heap */
-    size_t out_len, out_cap;
-    uint8_t *wire; /* being sent */
-    size_t wire_len, wire_at;
+    uint32_t in_len;
+    struct wire *out;  /* ciphertext not yet being sent */
+    struct wire *wire; /* being sent */
 };
 
 /* ---- BIO ---- */
@@ -43,7 +43,7 @@ static int bio_read(BIO *bio, char *p, int n)
         BIO_set_retry_read(bio);
         return -1;
     }
-    size_t take = MIN((size_t)n, t->in_len);
+    uint32_t take = MIN((uint32_t)n, t->in_len);
     memcpy(p, t->in, take);
     t->in += take;
     t->in_len -= take;
@@ -53,16 +53,10 @@ static int bio_read(BIO *bio, char *p, int n)
 static int bio_write(BIO *bio, const char *p, int n)
 {
     struct tls_conn *t = BIO_get_data(bio);
-    if (t->out_cap - t->out_len < (size_t)n) {
-        size_t cap = MAX(t->out_len + (size_t)n, t->out_cap * 2);
-        uint8_t *more = realloc(t->out, cap);
-        if (more == NULL)
-            return -1;
-        t->out = more;
-        t->out_cap = cap;
-    }
-    memcpy(t->out + t->out_len, p, (size_t)n);
-    t->out_len += (size_t)n;
+    if (!wire_reserve(t->net, &t->out, (size_t)n))
+        return -1;
+    memcpy(t->out->b + t->out->len, p, (size_t)n);
+    t->out->len += (uint32_t)n;
     return n;
 }
 
@@ -208,32 +202,40 @@ void tls_conn_free(struct tls_conn *t)
     free(t);
 }
 
+/* Every call into the SSL may write through the BIO. */
+static struct tls_conn *enter(struct net *n, struct net_conn *c)
+{
+    struct tls_conn *t = c->tls;
+    t->net = n;
+    ERR_clear_error();
+    return t;
+}
+
 /* Sends what the BIO has gathered, when nothing is being sent. */
 static bool begin_send(struct net *n, struct net_conn *c)
 {
     struct tls_conn *t = c->tls;
-    if (c->sending || t->out_len == 0)
+    if (c->sending || t->out == NULL)
         return false;
     t->wire = t->out;
-    t->wire_len = t->out_len;
-    t->wire_at = 0;
     t->out = NULL;
-    t->out_len = t->out_cap = 0;
-    conn_send_bytes(n, c, t->wire, t->wire_len);
+    conn_send_bytes(n, c, t->wire->b, t->wire->len);
     return true;
 }
 
 bool tls_flush(struct net *n, struct net_conn *c, size_t sent)
 {
     struct tls_conn *t = c->tls;
-    t->wire_at += sent;
-    if (t->wire_at < t->wire_len) {
-        conn_send_bytes(n, c, t->wire + t->wire_at, t->wire_len - t->wire_at);
-        return true;
+    struct wire *w = t->wire;
+    if (w != NULL) {
+        w->at += (uint32_t)sent;
+        if (w->at < w->len) {
+            conn_send_bytes(n, c, w->b + w->at, w->len - w->at);
+            return true;
+        }
+        wire_give(n, w);
+        t->wire = NULL;
     }
-    free(t->wire);
-    t->wire = NULL;
-    t->wire_len = t->wire_at = 0;
     return begin_send(n, c);
 }
 
@@ -245,31 +247,38 @@ static void log_failure(const char *event)
     ERR_clear_error();
 }
 
+/* What the next record takes: a long piece where it lies, short ones together. */
+static struct iovec next_record(struct net *n, const struct send_op *s)
+{
+    const struct iovec *v = &s->iov[s->at];
+    if (v->iov_len >= tls_record_bytes || s->at + 1 == s->len)
+        return (struct iovec){v->iov_base, MIN(v->iov_len, (size_t)tls_record_bytes)};
+    size_t len = 0;
+    for (unsigned i = s->at; i < s->len && len < tls_record_bytes; i++) {
+        size_t take = MIN(s->iov[i].iov_len, tls_record_bytes - len);
+        memcpy(n->record + len, s->iov[i].iov_base, take);
+        len += take;
+    }
+    return (struct iovec){n->record, len};
+}
+
 bool tls_send_more(struct net *n, struct net_conn *c)
 {
     struct send_op *s = c->send;
-    struct tls_conn *t = c->tls;
     size_t taken = 0;
-    if (s->at == s->len)
+    bool all = send_advance(s, 0); /* over empty pieces */
+    if (all)
         return false;
-    ERR_clear_error();
-    while (s->at < s->len && taken < tls_chunk_bytes) {
-        struct iovec *v = &s->iov[s->at];
-        if (v->iov_len == 0) {
-            s->at++;
-            continue;
-        }
-        int w = SSL_write(t->ssl, v->iov_base, (int)MIN(v->iov_len, (size_t)tls_chunk_bytes));
+    struct tls_conn *t = enter(n, c);
+    for (int w; !all && taken < tls_chunk_bytes; taken += (size_t)w) {
+        struct iovec r = next_record(n, s);
+        w = SSL_write(t->ssl, r.iov_base, (int)r.iov_len);
         if (w <= 0) {
             log_failure("tls_write_failed");
             conn_close(n, c, ERR_IO, NET_CLOSE_RESET);
             return true;
         }
-        v->iov_base = (char *)v->iov_base + w;
-        v->iov_len -= (size_t)w;
-        taken += (size_t)w;
-        if (v->iov_len == 0)
-            s->at++;
+        all = send_advance(s, (size_t)w);
     }
     begin_send(n, c);
     return true;
@@ -277,7 +286,7 @@ bool tls_send_more(struct net *n, struct net_conn *c)
 
 void tls_close_notify(struct net *n, struct net_conn *c)
 {
-    struct tls_conn *t = c->tls;
+    struct tls_conn *t = enter(n, c);
     if (SSL_in_init(t->ssl) == 0)
         SSL_shutdown(t->ssl);
     ERR_clear_error();
@@ -346,10 +355,9 @@ static void keep_rest(struct net *n, struct net_conn *c, struct tls_conn *t)
 
 void tls_input(struct net *n, struct net_conn *c, uint8_t *p, size_t len)
 {
-    struct tls_conn *t = c->tls;
+    struct tls_conn *t = enter(n, c);
     t->in = p;
-    t->in_len = len;
-    ERR_clear_error();
+    t->in_len = (uint32_t)len;
     if (c->state == CONN_HANDSHAKE && !handshake(n, c)) {
         t->in_len = 0;
         return;

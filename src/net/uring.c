@@ -42,7 +42,8 @@ enum err net_new(struct net **out, struct loop *l, const struct net_conf *c)
     if (ok && c->conns_max > 0) {
         ok = slab_init(&n->conns, n->conf.conns_max, sizeof(struct net_conn)) == ERR_OK;
         n->plain = malloc(tls_plain_bytes);
-        ok = ok && n->plain != NULL;
+        n->record = malloc(tls_record_bytes);
+        ok = ok && n->plain != NULL && n->record != NULL;
     }
     *out = n;
     if (!ok) {
@@ -136,7 +137,9 @@ void net_free(struct net *n)
     }
     if (n->event_fd >= 0)
         close(n->event_fd);
+    wires_free(n);
     free(n->plain);
+    free(n->record);
     free(n);
 }
 
