@@ -1,0 +1,14 @@
+/* probe.h - USDT probes of the provider `parley`: places in the running daemon that bpftrace, perf
+ * and SystemTap can listen at. A probe nobody listens at is one nop; its arguments must be values
+ * that are at hand, since they are worked out all the same. docs/operations.md lists them.
+ * Source: <sys/sdt.h> of SystemTap, the note section .note.stapsdt. */
+#ifndef PARLEY_BASE_PROBE_H
+#define PARLEY_BASE_PROBE_H
+
+#define SDT_USE_VARIADIC
+#include <sys/sdt.h>
+
+/* PROBE(name, up to 12 integers or pointers) */
+#define PROBE(name, ...) STAP_PROBEV(parley, name, __VA_ARGS__)
+
+#endif
