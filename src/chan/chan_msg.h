@@ -47,6 +47,9 @@ struct chan_post {
     struct str_view members;
     uint64_t deadline_us; /* steady clock; 0: none */
     uint64_t ts_us;       /* out */
+    /* out, for the one who measures; steady clock, 0: it did not come so far. Decided; its batch
+     * went to log; that batch was synced. */
+    uint64_t stepped_us, batched_us, durable_us;
 };
 
 /* JOIN: uid itself. LEAVE: uid itself. INVITE: uid invites users[]. */

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/mutant.h"
+#include "base/probe.h"
 #include "chan/internal.h"
 #include "store/log.h"
 
@@ -172,6 +173,8 @@ void commit_send(struct chan_shard *s)
     cb->b.epoch = s->epoch;
     cb->b.number = ++s->number;
     cb->b.part = s->conf.index;
+    cb->b.sent_us = s->turn->mono_us;
+    PROBE(batched, cb->b.part, cb->b.number, cb->b.requests, cb->b.sent_us);
     cell->type = LOG_APPEND;
     cell->u.p = &cb->b;
     if (s->flight_last == NULL)
@@ -208,11 +211,21 @@ static void unpin(struct chan_shard *s, struct chan_batch *cb)
     }
 }
 
-static void release(struct chan_shard *s, struct effect *e)
+static void stamp(const struct op *op, const struct chan_batch *cb)
+{
+    if (op->request.type != CHAN_POST)
+        return;
+    struct chan_post *m = op->request.u.p;
+    m->batched_us = cb->b.sent_us;
+    m->durable_us = cb->b.durable_us;
+}
+
+static void release(struct chan_shard *s, const struct chan_batch *cb, struct effect *e)
 {
     switch (e->kind) {
     case EFFECT_ANSWER: {
         struct op *op = CONTAINER(e, struct op, e);
+        stamp(op, cb);
         op_answer(s, op, op->err);
         return;
     }
@@ -246,7 +259,7 @@ static void on_durable(struct chan_shard *s, struct chan_batch *cb)
     unpin(s, cb); /* nothing is evicted before the last effect is out */
     for (struct effect *e = cb->first, *next; e != NULL; e = next) {
         next = e->next;
-        release(s, e);
+        release(s, cb, e);
     }
 }
 
@@ -273,8 +286,10 @@ static void fail(struct chan_shard *s, struct chan_batch *cb, enum err err)
     give_frames(s, cb);
     for (struct effect *e = cb->first, *next; e != NULL; e = next) {
         next = e->next;
-        if (e->kind == EFFECT_ANSWER || e->kind == EFFECT_CREATED)
-            op_answer(s, CONTAINER(e, struct op, e), err);
+        if (e->kind != EFFECT_ANSWER && e->kind != EFFECT_CREATED)
+            continue;
+        stamp(CONTAINER(e, struct op, e), cb);
+        op_answer(s, CONTAINER(e, struct op, e), err);
     }
 }
 

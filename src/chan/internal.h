@@ -138,6 +138,7 @@ struct op {
     enum err err;
     uint16_t flags;
     uint64_t ts_us;               /* CHAN_POST: of the answer */
+    uint64_t stepped_us;          /* CHAN_POST: steady clock */
     const struct view_get *dedup; /* CHAN_POST with a key: read for this step */
     uint64_t at;                  /* CHAN_SUB: channels [0, at) are known */
     uint32_t restarts;

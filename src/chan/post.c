@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/mutant.h"
+#include "base/probe.h"
 #include "chan/internal.h"
 
 enum { tail_max = 192, message_fixed_bytes = 64, dedup_fixed_bytes = 64 };
@@ -174,6 +175,8 @@ void post_step(struct chan_shard *s, struct chan *c, struct op *op)
 {
     const struct chan_post *m = op->request.u.p;
     struct dedup d;
+    op->stepped_us = s->turn->mono_us;
+    PROBE(stepped, op->request.req, op->from, op->stepped_us, c->cid);
     if (m->client_msg_id.len > 0 && answer_known(s, c, op, &d))
         return;
     if (m->deadline_us != 0 && s->turn->mono_us > m->deadline_us) {

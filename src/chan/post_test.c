@@ -45,6 +45,35 @@ TEST(answer_and_event_come_only_after_durable)
     rig_free(r);
 }
 
+/* When it was decided, when its batch went to log and when that was synced; so does what waited for
+ * the same batch without a row of its own. */
+TEST(posts_bear_their_times)
+{
+    struct rig *r = rig_room(3, 64);
+    uint64_t from_us = r->t.mono_us;
+    struct chan_post *all[] = {rig_post(r, 1, BOB, "k1"), rig_post(r, 1, BOB, "k1"),
+                               rig_post(r, 1, CAROL, NULL)};
+    rig_turn(r);
+    CHECK_EQ(r->log_len, 1);
+    CHECK_EQ(all[0]->stepped_us, 0); /* nothing is told before the answer */
+    uint64_t sent_us = r->t.mono_us;
+    r->t.mono_us += 5000;
+    rig_log_done(r, ERR_OK);
+    CHECK(rig_ok(r, all[0]));
+    CHECK_EQ(rig_err(r, all[2]), ERR_NOT_IN_CHANNEL);
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        CHECK(all[i]->stepped_us > from_us && all[i]->stepped_us <= all[i]->batched_us);
+        CHECK_EQ(all[i]->batched_us, sent_us);
+        CHECK_EQ(all[i]->durable_us, sent_us + 5000);
+    }
+    struct chan_post *failed = rig_post(r, 1, BOB, "k2");
+    rig_turn(r);
+    rig_log_done(r, ERR_DISK_FULL);
+    CHECK_EQ(rig_err(r, failed), ERR_DISK_FULL);
+    CHECK(failed->durable_us > all[0]->durable_us); /* how long the disk took to say so */
+    rig_free(r);
+}
+
 TEST(retry_before_durable_writes_one_row)
 {
     struct rig *r = rig_room(3, 64);

@@ -120,8 +120,12 @@ void op_answer(struct chan_shard *s, struct op *op, enum err err)
         c->err = err;
         c->flags = op->flags;
         c->u.p = op->request.u.p;
-        if (op->request.type == CHAN_POST && err == ERR_OK)
-            ((struct chan_post *)op->request.u.p)->ts_us = op->ts_us;
+        if (op->request.type == CHAN_POST) {
+            struct chan_post *m = op->request.u.p;
+            m->stepped_us = op->stepped_us;
+            if (err == ERR_OK)
+                m->ts_us = op->ts_us;
+        }
         if ((op->flags & CHAN_F_DUPLICATE) != 0 && err == ERR_OK)
             metric_add(s->turn->metrics, METRIC_POSTS_DUPLICATE, 1);
     }

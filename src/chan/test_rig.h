@@ -293,6 +293,7 @@ static void rig_log_done(struct rig *r, enum err err)
     struct cell c = rig_pop(r->log, &r->log_len);
     if (err == ERR_OK)
         rig_apply(r, c.u.p);
+    ((struct batch *)c.u.p)->durable_us = r->t.mono_us;
     c.err = err;
     outbox_credit_back(&r->out, LOG);
     rig_in(r, LOG, CLASS_ANSWER, &c);

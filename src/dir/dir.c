@@ -282,6 +282,7 @@ static void begin_group(struct dir *d)
             d->batch.part = log_part_dir;
             d->batch.epoch = d->epoch;
             d->batch.number = ++d->number;
+            d->batch.sent_us = d->turn->mono_us;
             d->batch.requests = decided;
             struct cell *c = outbox_request(d->turn->out, d->conf.log);
             ASSERT(c != NULL); /* one batch is out at a time */

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/probe.h"
 #include "store/internal.h"
 #include "store/log.h"
 
@@ -154,6 +155,15 @@ static void count_stages(struct log *l, struct turn *t)
     metric_set(t->metrics, METRIC_LOG_INGEST_WAITS, s->ingest.waits);
 }
 
+/* A failed commit has its time too: how long the disk took to say so. */
+static void stamp(struct batch *first, uint64_t now_us)
+{
+    for (struct batch *b = first; b != NULL; b = b->next) {
+        b->durable_us = now_us;
+        PROBE(durable, b->part, b->number, b->requests, now_us);
+    }
+}
+
 /* The first n of the queue that are not refused. */
 static enum err commit(struct log *l, uint32_t n, struct turn *t)
 {
@@ -175,7 +185,9 @@ static enum err commit(struct log *l, uint32_t n, struct turn *t)
         return ERR_OK;
     enum err err = store_commit(l->store, first);
     TSAN_RELEASE(l->store); /* pairs with the readers in view_rocksdb.c */
-    metric_hist(t->metrics, METRIC_HIST_COMMIT_US, clock_mono_us() - started_us);
+    uint64_t ended_us = clock_mono_us();
+    metric_hist(t->metrics, METRIC_HIST_COMMIT_US, ended_us - started_us);
+    stamp(first, ended_us);
     count_stages(l, t);
     if (!timer_armed(&l->age)) {
         l->age.fire = on_age;

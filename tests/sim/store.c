@@ -164,6 +164,7 @@ static void end_commit(struct sim_log *l, struct turn *t)
             struct batch *b = l->queue[i].u.p;
             if (b->err == ERR_OK)
                 apply(s, b);
+            b->durable_us = t->mono_us;
             struct cell *c = outbox_answer(t->out, l->from[i], &l->queue[i]);
             c->err = b->err;
             c->u.p = b;
