@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "api/acceptor_msg.h"
 #include "dir/dir_msg.h"
 
 static void write_scopes_all(struct acceptor *a)
@@ -83,15 +84,26 @@ static void on_revoke(struct acceptor *a, const struct cell *c)
     ack->u.u[1] = c->u.u[1];
 }
 
+static void on_slow(struct acceptor *a, actor_id from, const struct cell *c)
+{
+    struct acceptor_slow *m = c->u.p;
+    m->len = slow_read(&a->slow, a->t->mono_us, m->entries);
+    struct cell *answer = outbox_answer(a->t->out, from, c);
+    answer->err = ERR_OK;
+    answer->u.p = m;
+}
+
 static void on_cells(void *self, actor_id from, enum ring_class class, const struct cell *cells,
                      uint32_t n, struct turn *t)
 {
     struct acceptor *a = self;
-    (void)from;
     a->t = t;
     for (uint32_t i = 0; i < n; i++) {
         if (class == CLASS_ANSWER) {
             req_on_answer(a, &cells[i]);
+        } else if (class == CLASS_REQUEST) {
+            ASSERT(cells[i].type == ACCEPTOR_SLOW);
+            on_slow(a, from, &cells[i]);
         } else {
             ASSERT(class == CLASS_CONTROL && cells[i].type == DIR_REVOKE);
             on_revoke(a, &cells[i]);

@@ -1,6 +1,7 @@
 /* answer.c - heads and bodies of answers, errors in Slack's form, what is counted and logged of
  * each. */
 #include "api/internal.h"
+#include "base/probe.h"
 
 #include <netinet/in.h>
 
@@ -132,6 +133,8 @@ static void count(struct request *r)
         r->status != 429)
         metric_add(m, METRIC_HTTP_ERRORS, 1);
     metric_hist(m, METRIC_HIST_REQUEST_US, r->a->t->mono_us - r->started_us);
+    stage_mark(r, STAGE_ANSWERED);
+    PROBE(answered, r->handle, r->a->conf.index, r->a->t->mono_us, r->id, r->status);
 }
 
 static void log_request(const struct request *r)
@@ -279,6 +282,7 @@ struct str_view answer_busy(struct acceptor *a)
 void answer_nomem(struct request *r)
 {
     arena_reset(&r->arena); /* head, arguments and all */
+    r->post = NULL;
     r->close = true;
     r->conn->closing = true;
     r->err = ERR_NOMEM;

@@ -147,5 +147,6 @@ void chat_post_message(struct request *r)
         return;
     }
     r->work = w;
+    r->post = &w->post;
     req_send(r, req_chan(r, w->cid), CHAN_POST, w->cid, &w->post, on_posted);
 }

@@ -260,7 +260,6 @@ static void on_sent(void *self, conn_id id, enum err err, struct turn *t)
 {
     struct acceptor *a = self;
     struct hconn *c = find(a, id);
-    (void)err; /* failed: on_close follows */
     a->t = t;
     if (c == NULL)
         return;
@@ -272,6 +271,9 @@ static void on_sent(void *self, conn_id id, enum err err, struct turn *t)
         if (c->first == NULL)
             c->last = NULL;
         c->under_way--;
+        if (err == ERR_OK) /* else on_close follows */
+            stage_mark(r, STAGE_SENT);
+        stages_done(r);
         req_free(r);
     }
     c->idle_since_us = t->mono_us;
@@ -400,6 +402,8 @@ void hconn_free(struct hconn *c)
         r->conn = NULL;
         r->next = NULL;
         park_leave(r);
+        if (r->state == REQ_ANSWERED || r->state == REQ_SENDING)
+            stages_done(r);
         if (r->state != REQ_OUT) /* else whoever has its arena answers first */
             req_free(r);
         r = next;

@@ -6,6 +6,7 @@
 
 #include "api/acceptor.h"
 #include "api/method.h"
+#include "api/slow.h"
 #include "base/log.h"
 #include "base/slab.h"
 #include "http1/parse.h"
@@ -94,6 +95,7 @@ struct arg_value {
     uint64_t n; /* number, boolean, ts or id */
 };
 
+struct chan_post;
 typedef void req_then(struct request *r, const struct cell *answer);
 
 struct request {
@@ -108,7 +110,9 @@ struct request {
     struct http_request http;
     struct head_fields fields;
     uint64_t started_us, read_due_us, deadline_us, fed;
-    uint64_t turn; /* of the token's check */
+    uint32_t at_us[STAGE_COUNT]; /* since started_us; see stages.c */
+    uint32_t passed;             /* a bit per stage */
+    uint64_t turn;               /* of the token's check */
     const struct method *method;
     struct who who;
     bool known;       /* who is filled */
@@ -130,7 +134,8 @@ struct request {
         uint64_t cid;
         void *p;
     } out;
-    void *work; /* the handler's own, in the arena */
+    void *work;                   /* the handler's own, in the arena */
+    const struct chan_post *post; /* for its stamps; NULL: no post */
     struct request *park_next, **park_link;
     struct timer timer; /* deadline while parked */
     /* answer */
@@ -179,6 +184,7 @@ struct acceptor {
     uint32_t proxies_len;
     uint64_t address_seed; /* 0: not drawn yet */
     struct address addresses[address_sets * address_ways];
+    struct slow_table slow;
     char scopes_all[256]; /* what a token with every scope is told */
 };
 
@@ -211,6 +217,12 @@ void park_revoke(struct acceptor *a);
 void park_leave(struct request *r); /* not parked: nothing */
 actor_id req_chan(const struct request *r, uint64_t cid);
 actor_id req_hist(struct request *r);
+
+/* ---- stages (stages.c) ---- */
+
+void stage_mark(struct request *r, enum stage s); /* passed in this turn */
+/* Nothing more happens to it: counted, told to who traces, kept if it was slow. */
+void stages_done(struct request *r);
 
 /* ---- judging (head.c, auth.c, address.c, proxy.c, args.c) ---- */
 

@@ -1,6 +1,7 @@
 /* request.c - the life of a request: judged by its head, run when whole, parked while its target
  * has no credit, answered exactly once. */
 #include "base/mutant.h"
+#include "base/probe.h"
 #include "api/internal.h"
 
 #include "chan/chan.h"
@@ -37,6 +38,7 @@ struct request *req_new(struct hconn *c)
 void req_begins(struct request *r)
 {
     r->started_us = r->a->t->mono_us;
+    PROBE(accepted, r->handle, r->a->conf.index, r->started_us);
     r->read_due_us = r->started_us + r->a->conf.conf->http_head_timeout_ms * 1000;
 }
 
@@ -125,6 +127,8 @@ static enum err prepare(struct request *r)
 void req_whole(struct request *r)
 {
     stop_reading(r);
+    stage_mark(r, STAGE_PARSED);
+    PROBE(parsed, r->handle, r->a->conf.index, r->a->t->mono_us, r->id);
     if (!r->http.keep_alive) {
         r->close = true;
         r->conn->closing = true;
@@ -172,6 +176,9 @@ static bool send_now(struct request *r)
     c->req = r->handle;
     c->u.p = r->out.p;
     r->state = REQ_OUT;
+    if ((r->passed >> STAGE_QUEUED & 1) == 0) /* a second question is part of the answer */
+        stage_mark(r, STAGE_QUEUED);
+    PROBE(queued, r->handle, r->out.dst, r->a->t->mono_us, r->out.type);
     return true;
 }
 
@@ -180,6 +187,8 @@ void req_on_answer(struct acceptor *a, const struct cell *cell)
     struct request *r = slab_find(&a->requests, cell->req);
     ASSERT(r != NULL && r->state == REQ_OUT);
     if (r->conn == NULL) { /* the client has left; the arena is ours again */
+        stage_mark(r, STAGE_ANSWERED);
+        stages_done(r);
         req_free(r);
         return;
     }
