@@ -6,7 +6,7 @@
 #include "ctl/client.h"
 #include "ctl/demo.h"
 
-enum { columns_max = 6, positionals_max = 2 };
+enum { columns_max = 16, positionals_max = 2 };
 
 struct command {
     const char *words, *endpoint;             /* "user add", "user.add" */
@@ -82,6 +82,14 @@ static const struct command commands[] = {
      NULL,
      {0}},
     {"status", "status", {0}, "", "what the daemon is doing", NULL, {0}},
+    {"slow",
+     "slow",
+     {0},
+     "",
+     "the slowest requests of the last ten minutes, by stage",
+     "requests",
+     {"at", "method", "request_id", "team", "user", "channel", "server_us", "total_us", "parsed_us",
+      "queued_us", "stepped_us", "batched_us", "durable_us", "answered_us", "sent_us"}},
 };
 
 static const char demo_usage[] = "[--users N --channels M [--member-of-all]]";

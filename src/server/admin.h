@@ -16,8 +16,8 @@ struct topology;
 
 struct admin_conf {
     actor_id self, dir, hist;
-    const actor_id *chans; /* borrowed for life */
-    uint16_t chans_len;
+    const actor_id *chans, *acceptors; /* borrowed for life */
+    uint16_t chans_len, acceptors_len;
     struct net_port net;
     struct dir_reader *dir_reader; /* the loop's */
     const struct conf *conf;

@@ -3,6 +3,7 @@
 #ifndef PARLEY_SERVER_ADMIN_CALL_H
 #define PARLEY_SERVER_ADMIN_CALL_H
 
+#include "api/acceptor_msg.h"
 #include "chan/chan_msg.h"
 #include "dir/dir_msg.h"
 #include "hist/hist_msg.h"
@@ -22,6 +23,8 @@ struct admin_call {
     uint64_t team, uid; /* resolved from the arguments */
     uint64_t *users;    /* channel.join: who, and how far it has come */
     uint32_t users_len, users_done;
+    struct slow_entry *slow; /* slow: what the acceptors have told so far */
+    uint32_t slow_len;
     union {
         struct dir_team_add team_add;
         struct dir_user_add user_add;
@@ -30,6 +33,7 @@ struct admin_call {
         struct dir_token_revoke token_revoke;
         struct dir_channel_create channel_create;
         struct hist_list list;
+        struct acceptor_slow slow;
     } u;
     struct chan_member_change change;
     struct buf out;    /* the JSON answer */
@@ -61,5 +65,7 @@ void admin_done(struct admin_call *c);
 /* {"ok":false,"error":...,"detail":...} */
 void admin_fail(struct admin_call *c, enum err err, const char *detail);
 void admin_status_members(struct admin_call *c); /* of status: loops, rings, gauges */
+
+admin_command_fn admin_slow; /* admin_slow.c */
 
 #endif

@@ -487,6 +487,7 @@ static const struct admin_command commands[] = {
     {"channel.list", channel_list, "[workspace]"},
     {"channel.join", channel_join, "channel user|all [workspace silent]"},
     {"status", status, "[workspace]"},
+    {"slow", admin_slow, ""},
 };
 
 const struct admin_command *admin_command_find(struct str_view name)

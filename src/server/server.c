@@ -248,6 +248,8 @@ static enum err make_admin(struct server *s)
                             .hist = t->first[ACTOR_HIST],
                             .chans = topology_ids(t, ACTOR_CHAN),
                             .chans_len = t->len[ACTOR_CHAN],
+                            .acceptors = topology_ids(t, ACTOR_ACCEPTOR),
+                            .acceptors_len = t->len[ACTOR_ACCEPTOR],
                             .net = port_of(s, ACTOR_ADMIN, 0),
                             .dir_reader = reader_of(s, ACTOR_ADMIN, 0),
                             .conf = s->conf,
