@@ -92,7 +92,6 @@ void stages_done(struct request *r)
     if (r->passed == all && r->err == ERR_OK)
         count_post(r->a->t->metrics, took_us);
     note_slow(r, r->at_us[STAGE_ANSWERED] - r->at_us[STAGE_PARSED]);
-    PROBE(sent, r->handle, r->id, r->passed, took_us[STAGE_PARSED], took_us[STAGE_QUEUED],
-          took_us[STAGE_STEPPED], took_us[STAGE_BATCHED], took_us[STAGE_DURABLE],
-          took_us[STAGE_ANSWERED], took_us[STAGE_SENT]);
+    PROBE_READS(took_us);
+    PROBE(sent, r->handle, r->id, r->passed, took_us, r->status);
 }

@@ -8,7 +8,9 @@
 #define SDT_USE_VARIADIC
 #include <sys/sdt.h>
 
-/* PROBE(name, up to 12 integers or pointers) */
+/* PROBE(name, up to 6 integers or pointers): bpftrace 0.17 reads no more of them. */
 #define PROBE(name, ...) STAP_PROBEV(parley, name, __VA_ARGS__)
+/* Before a probe whose listener reads what the pointer leads to: it must be in memory by then. */
+#define PROBE_READS(pointer) __asm__ volatile("" : : "r"(pointer) : "memory")
 
 #endif
