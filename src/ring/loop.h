@@ -92,6 +92,7 @@ struct loop {
     struct metrics metrics;
     struct turn turn; /* mono_us and wall_us of the present turn; out is set per actor */
     uint64_t turn_started_us;
+    uint32_t thread_id;   /* atomic; the kernel's, set by the thread that runs it; 0: none */
     uint32_t stop;        /* atomic */
     uint32_t drain_kinds; /* atomic; bit per actor_kind that is draining (server/drain.c) */
     uint32_t sleeping

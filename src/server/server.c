@@ -297,7 +297,8 @@ static enum err start(struct server *s)
     TRY(make_admin(s));
     write_pid(s);
     topology_log_map(&s->topology, s->conf);
-    return topology_start(&s->topology);
+    TRY(topology_start(&s->topology));
+    return watchdog_new(&s->watchdog, &s->topology, watchdog_tick_ms);
 }
 
 static void close_fd(int *fd)
@@ -342,6 +343,7 @@ enum err server_start(struct server *s, const struct conf *c)
     s->plain_fd = s->tls_fd = s->admin_fd = s->control_fd = -1;
     enum err err = start(s);
     if (err != ERR_OK) {
+        watchdog_free(s->watchdog);
         topology_stop(&s->topology);
         release(s);
         return err;
@@ -360,6 +362,7 @@ bool server_stop(struct server *s)
     notify_manager("STOPPING=1");
     admin_set_ready(s->admin, false);
     bool whole = drain_all(&s->topology, s->conf->server_drain_ms);
+    watchdog_free(s->watchdog);
     topology_stop(&s->topology);
     remove_pid(s);
     release(s);

@@ -11,6 +11,7 @@
 #include "hist/hist.h"
 #include "server/admin.h"
 #include "server/topology.h"
+#include "server/watchdog.h"
 #include "store/log.h"
 
 struct server {
@@ -22,6 +23,7 @@ struct server {
     struct log *log;
     struct dir *dir;
     struct admin *admin;
+    struct watchdog *watchdog;
     struct acceptor *acceptors[server_loops_max];
     struct chan_shard *chans[server_loops_max];
     struct hist *hists[server_loops_max];

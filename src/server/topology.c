@@ -190,7 +190,9 @@ void topology_log_map(const struct topology *t, const struct conf *c)
 
 static void *loop_main(void *arg)
 {
-    loop_run(arg);
+    struct loop *l = arg;
+    __atomic_store_n(&l->thread_id, (uint32_t)gettid(), __ATOMIC_RELAXED);
+    loop_run(l);
     return NULL;
 }
 
