@@ -282,7 +282,6 @@ struct str_view answer_busy(struct acceptor *a)
 void answer_nomem(struct request *r)
 {
     arena_reset(&r->arena); /* head, arguments and all */
-    r->post = NULL;
     r->close = true;
     r->conn->closing = true;
     r->err = ERR_NOMEM;

@@ -221,6 +221,8 @@ actor_id req_hist(struct request *r);
 /* ---- stages (stages.c) ---- */
 
 void stage_mark(struct request *r, enum stage s); /* passed in this turn */
+/* What chan wrote into the post; as soon as it is back, while those lines are in the cache. */
+void stages_take_post(struct request *r);
 /* Nothing more happens to it: counted, told to who traces, kept if it was slow. */
 void stages_done(struct request *r);
 

@@ -186,6 +186,7 @@ void req_on_answer(struct acceptor *a, const struct cell *cell)
 {
     struct request *r = slab_find(&a->requests, cell->req);
     ASSERT(r != NULL && r->state == REQ_OUT);
+    stages_take_post(r);
     if (r->conn == NULL) { /* the client has left; the arena is ours again */
         stage_mark(r, STAGE_ANSWERED);
         stages_done(r);

@@ -22,8 +22,7 @@ static bool passed(const struct request *r, enum stage s)
     return (r->passed >> s & 1) != 0;
 }
 
-/* What chan wrote into the post. */
-static void take_post(struct request *r)
+void stages_take_post(struct request *r)
 {
     const struct chan_post *p = r->post;
     if (p == NULL)
@@ -87,7 +86,6 @@ void stages_done(struct request *r)
     if (!passed(r, STAGE_PARSED) || !passed(r, STAGE_ANSWERED))
         return; /* never whole: the time was the client's */
     r->passed |= 1u << STAGE_ACCEPTED;
-    take_post(r);
     make_rising(r, took_us);
     if (r->passed == all && r->err == ERR_OK)
         count_post(r->a->t->metrics, took_us);
