@@ -219,6 +219,11 @@ await withDisk('fsync that takes two seconds: no answer and no frame before it, 
   const grown = (await w.parley.metrics()).parley_log_batches_total - batches;
   assert.ok(grown <= 4, `40 posts in ${grown} batches`);
   await eventually(() => w.heard.filter((t) => t.startsWith('slow')).length === 40, 'all are heard');
+  // The operator sees which stage it was, and was told while it lasted; the sync was not disturbed.
+  await eventually(() => w.parley.ctlJson('slow').requests.filter((r) => r.durable_us > 1_000_000).length === 40, 'all are slow');
+  for (const r of w.parley.ctlJson('slow').requests.slice(0, 40)) assert.ok(r.durable_us > r.server_us / 2 && r.method === 'chat.postMessage', JSON.stringify(r));
+  assert.match(w.parley.log, /"event":"loop_stuck","loop":"log0","ms":\d+,"does":"system call \d+"}/);
+  await eventually(() => w.parley.log.includes('"event":"loop_moves","loop":"log0"'), 'it moves');
 });
 
 await withDisk('failed fsync of a file the memtable goes to: the process ends too', async (w) => {

@@ -7,7 +7,7 @@ import net from 'node:net';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Parley, Conn, raw, history, eventually, freePort, bin, at, some, slow } from './harness.mjs';
+import { Parley, Conn, raw, history, eventually, freePort, bin, at, some, slow, sleep } from './harness.mjs';
 import { rtm } from './ws.mjs';
 
 const daemon = (...words) => spawnSync(join(bin, 'parleyd'), words, { encoding: 'utf8', timeout: 30000 * slow });
@@ -192,6 +192,104 @@ describe('watching', at('ops'), () => {
     assert.match(broken.text, /^HTTP\/1\.1 400 /);
     const { text } = await raw(parley.adminPort, 'HEAD /metrics HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n');
     assert.match(text, /\r\n\r\n$/);
+  });
+});
+
+const stages = ['parsed', 'queued', 'stepped', 'batched', 'durable', 'answered', 'sent'];
+
+describe('where the time goes', at('ops'), () => {
+  let parley, demo;
+  before(async () => {
+    parley = await Parley.start({ settings: { 'threads.acceptors': 2 } });
+    demo = parley.demo();
+  });
+  after(() => parley.stop());
+
+  const slowest = () => parley.ctlJson('slow');
+  const took = (r) => stages.map((s) => r[`${s}_us`] ?? 0).reduce((a, b) => a + b);
+
+  test('parleyctl slow: every request of all acceptors with its stages, slowest first', async () => {
+    const { token } = demo.users[0], channel = demo.channels.random.id;
+    assert.deepEqual(slowest(), { ok: true, window_s: 600, requests: [] });
+    assert.match(parley.ctl('slow'), /^at +method +request_id .*total_us .*durable_us .*sent_us *\n$/);
+    const ids = new Map();
+    const call = async (method, args) => {
+      const r = await parley.call(method, token, args);
+      ids.set(r.headers.get('x-request-id'), method);
+      return r;
+    };
+    await Promise.all(Array.from({ length: 8 }, (_, i) => call('chat.postMessage', { channel, text: `m${i}` })));
+    await call('conversations.history', { channel });
+    await call('auth.test');
+    await call('chat.postMessage', { channel, text: '' });
+    let requests;
+    await eventually(() => { ({ requests } = slowest()); return requests.length === ids.size; }, 'all are over');
+    const server = requests.map((r) => r.server_us);
+    assert.deepEqual(server, [...server].sort((a, b) => b - a));
+    for (const r of requests) {
+      assert.equal(r.method, ids.get(r.request_id));
+      assert.equal(r.team, demo.team.id);
+      assert.equal(r.user, demo.users[0].id);
+      assert.equal(r.status, 200);
+      assert.ok(Math.abs(Date.now() - Date.parse(r.at)) < 60000, r.at);
+      assert.equal(r.total_us, took(r));
+      assert.equal(r.server_us, r.total_us - r.parsed_us - r.sent_us);
+      assert.ok(['parsed_us', 'answered_us', 'sent_us'].every((s) => s in r));
+    }
+    const posts = requests.filter((r) => r.method === 'chat.postMessage' && !r.error);
+    assert.equal(posts.length, 8);
+    for (const r of posts) assert.ok(r.channel === channel && stages.every((s) => `${s}_us` in r) && r.durable_us > 0, JSON.stringify(r));
+    const of = (method) => requests.find((r) => r.method === method);
+    assert.ok('queued_us' in of('conversations.history') && !('durable_us' in of('conversations.history')));
+    assert.ok(!('queued_us' in of('auth.test')) && !('channel' in of('auth.test')));
+    assert.equal(requests.find((r) => r.error).error, 'no_text');
+    const table = parley.ctl('slow').split('\n');
+    assert.equal(table.length, ids.size + 2);
+    assert.ok(table[1].includes(requests[0].request_id), table[1]);
+    assert.ok(table.find((l) => l.includes('auth.test')).includes(' - '), 'what was not passed');
+  });
+
+  test('/metrics: one summary per stage, of the posts that were stored', async () => {
+    const { token } = demo.users[1], channel = demo.channels.random.id;
+    const before = await parley.metrics();
+    for (let i = 0; i < 5; i++) await parley.call('chat.postMessage', token, { channel, text: `m${i}` });
+    await parley.call('chat.postMessage', token, { channel: 'C1', text: 'x' });
+    await parley.call('auth.test', token);
+    let now;
+    await eventually(async () => {
+      now = await parley.metrics();
+      return stages.every((s) => now[`parley_post_${s}_us_count`] - before[`parley_post_${s}_us_count`] >= 5);
+    }, 'counted');
+    for (const s of stages) assert.equal(now[`parley_post_${s}_us_count`] - before[`parley_post_${s}_us_count`], 5, s);
+    const [durable, commit] = ['parley_post_durable_us_sum', 'parley_commit_us_sum'].map((n) => now[n] - before[n]);
+    assert.ok(durable > 0 && durable >= commit / 2, `${durable} us of waiting for commits that took ${commit}`);
+  });
+
+  test('the probes are there, and tools/stages knows them', async (t) => {
+    const notes = spawnSync('readelf', ['-n', join(bin, 'parleyd')], { encoding: 'utf8', maxBuffer: 1 << 26 }).stdout;
+    const probes = new Set([...notes.matchAll(/Provider: parley\s+Name: (\w+)/g)].map((m) => m[1]));
+    assert.deepEqual([...probes].sort(), ['accepted', ...stages].sort());
+    const tool = (...words) => spawnSync('tools/stages', words, { cwd: new URL('../..', import.meta.url), encoding: 'utf8', timeout: 60000 * slow });
+    assert.match(tool('--help').stdout, /Needs root, bpftrace/);
+    assert.equal(tool('--nonsense').status, 2);
+    for (const s of stages) assert.ok(tool('--print').stdout.includes(`@${s}_us = hist(`), s);
+    if (process.getuid() !== 0 || spawnSync('bpftrace', ['-e', 'BEGIN { exit(); }']).status !== 0) {
+      t.diagnostic('bpftrace is missing or may not run here: the program was not attached');
+      return;
+    }
+    const channel = demo.channels.random.id;
+    const trace = spawn('tools/stages', ['--interval', '1', '--seconds', '3', String(parley.child.pid)], { cwd: new URL('../..', import.meta.url) });
+    t.after(() => trace.kill());
+    let out = '';
+    trace.stdout.setEncoding('utf8').on('data', (d) => { out += d; });
+    const ended = new Promise((resolve) => { trace.once('exit', resolve); });
+    for (let over = false; !over; await sleep(20)) {
+      await parley.call('chat.postMessage', demo.users[2].token, { channel, text: 'traced' });
+      over = await Promise.race([ended.then(() => true), sleep(1).then(() => false)]);
+    }
+    assert.equal(await ended, 0, out);
+    assert.ok([...out.matchAll(/^@posts: (\d+)/gm)].some((m) => Number(m[1]) > 0), out);
+    for (const s of stages) assert.match(out, new RegExp(`^@${s}_us: \\n[[(]`, 'm'));
   });
 });
 
