@@ -17,8 +17,9 @@ plain_library(uring uring liburing.h)
 plain_library(ck ck ck_ring.h)
 plain_library(inih inih ini.h)
 
-# Used header-only.
+# Used header-only: xxhash, and sys/sdt.h of systemtap-sdt-dev for the probes (base/probe.h).
 add_library(xxhash INTERFACE)
+find_path(SDT_INCLUDE sys/sdt.h REQUIRED)
 
 # The static library saves the PLT and TLS calls of the shared one: about 7 % less CPU on the write path.
 add_library(rocksdb INTERFACE)

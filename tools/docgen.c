@@ -1,5 +1,5 @@
 /* docgen.c - writes the parts of the documentation that the tables of the code already say:
- * settings, errors, metrics, API methods, and conf/parley.conf as a whole. In a Markdown file a
+ * settings, errors, metrics, stages, API methods, and conf/parley.conf as a whole. In a Markdown file a
  * generated part stands between two markers and everything outside of them is left alone:
  *
  *     <!-- generated: NAME -->
@@ -88,6 +88,25 @@ static void put_metrics(struct buf *out)
             buf_putc(out, *p >= 'A' && *p <= 'Z' ? (char)(*p + 32) : *p);
         buf_printf(out, "%s` | %s |", metrics[i].suffix, metrics[i].kind);
         put_cell(out, metrics[i].help);
+        buf_putc(out, '\n');
+    }
+}
+
+/* ---- stages ---- */
+
+static void put_stages(struct buf *out)
+{
+    static const struct {
+        const char *name, *what;
+    } stages[] = {
+#define STAGE(code, name, what) {name, what},
+#include "api/stage.def"
+#undef STAGE
+    };
+    buf_printf(out, "| stage | passed when |\n|---|---|\n");
+    for (size_t i = 0; i < ARRAY_LEN(stages); i++) {
+        buf_printf(out, "| `%s` |", stages[i].name);
+        put_cell(out, stages[i].what);
         buf_putc(out, '\n');
     }
 }
@@ -207,6 +226,7 @@ static const struct {
     {"conf/parley.conf", NULL, put_conf},
     {"docs/operations.md", "settings", conf_print_markdown},
     {"docs/operations.md", "metrics", put_metrics},
+    {"docs/operations.md", "stages", put_stages},
     {"docs/api.md", "methods", put_methods},
     {"docs/api.md", "errors", put_errors},
 };
