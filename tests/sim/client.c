@@ -7,6 +7,8 @@
 enum {
     backoff_max_us = 1500000,
     request_timeout_us = 25000000, /* then the client goes elsewhere with the same key */
+    no_conn_us = 20000,            /* no token, or no server */
+    turn_us = 1000,
     attempts_probe = 2,
     name_ops = 48,
     made_max = 24
@@ -289,6 +291,12 @@ static bool wants_more(const struct client *cl)
     return more && cl->retries_len + client_pipe_max + client_rtm_max + 2 <= client_retries_max;
 }
 
+/* Retries go first: each answer makes room, and the client looks again. */
+static bool wants_socket(const struct client *cl)
+{
+    return cl->ws.state == SOCKET_NONE && cl->retries_len < client_retries_max / 2;
+}
+
 static void start_something(struct client *cl)
 {
     struct world *w = cl->w;
@@ -312,26 +320,42 @@ static void start_something(struct client *cl)
         issue(cl, &op);
 }
 
-/* Answers and ends of connections wake it, so a full pipe is not looked at again before that. Who
- * has no connection looks seldom: looks are steps, and a run has so many. */
+/* What the server says next decides, and that wakes the client. */
+static bool must_wait(const struct http_client *h)
+{
+    return h->conn != NULL && (h->last || h->pipe_len >= h->depth);
+}
+
+/* When to try what is due at `at_us`; it was tried just now if that is past. */
+static uint64_t again_us(uint64_t now, uint64_t at_us, uint64_t pause_us)
+{
+    return at_us > now ? at_us : now + pause_us;
+}
+
+static uint64_t gives_up_us(const struct http_client *h)
+{
+    return h->pipe_len == 0 ? UINT64_MAX : h->pipe[0].sent_us + request_timeout_us;
+}
+
+/* Looks again only where time alone may help. A client that polled for an answer would make many
+ * steps of a second in which all threads are frozen, and faults come by steps: new ones faster than
+ * the old ones end. */
 static uint64_t next_wake(const struct client *cl)
 {
-    const struct http_client *h = &cl->http;
     uint64_t now = cl->w->now_us, next = now + request_timeout_us;
-    bool open = h->conn != NULL && !h->last;
-    uint64_t look = now + (open ? 1000 : 20000);
-    bool room = h->conn == NULL || (open && h->pipe_len < h->depth);
-    if (room && cl->retries_len > 0)
-        next = MIN(next, MAX(cl->retry_us, look));
-    if (room && wants_more(cl))
-        next = MIN(next, MAX(cl->next_op_us, look));
-    if (h->pipe_len > 0)
-        next = MIN(next, MAX(h->pipe[0].sent_us + request_timeout_us, now + 1000));
-    if (cl->ws.state == SOCKET_NONE)
-        next = MIN(next, MAX(cl->ws.retry_us, now + 20000));
+    next = MIN(next, MIN(gives_up_us(&cl->http), gives_up_us(&cl->extra)));
+    if (!must_wait(&cl->http)) {
+        uint64_t pause_us = cl->http.conn == NULL ? no_conn_us : turn_us;
+        if (cl->retries_len > 0)
+            next = MIN(next, again_us(now, cl->retry_us, pause_us));
+        if (wants_more(cl))
+            next = MIN(next, again_us(now, cl->next_op_us, pause_us));
+    }
+    if (wants_socket(cl))
+        next = MIN(next, again_us(now, cl->ws.retry_us, no_conn_us));
     if (cl->deaf_until_us > now)
         next = MIN(next, cl->deaf_until_us);
-    return next;
+    return MAX(next, now + 1);
 }
 
 void client_run(struct client *cl)
@@ -343,8 +367,7 @@ void client_run(struct client *cl)
     socket_read(cl);
     give_up_slow(cl, &cl->http);
     give_up_slow(cl, &cl->extra);
-    if (w->up && cl->ws.state == SOCKET_NONE && w->now_us >= cl->ws.retry_us &&
-        cl->retries_len < client_retries_max / 2)
+    if (w->up && wants_socket(cl) && w->now_us >= cl->ws.retry_us)
         socket_want(cl);
     start_something(cl);
     /* Others want a connection too, and servers have few. */

@@ -91,7 +91,7 @@ void plan_make(struct plan *p, uint64_t seed, uint64_t ops, uint32_t without)
     p->think_us = thinks_us[rng_below(&r, ARRAY_LEN(thinks_us))];
     static const uint64_t syncs_us[] = {0, 100, 1000, 8000, 40000};
     p->sync_us = syncs_us[rng_below(&r, ARRAY_LEN(syncs_us))];
-    p->crash_steps = rng_range(&r, 3000, 60000);
+    p->crash_steps = rng_range(&r, 2000, 40000);
     p->history_percent = (uint32_t)rng_range(&r, 2, 25);
     p->member_percent = (uint32_t)rng_range(&r, 1, 20);
     p->rtm_percent = (uint32_t)rng_range(&r, 5, 40);

@@ -74,28 +74,28 @@ static void maybe_fault(struct world *w)
 {
     if (strikes(w, FAULT_CRASH, w->plan.crash_steps))
         world_process_ends(w, "killed");
-    if (strikes(w, FAULT_NO_SPACE, 40000)) {
+    if (strikes(w, FAULT_NO_SPACE, 25000)) {
         w->store.no_space_until_us = w->now_us + rng_skewed(&w->fault, 1000, 20000000);
         trace_fault(w, "no space", w->store.no_space_until_us);
     }
-    if (strikes(w, FAULT_READ_ERROR, 40000))
+    if (strikes(w, FAULT_READ_ERROR, 25000))
         w->store.read_errors_until_us = w->now_us + rng_skewed(&w->fault, 100, 300000);
-    if (strikes(w, FAULT_CUT, 1200))
+    if (strikes(w, FAULT_CUT, 800))
         cut_something(w);
-    if (strikes(w, FAULT_CLOCK, 6000))
+    if (strikes(w, FAULT_CLOCK, 4000))
         step_clock(w);
-    if (strikes(w, FAULT_FREEZE, 4000)) {
+    if (strikes(w, FAULT_FREEZE, 2500)) {
         uint32_t i = (uint32_t)rng_below(&w->fault, w->loops_len);
         if (w->blocked_until_us[i] <= w->now_us)
             w->blocked_until_us[i] = w->now_us + rng_skewed(&w->fault, 100, 3000000);
         trace_fault(w, "a thread is frozen", i);
     }
-    if (strikes(w, FAULT_SLOW_READER, 2000)) {
+    if (strikes(w, FAULT_SLOW_READER, 1300)) {
         struct client *cl = &w->clients[rng_below(&w->fault, w->plan.clients)];
         cl->deaf_until_us = w->now_us + rng_skewed(&w->fault, 1000, 90000000);
         trace_fault(w, "a client stops reading", cl->index);
     }
-    if (strikes(w, FAULT_REVOKE, 12000) && w->drain_stage < 0) {
+    if (strikes(w, FAULT_REVOKE, 8000) && w->drain_stage < 0) {
         uint32_t t = (uint32_t)rng_below(&w->fault, w->operator_.tokens_len);
         if (w->operator_.tokens[t].state == SIM_TOKEN_VALID) {
             trace_fault(w, "a token is revoked", t);
