@@ -247,15 +247,17 @@ static bool confirm(struct fanout *f, struct fan_conn *c, const struct sub_req *
     return true;
 }
 
-/* One unsure socket of one channel. */
+/* One unsure socket of one channel. Chan takes so many at a time: who is refused asks again behind
+ * one that was not, or by the next sweep, so that one refusal does not cost all others a second. No
+ * more rounds than there are unsure sockets: each is confirmed once. */
 static void on_unsure(struct fanout *f, struct fan_conn *c, const struct sub_req *r, enum err err)
 {
     if (err != ERR_OK) {
-        f->retry_unsure = true; /* by the next sweep */
+        f->retry_unsure = true;
         subs_unask(f, r->sub.chans[0].cid);
-        return;
+    } else if (confirm(f, c, r, 0)) {
+        f->retry_unsure = false;
     }
-    (void)confirm(f, c, r, 0);
 }
 
 /* A membership of a socket that asked. Before hello, what became visible in the channel since the

@@ -405,6 +405,32 @@ TEST(after_revalidate_nobody_hears_until_confirmed)
     end();
 }
 
+/* Chan parks so many at a time: who was refused asks again behind each that was not, else by the
+ * next sweep. */
+TEST(refused_while_unsure_asks_again_behind_an_answer)
+{
+    begin(NULL);
+    for (unsigned i = 0; i < 3; i++)
+        open_socket(i, i + 1, C1, 1);
+    tell(FAN_REVALIDATE, CHAN, 11, 0);
+    for (unsigned i = 0; i < 2; i++)
+        answer_sub_as(ERR_SERVICE_UNAVAILABLE, false, 0);
+    answer_sub(true, 0);
+    answer_sub(true, 0); /* at once */
+    answer_sub_as(ERR_SERVICE_UNAVAILABLE, false, 0);
+    CHECK(edge_empty(&w.req_chan)); /* no answer to wait for */
+    advance(2000);
+    answer_sub(true, 0);
+    event(11, "open", 0, 0);
+    end_turn();
+    for (unsigned i = 0; i < 3; i++) {
+        read_all(i);
+        check_frame(i, WS_TEXT, "{\"type\":\"refetch\",\"channels\":[\"CB\"],\"all\":false}");
+        check_frame(i, WS_TEXT, "open");
+    }
+    end();
+}
+
 static void two_channels(struct conf *c)
 {
     c->ws_subscriptions_max = 2;

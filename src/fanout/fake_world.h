@@ -296,7 +296,7 @@ static inline void answer_hist(const uint64_t *cids, uint32_t n)
     end_turn();
 }
 
-static inline void answer_sub(bool member, uint64_t last_ts_us)
+static inline void answer_sub_as(enum err err, bool member, uint64_t last_ts_us)
 {
     struct cell c = {0};
     CHECK(pop(&w.req_chan, &c));
@@ -307,10 +307,16 @@ static inline void answer_sub(bool member, uint64_t last_ts_us)
         s->chans[i].last_ts_us = s->chans[i].durable_us = last_ts_us;
     }
     c.type = FAN_SUB_OK;
+    c.err = err;
     c.flags = CELL_F_ANSWER;
     outbox_credit_back(&w.out, CHAN);
     give(CHAN, CLASS_EVENT, &c);
     end_turn();
+}
+
+static inline void answer_sub(bool member, uint64_t last_ts_us)
+{
+    answer_sub_as(ERR_OK, member, last_ts_us);
 }
 
 /* A socket of tag's user that has read its 101 and hello. */

@@ -249,7 +249,7 @@ struct fanout {
     uint32_t sweep_at;
     uint32_t acks_owed;
     actor_id acks_to;
-    bool draining, retry_unsure;
+    bool draining, retry_unsure; /* retry_unsure: refused, and none confirmed since */
     uint64_t drain_us;
 };
 
