@@ -87,7 +87,7 @@ void sweep_arm(struct fanout *f)
 
 /* ---- drain ---- */
 
-/* The fanouts have from 40 to 80 % of the drain (server/drain.c) when the acceptors took all of
+/* The fanouts have from 40 to 80 % of the drain (server/wiring.c) when the acceptors took all of
  * theirs: goodbyes are spread over 20 %, what is left is cut at 35 %. */
 enum { spread_percent = 20, cut_percent = 35 };
 

@@ -3,19 +3,9 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "server/wiring.h"
 
 enum { poll_ms = 5 };
-
-static const struct {
-    const char *name;
-    enum actor_kind kinds[2];
-    unsigned kinds_len;
-    unsigned until_percent; /* of the whole time, when this stage must be over */
-} stages[] = {
-    {"acceptors", {ACTOR_ACCEPTOR}, 1, 40},         {"fanouts", {ACTOR_FANOUT}, 1, 80},
-    {"directory", {ACTOR_ADMIN, ACTOR_DIR}, 2, 85}, {"chans", {ACTOR_CHAN}, 1, 95},
-    {"log", {ACTOR_HIST, ACTOR_LOG}, 2, 100},
-};
 
 static void begin(struct topology *t, enum actor_kind kind)
 {
@@ -31,20 +21,19 @@ static uint32_t undrained(struct topology *t, enum actor_kind kind)
     return n;
 }
 
-static bool drain_stage(struct topology *t, size_t s, uint64_t until_us)
+static bool drain_stage(struct topology *t, const struct wiring_stage *s, uint64_t until_us)
 {
-    for (unsigned k = 0; k < stages[s].kinds_len; k++)
-        begin(t, stages[s].kinds[k]);
+    for (uint32_t k = 0; k < s->kinds_len; k++)
+        begin(t, s->kinds[k]);
     topology_wake_all(t);
     for (;;) {
         uint32_t left = 0;
-        for (unsigned k = 0; k < stages[s].kinds_len; k++)
-            left += undrained(t, stages[s].kinds[k]);
+        for (uint32_t k = 0; k < s->kinds_len; k++)
+            left += undrained(t, s->kinds[k]);
         if (left == 0)
             return true;
         if (clock_mono_us() >= until_us) {
-            log_warn("drain_stage_late", "\"stage\":\"%s\",\"actors_left\":%u", stages[s].name,
-                     left);
+            log_warn("drain_stage_late", "\"stage\":\"%s\",\"actors_left\":%u", s->name, left);
             return false;
         }
         nanosleep(&(struct timespec){.tv_nsec = poll_ms * 1000000L}, NULL);
@@ -55,8 +44,8 @@ bool drain_all(struct topology *t, uint64_t deadline_ms)
 {
     uint64_t start_us = clock_mono_us();
     bool whole = true;
-    for (size_t s = 0; s < ARRAY_LEN(stages); s++)
-        whole &= drain_stage(t, s, start_us + deadline_ms * 1000 * stages[s].until_percent / 100);
+    for (const struct wiring_stage *s = wiring_stages; s < wiring_stages + wiring_stages_len; s++)
+        whole &= drain_stage(t, s, start_us + deadline_ms * 1000 * s->until_percent / 100);
     log_info("drained", "\"whole\":%s,\"took_ms\":%llu", whole ? "true" : "false",
              (unsigned long long)((clock_mono_us() - start_us) / 1000));
     return whole;

@@ -82,3 +82,9 @@ uint32_t wiring_edge_size(const struct conf *c, enum actor_kind from, enum actor
     }
     return 0;
 }
+
+const struct wiring_stage wiring_stages[wiring_stages_len] = {
+    {"acceptors", {ACTOR_ACCEPTOR}, 1, 40},         {"fanouts", {ACTOR_FANOUT}, 1, 80},
+    {"directory", {ACTOR_ADMIN, ACTOR_DIR}, 2, 85}, {"chans", {ACTOR_CHAN}, 1, 95},
+    {"log", {ACTOR_HIST, ACTOR_LOG}, 2, 100},
+};

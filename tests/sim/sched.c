@@ -1,5 +1,6 @@
 /* sched.c - what happens next: a turn of some loop, a move of some client, a fault, or the passing
  * of time. */
+#include "server/wiring.h"
 #include "world.h"
 
 enum {
@@ -113,14 +114,6 @@ static void maybe_fault(struct world *w)
 
 /* ---- drain, as server/drain.c goes about it ---- */
 
-static const struct {
-    enum actor_kind kinds[2];
-    uint32_t kinds_len, until_percent;
-} stages[] = {
-    {{ACTOR_ACCEPTOR}, 1, 40}, {{ACTOR_FANOUT}, 1, 80},           {{ACTOR_ADMIN, ACTOR_DIR}, 2, 85},
-    {{ACTOR_CHAN}, 1, 95},     {{ACTOR_HIST, ACTOR_LOG}, 2, 100},
-};
-
 static uint32_t undrained(struct world *w, enum actor_kind kind)
 {
     uint32_t n = 0;
@@ -141,16 +134,18 @@ static bool nothing_slow(const struct world *w)
 
 static void drain_on(struct world *w)
 {
-    uint32_t left = 0, s = (uint32_t)w->drain_stage;
-    for (uint32_t k = 0; k < stages[s].kinds_len; k++)
-        left += undrained(w, stages[s].kinds[k]);
-    bool late = w->now_us >= w->drain_started_us +
-                                 w->plan.conf.server_drain_ms * 10ull * stages[s].until_percent;
+    const struct wiring_stage *s = &wiring_stages[w->drain_stage];
+    uint32_t left = 0;
+    for (uint32_t k = 0; k < s->kinds_len; k++)
+        left += undrained(w, s->kinds[k]);
+    bool late =
+        w->now_us >= w->drain_started_us + w->plan.conf.server_drain_ms * 10ull * s->until_percent;
     if (late && left > 0 && nothing_slow(w))
-        violation(w, "drain_ends", "stage %u of the drain is not over in time: %u actors", s, left);
+        violation(w, "drain_ends", "the drain's stage \"%s\" is not over in time: %u actors left",
+                  s->name, left);
     if (left > 0 && !late)
         return;
-    if (++w->drain_stage < (int)ARRAY_LEN(stages))
+    if (++w->drain_stage < wiring_stages_len)
         return;
     if (nothing_slow(w) && w->log->len > 0)
         violation(w, "drain_ends", "drained with batches that are not written");
