@@ -335,7 +335,8 @@ void hconn_step(struct hconn *c)
         step_starved(c);
     if (!c->sending && !c->ending)
         step_continue(c);
-    if (!c->sending && !c->ending && c->closing && c->first == c->reading)
+    if (!c->sending && !c->ending && c->closing &&
+        MUTANT(HALF_CLOSED_UNANSWERED, c->first == c->reading, c->ended || c->first == c->reading))
         end(c); /* nothing is owed; reading: not one byte of it has come */
     if (!c->ending)
         pause_or_resume(c);

@@ -218,7 +218,9 @@ static bool ready(struct client *cl, struct http_client *h)
             return false;
         h->conn = sim_connect(&cl->w->net, cl->index);
         h->token = token;
-        h->last = false;
+        h->last = h->shut = false;
+        h->opened_us = cl->w->now_us;
+        h->opened_by = cl->w->incarnation;
     }
     if (h->conn != NULL && h->pipe_len == 0 &&
         cl->w->operator_.tokens[h->token].state != SIM_TOKEN_VALID &&
@@ -227,7 +229,7 @@ static bool ready(struct client *cl, struct http_client *h)
         if (token != operator_tokens_max)
             h->token = token;
     }
-    return h->conn != NULL && !h->last && h->pipe_len < h->depth;
+    return h->conn != NULL && !h->last && !h->shut && h->pipe_len < h->depth;
 }
 
 static void give_up_slow(struct client *cl, struct http_client *h)
@@ -323,7 +325,7 @@ static void start_something(struct client *cl)
 /* What the server says next decides, and that wakes the client. */
 static bool must_wait(const struct http_client *h)
 {
-    return h->conn != NULL && (h->last || h->pipe_len >= h->depth);
+    return h->conn != NULL && (h->last || h->shut || h->pipe_len >= h->depth);
 }
 
 /* When to try what is due at `at_us`; it was tried just now if that is past. */

@@ -49,7 +49,9 @@ struct http_client { /* one connection */
     struct sim_conn *conn;
     struct bytes in;
     uint32_t token;
-    bool last; /* the server said Connection: close */
+    bool last;                     /* the server said Connection: close */
+    bool shut;                     /* the client has said its last word, and reads on */
+    uint64_t opened_us, opened_by; /* opened_by: incarnation of the server */
     struct op pipe[client_pipe_max];
     uint32_t pipe_len, depth;
 };

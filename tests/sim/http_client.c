@@ -12,7 +12,7 @@ struct arg {
     struct str_view value;
 };
 
-enum { args_max = 8 };
+enum { args_max = 8, request_fresh_us = 20000000 };
 
 static void put_text(struct bytes *b, const char *s)
 {
@@ -220,6 +220,10 @@ void http_send(struct client *cl, struct http_client *h, const struct op *op)
     encode(cl, o, &out);
     sim_write(&w->net, h->conn, out.p, out.len);
     free(out.p);
+    if (rng_below(&cl->rng, 100) < w->plan.half_close_percent) {
+        sim_shut_down(h->conn);
+        h->shut = true;
+    }
 }
 
 /* ---- answers ---- */
@@ -300,7 +304,7 @@ void http_drop(struct client *cl, struct http_client *h, bool reset)
     if (h->conn != NULL)
         sim_hang_up(&cl->w->net, h->conn, reset);
     h->conn = NULL;
-    h->last = false;
+    h->last = h->shut = false;
     h->in.at = h->in.len = 0;
     uint32_t n = h->pipe_len;
     h->pipe_len = 0;
@@ -311,6 +315,18 @@ void http_drop(struct client *cl, struct http_client *h, bool reset)
         if (again && !op.quiet)
             client_retry(cl, &op);
     }
+}
+
+/* A server that drains, or finds a connection idle, may close before it has read the request. */
+static void check_answered(struct client *cl, const struct http_client *h)
+{
+    const struct world *w = cl->w;
+    if (h->shut && !h->last && h->pipe_len > 0 && h->conn->down_fin && !h->conn->down_reset &&
+        w->up && w->drain_stage < 0 && h->opened_by == w->incarnation &&
+        w->now_us < h->opened_us + request_fresh_us)
+        violation(cl->w, "half_closed_is_answered",
+                  "client %u sends no more and waits for %u answers: the server closes",
+                  (unsigned)cl->index, h->pipe_len);
 }
 
 void http_read(struct client *cl, struct http_client *h)
@@ -327,8 +343,9 @@ void http_read(struct client *cl, struct http_client *h)
     }
     if (h->conn == NULL)
         return;
-    if (sim_ended(h->conn))
+    if (sim_ended(h->conn)) {
+        check_answered(cl, h);
         http_drop(cl, h, false);
-    else if (sim_readable(h->conn) && w->now_us >= cl->deaf_until_us)
+    } else if (sim_readable(h->conn) && w->now_us >= cl->deaf_until_us)
         cl->woken = true;
 }

@@ -372,6 +372,20 @@ static void close_step(struct sim_port *p, struct sim_conn *c)
     sim_free_if_done(c);
 }
 
+/* The client sends no more: an owner that wants to know finishes what is under way. Whether the
+ * client still reads it cannot tell. */
+static void end_step(struct sim_port *p, struct sim_conn *c)
+{
+    const struct net_owner_ops *ops = owner_of(p, c->actor);
+    if (c->up_reset || ops->on_end == NULL) {
+        sim_start_close(c, c->up_reset ? ERR_IO : ERR_CLOSED, NET_CLOSE_RESET);
+    } else if (!c->end_told) {
+        c->end_told = true;
+        trace(p, c, "end", 0);
+        ops->on_end(c->actor->self, c->handle, loop_turn_of(p->loop, c->actor));
+    }
+}
+
 static void open_step(struct sim_port *p, struct sim_conn *c)
 {
     bool sending = c->iov_len > 0;
@@ -392,7 +406,7 @@ static void open_step(struct sim_port *p, struct sim_conn *c)
         if (c->state == SIM_OPEN && (bytes_left(&c->up) > 0 || c->up_fin || c->up_reset))
             sim_enqueue(c);
     } else if (!c->paused && (c->up_fin || c->up_reset)) {
-        sim_start_close(c, c->up_reset ? ERR_IO : ERR_CLOSED, NET_CLOSE_RESET);
+        end_step(p, c);
     }
 }
 

@@ -64,6 +64,7 @@ struct sim_conn {
     /* the wire */
     struct bytes up, down;
     bool up_fin, up_reset, down_fin, down_reset;
+    bool end_told;      /* on_end was called */
     size_t receive_max; /* bytes that may wait for the client */
     uint64_t down_ever, read_ever;
     struct stamp stamps[sim_stamps_max];
@@ -125,6 +126,8 @@ bool sim_ended(const struct sim_conn *c);    /* the server has closed and nothin
 uint64_t sim_stamp(struct sim_conn *c, uint64_t offset);
 /* Lost on the way, at any byte in both directions; both sides notice. */
 void sim_cut(struct sim_net *n, struct sim_conn *c);
+/* No more will be written; what the server says is still read. */
+void sim_shut_down(struct sim_conn *c);
 void sim_hang_up(struct sim_net *n, struct sim_conn *c, bool reset);
 
 /* net.c, for net_wire.c: the connection has something to do for its port; its slot is free once

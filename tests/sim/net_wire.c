@@ -90,7 +90,7 @@ struct sim_conn *sim_connect(struct sim_net *n, uint32_t client)
         c->port = NULL;
         c->announced = c->paused = false;
         c->iov_len = 0;
-        c->up_fin = c->up_reset = c->down_fin = c->down_reset = false;
+        c->up_fin = c->up_reset = c->down_fin = c->down_reset = c->end_told = false;
         c->receive_max = (size_t)rng_skewed(&n->rng, 256, 32768);
         c->down_ever = c->read_ever = 0;
         c->stamps_from = c->stamps_len = 0;
@@ -150,6 +150,14 @@ void sim_cut(struct sim_net *n, struct sim_conn *c)
     c->down_reset = true;
     sim_enqueue(c);
     world_wake_client(n->w, c->client);
+}
+
+void sim_shut_down(struct sim_conn *c)
+{
+    if (c->state == SIM_SHUT)
+        return;
+    c->up_fin = true;
+    sim_enqueue(c);
 }
 
 void sim_hang_up(struct sim_net *n, struct sim_conn *c, bool reset)
