@@ -140,7 +140,7 @@ struct request {
     struct timer timer; /* deadline while parked */
     /* answer */
     char *head_p, *error_p;
-    struct str_view head, answer_body, extra; /* extra: header lines */
+    struct str_view head, answer_body, extra; /* head: and a short body; extra: header lines */
     struct str_view content;                  /* header lines of a body that is no JSON */
     struct str_view base_url;                 /* made when first needed */
     struct buf body;
