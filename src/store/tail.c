@@ -300,26 +300,33 @@ static void publish(struct tail *t, uint64_t hash, struct tail_node *n)
     put_slot(t->table, n->hash, hash >> tag_shift << tag_shift | (uint64_t)(uintptr_t)n);
 }
 
-static struct list *list_of(struct tail *t, enum cf cf, struct str_view key)
+/* A row with the hashes of its key and of its prefix. */
+struct hashed_row {
+    struct record_row r;
+    uint64_t hash, group_hash;
+    struct tail_node *group; /* a guess: only what it points at is fetched */
+};
+
+static struct list *list_of(struct tail *t, const struct hashed_row *h)
 {
-    struct str_view prefix = family_prefix(cf, key);
+    enum cf cf = h->r.cf;
+    struct str_view prefix = family_prefix(cf, h->r.key);
     uint8_t mark = (uint8_t)(cf | group_mark);
-    uint64_t hash = hash_of(t, mark, prefix);
-    struct tail_node *n = find(t, hash, mark, prefix);
+    struct tail_node *n = find(t, h->group_hash, mark, prefix);
     if (n != NULL)
         return n->of.keys;
-    n = add_node(t, hash, mark, prefix, true);
+    n = add_node(t, h->group_hash, mark, prefix, true);
     n->of.keys = take(t, sizeof *n->of.keys);
     *n->of.keys = (struct list){0}; /* a commit that failed may have left bytes here */
-    publish(t, hash, n);
+    publish(t, h->group_hash, n);
     insert(&t->groups[cf], n);
     return n->of.keys;
 }
 
-static void add_row(struct tail *t, uint64_t number, const struct record_row *r)
+static void add_row(struct tail *t, uint64_t number, const struct hashed_row *h)
 {
-    uint64_t hash = tail_hash(t, r->cf, r->key);
-    struct tail_node *n = find(t, hash, (uint8_t)r->cf, r->key);
+    const struct record_row *r = &h->r;
+    struct tail_node *n = find(t, h->hash, (uint8_t)r->cf, r->key);
     struct tail_row *row = take(t, sizeof *row);
     *row = (struct tail_row){.older = n == NULL ? NULL : n->of.newest,
                              .number = number,
@@ -330,21 +337,64 @@ static void add_row(struct tail *t, uint64_t number, const struct record_row *r)
         STORE(n->of.newest, row);
         return;
     }
-    n = add_node(t, hash, (uint8_t)r->cf, r->key, families[r->cf].scanned);
+    n = add_node(t, h->hash, (uint8_t)r->cf, r->key, families[r->cf].scanned);
     n->of.newest = row;
     t->keys++;
-    publish(t, hash, n);
+    publish(t, h->hash, n);
     if (families[r->cf].scanned)
-        insert(list_of(t, r->cf, r->key), n);
+        insert(list_of(t, h), n);
+}
+
+/* Each row of a record belongs somewhere else, and every look there is a miss of the caches. So
+ * some rows are looked at together, one step further each time: their slots, the nodes in these,
+ * what the nodes point at. Nothing is decided by it. */
+static struct tail_node *expect_node(const struct tail *t, uint64_t hash)
+{
+    const struct table *table = t->table;
+    uint64_t slot = table->slots[(uint32_t)hash & table->mask];
+    struct tail_node *n = (slot ^ hash) >> tag_shift == 0 ? node_in(slot) : NULL;
+    __builtin_prefetch(n);
+    return n;
+}
+
+static void expect(const struct tail *t, struct hashed_row *rows, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        struct record_row *r = &rows[i].r;
+        rows[i].hash = tail_hash(t, r->cf, r->key);
+        __builtin_prefetch(&t->table->slots[(uint32_t)rows[i].hash & t->table->mask]);
+        if (!families[r->cf].scanned)
+            continue;
+        rows[i].group_hash =
+            hash_of(t, (uint8_t)(r->cf | group_mark), family_prefix(r->cf, r->key));
+        __builtin_prefetch(&t->table->slots[(uint32_t)rows[i].group_hash & t->table->mask]);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        (void)expect_node(t, rows[i].hash);
+        rows[i].group = families[rows[i].r.cf].scanned ? expect_node(t, rows[i].group_hash) : NULL;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (rows[i].group == NULL)
+            continue;
+        __builtin_prefetch(rows[i].group->key);
+        if ((rows[i].group->cf & group_mark) != 0)
+            __builtin_prefetch(rows[i].group->of.keys);
+    }
 }
 
 void tail_add(struct tail *t, uint64_t number, size_t record_bytes)
 {
+    enum { together = 16 };
     const char *record = take(t, record_bytes);
     struct str_view rest = record_rows((struct str_view){record, record_bytes});
-    struct record_row row;
-    while (record_next(&rest, &row))
-        add_row(t, number, &row);
+    struct hashed_row rows[together];
+    for (uint32_t n = together; n == together;) {
+        for (n = 0; n < together && record_next(&rest, &rows[n].r);)
+            n++;
+        expect(t, rows, n);
+        for (uint32_t i = 0; i < n; i++)
+            add_row(t, number, &rows[i]);
+    }
     STORE(t->newest, number);
 }
 
