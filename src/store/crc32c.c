@@ -79,7 +79,8 @@ uint32_t crc32c_add(uint32_t crc, const void *p, size_t n)
 /* Debian's RocksDB is built for every x86-64 and computes its checksums by table, at a tenth of the
  * speed. The linker sends RocksDB's calls here (CMakeLists.txt). */
 uint32_t __wrap__ZN7rocksdb6crc32c6ExtendEjPKcm(uint32_t crc, const char *p, size_t n);
-uint32_t __wrap__ZN7rocksdb6crc32c6ExtendEjPKcm(uint32_t crc, const char *p, size_t n)
+__attribute__((used)) uint32_t __wrap__ZN7rocksdb6crc32c6ExtendEjPKcm(uint32_t crc, const char *p,
+                                                                      size_t n)
 {
     return ~crc32c_add(~crc, p, n);
 }
