@@ -1,6 +1,7 @@
 /* member.c - join, leave, invite, and who made a channel. Source: Slack conversations.join, .leave,
  * .invite. The channel's member row and the user's membership row belong to different vshards, but
  * to one store, so one batch is atomic for both sides and no intent is needed between them. */
+#include "base/mutant.h"
 #include "chan/channel_json.h"
 #include "chan/internal.h"
 
@@ -119,7 +120,7 @@ static struct frame *left_frame(struct chan_shard *s, const struct change *x)
 static void hang_channel_event(struct chan_shard *s, const struct change *x, const char *type)
 {
     struct effect *e = commit_effect(s, x->c, EFFECT_CHANNEL_EVENT);
-    e->to = x->c->interest;
+    e->to = MUTANT(MEMBER_EVENT_LOST, x->c->interest, 0);
     e->frame = e->to == 0 ? NULL : member_frame(s, x, type);
 }
 
@@ -349,7 +350,8 @@ void invite_step(struct chan_shard *s, struct chan *c, struct op *op)
 
 void created_tell(struct chan_shard *s, const struct effect *e)
 {
-    emit_member(s, e);
+    if (MUTANT(CREATOR_HEARS_NOTHING, true, false))
+        emit_member(s, e);
     emit_user(s, e);
     emit_channel(s, e->c, NULL, e->to); /* a gap */
 }

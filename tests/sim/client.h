@@ -61,6 +61,9 @@ struct sub {
     uint64_t covered_pos; /* up to here it knows the channel by hello, join or refetch */
     uint32_t next;        /* ordinal of the first message not yet received or covered */
     uint64_t last_ts_us;
+    /* Who is a member it knows up to there: it asks after hello, channel_joined or refetch. */
+    uint64_t members_pos;
+    uint64_t heard_pos[plan_users_max]; /* the newest change of each one that it has heard of */
 };
 
 enum socket_state { SOCKET_NONE, SOCKET_ASKED, SOCKET_UPGRADING, SOCKET_OPEN, SOCKET_LIVE };

@@ -122,6 +122,14 @@ bool oracle_member_at(const struct ochan *c, uint8_t user, uint64_t pos)
     return member;
 }
 
+uint64_t oracle_member_since(const struct ochan *c, uint8_t user, uint64_t pos)
+{
+    uint64_t since = 0;
+    for (uint32_t i = 0; i < c->toggles_len[user] && c->toggles[user][i].pos <= pos; i++)
+        since = c->toggles[user][i].member ? c->toggles[user][i].pos : 0;
+    return since;
+}
+
 bool oracle_was(const struct ochan *c, uint8_t user, bool member, uint64_t from, uint64_t to)
 {
     if (oracle_member_at(c, user, from) == member)

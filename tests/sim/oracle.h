@@ -76,6 +76,8 @@ uint32_t oracle_number(struct str_view text);
 struct ochan *oracle_chan(struct oracle *o, uint64_t cid); /* or NULL */
 uint8_t oracle_user(const struct oracle *o, uint64_t uid); /* plan_users_max: unknown */
 bool oracle_member_at(const struct ochan *c, uint8_t user, uint64_t pos);
+/* Since when user, who is a member at pos, has been one; 0: is none. */
+uint64_t oracle_member_since(const struct ochan *c, uint8_t user, uint64_t pos);
 /* Whether membership was `member` at any position from..to. */
 bool oracle_was(const struct ochan *c, uint8_t user, bool member, uint64_t from, uint64_t to);
 

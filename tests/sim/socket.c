@@ -210,16 +210,19 @@ void socket_typing(struct client *cl, uint64_t cid)
 
 /* ---- events ---- */
 
-/* It knows everything of the channel up to there: it fetches the history after this. */
-static void cover(struct socket *s, uint32_t chan, uint64_t pos)
+/* It knows the messages of the channel up to pos and its members up to members_pos: it fetches both
+ * after this. */
+static void cover(struct socket *s, uint32_t chan, uint64_t pos, uint64_t members_pos)
 {
-    s->subs[chan].covered_pos = MAX(s->subs[chan].covered_pos, pos);
+    struct sub *sub = &s->subs[chan];
+    sub->covered_pos = MAX(sub->covered_pos, pos);
+    sub->members_pos = MAX(sub->members_pos, members_pos);
 }
 
-static void cover_all(struct client *cl, uint64_t pos)
+static void cover_all(struct client *cl, uint64_t pos, uint64_t members_pos)
 {
     for (uint32_t i = 0; i < oracle_channels_max; i++)
-        cover(&cl->ws, i, pos);
+        cover(&cl->ws, i, pos, members_pos);
 }
 
 /* Channels past ws.subscriptions_max are not pushed: which they are it cannot know. A join may be
@@ -292,13 +295,13 @@ static void on_refetch(struct client *cl, struct str_view e, uint64_t pos)
     size_t at = 0;
     cl->ws.hints++;
     if (js_true(js_get(e, "all")))
-        cover_all(cl, pos);
+        cover_all(cl, pos, pos);
     while ((item = js_next(list, &at)).p != NULL) {
         struct ochan *c = oracle_chan(&cl->w->oracle, js_id(item));
         if (c == NULL || !oracle_was(c, cl->user, true, 0, pos))
             violation(cl->w, "members_only", "a refetch hint of a channel it was never in: %.*s",
                       SV_ARG(e));
-        cover(&cl->ws, (uint32_t)(c - cl->w->oracle.chans), pos);
+        cover(&cl->ws, (uint32_t)(c - cl->w->oracle.chans), pos, pos);
     }
 }
 
@@ -308,7 +311,20 @@ static void on_joined(struct client *cl, struct str_view e, uint64_t pos)
     if (c == NULL || !oracle_was(c, cl->user, true, 0, pos))
         violation(cl->w, "nothing_undurable_visible",
                   "joined, it says, but that is not stored: %.*s", SV_ARG(e));
-    cover(&cl->ws, (uint32_t)(c - cl->w->oracle.chans), pos);
+    /* From the moment that it is a member it hears every message, or is told to fetch. */
+    cover(&cl->ws, (uint32_t)(c - cl->w->oracle.chans), oracle_member_since(c, cl->user, pos), pos);
+}
+
+/* Which change of u's membership the event tells of is not to be seen: the newest that it can mean.
+ */
+static void hear_member(struct client *cl, const struct ochan *c, uint8_t u, bool joined,
+                        uint64_t pos)
+{
+    struct sub *sub = &cl->ws.subs[c - cl->w->oracle.chans];
+    for (uint32_t i = 0; i < c->toggles_len[u] && c->toggles[u][i].pos <= pos; i++) {
+        if (c->toggles[u][i].member == joined)
+            sub->heard_pos[u] = MAX(sub->heard_pos[u], c->toggles[u][i].pos);
+    }
 }
 
 static void on_member_event(struct client *cl, struct str_view e, uint64_t pos, bool joined)
@@ -321,6 +337,7 @@ static void on_member_event(struct client *cl, struct str_view e, uint64_t pos, 
     if (c->kind == CHANNEL_PRIVATE && !oracle_was(c, cl->user, true, 0, pos))
         violation(cl->w, "members_only", "a stranger is told of a private channel: %.*s",
                   SV_ARG(e));
+    hear_member(cl, c, u, joined, pos);
 }
 
 static void on_created(struct client *cl, struct str_view e, uint64_t pos)
@@ -362,14 +379,14 @@ static void on_reply(struct client *cl, struct str_view e, uint64_t pos)
         client_retry(cl, &op);
 }
 
-static void on_hello(struct client *cl, struct str_view e)
+static void on_hello(struct client *cl, struct str_view e, uint64_t pos)
 {
     struct socket *s = &cl->ws;
     if (s->state != SOCKET_OPEN)
         violation(cl->w, "hello_first", "a second hello");
     s->state = SOCKET_LIVE;
     s->partial = js_true(js_get(e, "channels_left_out"));
-    cover_all(cl, s->known_pos); /* what came since is pushed or announced */
+    cover_all(cl, s->known_pos, pos); /* what is posted since is pushed or announced */
 }
 
 static void on_event(struct client *cl, struct str_view e, uint64_t pos)
@@ -379,7 +396,7 @@ static void on_event(struct client *cl, struct str_view e, uint64_t pos)
         violation(cl->w, "answers_whole", "a frame that is not JSON: %.*s", SV_ARG(e));
     struct str_view type = js_string(js_get(e, "type"), name, sizeof name);
     if (type.p != NULL && sv_eq(type, SV("hello"))) {
-        on_hello(cl, e);
+        on_hello(cl, e, pos);
         return;
     }
     if (cl->ws.state != SOCKET_LIVE && !sv_eq(type, SV("goodbye")) && !sv_eq(type, SV("error")))
@@ -493,6 +510,25 @@ void socket_read(struct client *cl)
 
 /* ---- at the end ---- */
 
+/* It has heard of each one's last change, or has asked since. */
+static void check_members(struct client *cl, const struct ochan *c)
+{
+    const struct oracle *o = &cl->w->oracle;
+    const struct sub *sub = &cl->ws.subs[c - o->chans];
+    for (uint8_t u = 0; u < o->users_len; u++) {
+        if (u == cl->user || c->toggles_len[u] == 0)
+            continue;
+        const struct toggle *last = &c->toggles[u][c->toggles_len[u] - 1];
+        if (last->pos > MAX(sub->members_pos, sub->heard_pos[u]) &&
+            !oracle_was(c, cl->user, false, last->pos, o->pos))
+            violation(cl->w, "view_converges",
+                      "client %u (user %u) never heard that user %u %s %s and was told to fetch "
+                      "nothing",
+                      (unsigned)cl->index, (unsigned)cl->user, (unsigned)u,
+                      last->member ? "joined" : "left", c->name);
+    }
+}
+
 void socket_check_converged(struct client *cl)
 {
     const struct oracle *o = &cl->w->oracle;
@@ -506,5 +542,6 @@ void socket_check_converged(struct client *cl)
                 "client %u (user %u) never saw message #%u of %s and was told to fetch nothing",
                 (unsigned)cl->index, (unsigned)cl->user, o->chans[i].numbers[cl->ws.subs[i].next],
                 o->chans[i].name);
+        check_members(cl, &o->chans[i]);
     }
 }
