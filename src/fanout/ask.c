@@ -235,18 +235,6 @@ static void free_req(struct fanout *f, struct sub_req *r)
     finish_if_whole(f, r->ask);
 }
 
-/* Chan has answered for an unsure socket; false: it is not unsure of this channel. Until now it got
- * nothing of the channel, and what came before the loss may be missing too. */
-static bool confirm(struct fanout *f, struct fan_conn *c, const struct sub_req *r, uint64_t k)
-{
-    uint64_t cid = r->sub.chans[k].cid;
-    if (!subs_confirm(f, c, cid, r->sub.chans[k].member))
-        return false;
-    if (r->sub.chans[k].member && MUTANT(UNCONFIRMED_GETS_NO_HINT, true, false))
-        queue_owe(f, c, cid);
-    return true;
-}
-
 /* One unsure socket of one channel. Chan takes so many at a time: who is refused asks again behind
  * one that was not, or by the next sweep, so that one refusal does not cost all others a second. No
  * more rounds than there are unsure sockets: each is confirmed once. */
@@ -255,7 +243,7 @@ static void on_unsure(struct fanout *f, struct fan_conn *c, const struct sub_req
     if (err != ERR_OK) {
         f->retry_unsure = true;
         subs_unask(f, r->sub.chans[0].cid);
-    } else if (confirm(f, c, r, 0)) {
+    } else if (subs_confirm(f, c, r->sub.chans[0].cid, r->sub.chans[0].member)) {
         f->retry_unsure = false;
     }
 }
@@ -263,20 +251,19 @@ static void on_unsure(struct fanout *f, struct fan_conn *c, const struct sub_req
 /* A membership of a socket that asked. Before hello, what became visible in the channel since the
  * client asked for its ticket is missed: chan's clock and the acceptor's are slewed apart, so the
  * margin. After hello (it asks again when joins were lost on the way) the channel may be new to it,
- * with messages since the hint for everything. */
+ * and its events have passed it by since the hint for everything. */
 static void take_membership(struct fanout *f, struct fan_conn *c, const struct sub_req *r,
                             uint64_t k)
 {
     uint64_t cid = r->sub.chans[k].cid;
-    if (!r->sub.chans[k].member || confirm(f, c, r, k) || subs_has(f, c, cid))
+    if (!r->sub.chans[k].member || subs_confirm(f, c, cid, true) || subs_has(f, c, cid))
         return;
     if (!subs_add(f, c, cid))
         c->left_out = true;
-    else if (r->sub.chans[k].last_ts_us == 0)
-        return;
     else if (c->state == FAN_OPEN)
         queue_owe(f, c, cid);
-    else if (MUTANT(MISSED_BEFORE_HELLO,
+    else if (r->sub.chans[k].last_ts_us != 0 &&
+             MUTANT(MISSED_BEFORE_HELLO,
                     r->sub.chans[k].durable_us + missed_margin_us >= c->since_us, false))
         hint_add(&r->ask->missed, cid);
 }

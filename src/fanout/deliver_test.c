@@ -475,6 +475,8 @@ TEST(a_gap_is_told_to_each_subscriber)
     event(12, "new", 0, 0);
     end_turn();
     read_all(1);
+    /* Without messages, too: somebody may have joined meanwhile. */
+    check_frame(1, WS_TEXT, "{\"type\":\"refetch\",\"channels\":[\"CC\"],\"all\":false}");
     check_frame(1, WS_TEXT, "new");
     check_no_frame(1);
     end();

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mutant.h"
 #include "chan/chan.h"
 #include "fanout/internal.h"
 
@@ -317,6 +318,10 @@ bool subs_add(struct fanout *f, struct fan_conn *c, uint64_t cid)
     if (known) {
         take_out(h->unsure, &h->unsure_len, slot);
         c->unsure_len--;
+        /* Until now it got nothing of the channel, and what came before the loss may be missing
+         * too. */
+        if (MUTANT(UNCONFIRMED_GETS_NO_HINT, true, false))
+            queue_owe(f, c, cid);
     } else {
         c->subs[c->subs_len++] = i;
     }
