@@ -55,6 +55,13 @@ _Noreturn void assert_failed(const char *what, const char *file, int line);
 #define PARLEY_TSAN 1
 #endif
 #endif
+#if defined(__SANITIZE_ADDRESS__)
+#define PARLEY_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define PARLEY_ASAN 1
+#endif
+#endif
 #ifdef PARLEY_TSAN
 void __tsan_acquire(void *addr);
 void __tsan_release(void *addr);

@@ -1,38 +1,35 @@
 #include "base/slab.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "base/pages.h"
 
 enum err slab_init(struct slab *s, uint32_t cap, size_t slot_bytes)
 {
     slot_bytes = (slot_bytes + 15) & ~(size_t)15;
     *s = (struct slab){.cap = cap, .slot_bytes = slot_bytes};
-    s->slots = calloc(cap, slot_bytes);
-    s->gens = calloc(cap, sizeof *s->gens);
-    s->free = calloc(cap, sizeof *s->free);
-    if (s->slots == NULL || s->gens == NULL || s->free == NULL) {
-        slab_deinit(s);
-        return ERR_NOMEM;
-    }
-    for (uint32_t i = 0; i < cap; i++)
-        s->free[i] = cap - 1 - i; /* low indices first */
-    s->free_len = cap;
-    return ERR_OK;
+    s->slots = pages_take(cap, slot_bytes);
+    s->gens = pages_take(cap, sizeof *s->gens);
+    s->back = pages_take(cap, sizeof *s->back);
+    if (s->slots != NULL && s->gens != NULL && s->back != NULL)
+        return ERR_OK;
+    slab_deinit(s);
+    return ERR_NOMEM;
 }
 
 void slab_deinit(struct slab *s)
 {
-    free(s->slots);
-    free(s->gens);
-    free(s->free);
+    pages_give(s->slots, s->cap, s->slot_bytes);
+    pages_give(s->gens, s->cap, sizeof *s->gens);
+    pages_give(s->back, s->cap, sizeof *s->back);
     memset(s, 0, sizeof *s);
 }
 
 void *slab_take(struct slab *s, uint64_t *handle)
 {
-    if (s->free_len == 0)
+    if (s->back_len == 0 && s->fresh == s->cap)
         return NULL;
-    uint32_t i = s->free[--s->free_len];
+    uint32_t i = s->back_len > 0 ? s->back[--s->back_len] : s->fresh++;
     s->gens[i]++;
     *handle = (uint64_t)s->gens[i] << 32 | i;
     void *slot = s->slots + (size_t)i * s->slot_bytes;
@@ -53,7 +50,7 @@ void slab_give(struct slab *s, uint64_t handle)
     ASSERT(slab_find(s, handle) != NULL);
     uint32_t i = slab_index(handle);
     s->gens[i]++;
-    s->free[s->free_len++] = i;
+    s->back[s->back_len++] = i;
 }
 
 void *slab_at(const struct slab *s, uint32_t index, uint64_t *handle)

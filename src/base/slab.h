@@ -1,7 +1,7 @@
 /* slab.h - fixed-size slots with generations, for connections, requests and timers.
  * A handle is slot and generation: a stale handle finds nothing, never another's slot.
- * All memory is taken at init; the kernel gives a page when its first slot is used. Thread: one
- * owner. */
+ * All memory is taken at init; the kernel gives a page when its first slot is used, and slots are
+ * used from the lowest on, so a slab costs what it has held at once. Thread: one owner. */
 #ifndef PARLEY_BASE_SLAB_H
 #define PARLEY_BASE_SLAB_H
 
@@ -10,9 +10,10 @@
 
 struct slab {
     uint8_t *slots;
-    uint32_t *gens; /* odd: in use */
-    uint32_t *free; /* stack of free indices */
-    uint32_t free_len, cap;
+    uint32_t *gens;           /* odd: in use */
+    uint32_t *back;           /* stack of slots that were given back */
+    uint32_t back_len, fresh; /* from fresh on none was ever used */
+    uint32_t cap;
     size_t slot_bytes;
 };
 
@@ -27,7 +28,11 @@ void slab_give(struct slab *s, uint64_t handle);        /* asserts that the hand
 void *slab_find(const struct slab *s, uint64_t handle); /* NULL when stale */
 static inline uint32_t slab_used(const struct slab *s)
 {
-    return s->cap - s->free_len;
+    return s->fresh - s->back_len;
+}
+static inline uint32_t slab_room(const struct slab *s)
+{
+    return s->cap - slab_used(s);
 }
 static inline uint32_t slab_index(uint64_t handle)
 {

@@ -7,6 +7,7 @@
  * which evicts another one: with more channels listened to than fit, that never ends.) */
 #include <stdlib.h>
 
+#include "base/pages.h"
 #include "base/slab.h"
 #include "chan/internal.h"
 
@@ -19,7 +20,7 @@ enum err table_init(struct chan_shard *s)
         buckets *= 2;
     list_init(&s->lru_plain);
     list_init(&s->lru_interest);
-    s->buckets = calloc(buckets, sizeof(struct chan *));
+    s->buckets = pages_take(buckets, sizeof(struct chan *));
     s->buckets_len = buckets;
     s->slab = calloc(1, sizeof *s->slab);
     if (s->buckets == NULL || s->slab == NULL)
@@ -43,7 +44,7 @@ void table_deinit(struct chan_shard *s)
     if (s->slab != NULL)
         slab_deinit(s->slab);
     free(s->slab);
-    free(s->buckets);
+    pages_give(s->buckets, s->buckets_len, sizeof(struct chan *));
 }
 
 static struct chan **bucket_of(const struct chan_shard *s, uint64_t cid)

@@ -129,7 +129,7 @@ enum err net_listen(struct net *n, int fd, bool tls, struct actor *actor,
 
 static uint32_t room(const struct net *n, const struct listener *l)
 {
-    uint32_t free_slots = n->conns.free_len;
+    uint32_t free_slots = slab_room(&n->conns);
     if (l->tls) {
         uint32_t handshakes =
             n->conf.handshakes_max > n->handshakes ? n->conf.handshakes_max - n->handshakes : 0;

@@ -338,7 +338,6 @@ static void release(struct server *s)
 
 enum err server_start(struct server *s, const struct conf *c)
 {
-    memset(s, 0, sizeof *s);
     s->conf = c;
     s->plain_fd = s->tls_fd = s->admin_fd = s->control_fd = -1;
     enum err err = start(s);

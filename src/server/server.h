@@ -33,7 +33,9 @@ struct server {
     uint16_t plain_port, tls_port, admin_port;
 };
 
-/* Everything up to the running threads. On error says why in the log and leaves nothing behind. */
+/* Everything up to the running threads, in zeroed memory: most of it is tables of loops that a
+ * small machine does not have, and is never written. On error says why in the log and leaves
+ * nothing behind. */
 MUST_USE enum err server_start(struct server *s, const struct conf *c);
 /* Drains within [server] drain_ms, stops the loops, closes the store. True: everything was finished
  * in time. */

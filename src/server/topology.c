@@ -148,7 +148,6 @@ static enum err add_edges(struct topology *t, const struct conf *c)
 
 enum err topology_init(struct topology *t, const struct conf *c, struct net_tls *tls)
 {
-    memset(t, 0, sizeof *t);
     TRY(add_actors(t, c));
     TRY(add_loops(t, c));
     TRY(add_nets(t, c, tls));

@@ -30,9 +30,9 @@ struct topology {
     struct edge **inbound; /* slices of it are actor.in */
 };
 
-/* Decides numbers from the settings and the cores, makes loops, nets and rings; the actors' `ops`
- * and `self` are filled in by the caller afterwards. Errors: ERR_NOMEM, ERR_BAD_CONF (too many
- * actors). */
+/* In zeroed memory. Decides numbers from the settings and the cores, makes loops, nets and rings;
+ * the actors' `ops` and `self` are filled in by the caller afterwards. Errors: ERR_NOMEM,
+ * ERR_BAD_CONF (too many actors). */
 MUST_USE enum err topology_init(struct topology *t, const struct conf *c, struct net_tls *tls);
 void topology_deinit(struct topology *t);
 
