@@ -3,6 +3,7 @@
 #ifndef PARLEY_BENCH_BENCH_H
 #define PARLEY_BENCH_BENCH_H
 
+#include "crowd.h"
 #include "http_client.h"
 #include "population.h"
 #include "report.h"
@@ -13,13 +14,15 @@
 struct options {
     const char *command, *trace, *demo, *ctl, *data_dir, *base_url;
     uint64_t pid;
-    uint64_t conns, rate, seconds, text_bytes, channels, subscribers, sockets, in_flight, fill;
+    uint64_t conns, rate, seconds, text_bytes, channels, subscribers, sockets, in_flight, fill,
+        processes;
     double speed; /* 0: as fast as accepted */
     bool json;
 };
 
 struct bench {
     struct options opt;
+    struct crowd crowd;
     struct io io;
     struct http_pool http;
     struct json_reader *json;

@@ -39,8 +39,8 @@ static const char help[] =
     "      N sockets in one channel; the time from a post to each of its deliveries. With --rate "
     "0\n"
     "      C posts are always under way, each until every socket has it.\n"
-    "  parley-bench idle --demo DEMO.json --sockets N [--seconds S]\n"
-    "      Holds N idle sockets and measures the server's memory.\n"
+    "  parley-bench idle --demo DEMO.json --sockets N [--processes P] [--seconds S]\n"
+    "      Holds N idle sockets, in P helper processes, and measures the memory they take.\n"
     "  parley-bench history --demo DEMO.json [--conns R] [--channels K] [--fill M]\n"
     "      R readers of the newest page of 100 of K channels, then of deeper pages; before that\n"
     "      M messages are posted to each channel.\n"
@@ -62,6 +62,7 @@ static const char help[] =
     "                    sent, but counted (1048576); bounds what an outage leaves to catch up\n"
     "  --subscribers N   sockets of fanout (100)\n"
     "  --sockets N       sockets of idle (1000)\n"
+    "  --processes P     helpers of idle: each may hold some 15,000 sockets here, from 127.0.1.P\n"
     "  --fill M          messages posted to each channel before history is read (1000)\n"
     "  --speed X         replay at X times the real pace (0: as fast as accepted)\n"
     "  --ctl PATH        parleyctl, to make users when the population has fewer than the trace\n"
@@ -100,7 +101,8 @@ static bool parse_options(struct options *o, int argc, char **argv)
                                       {"sockets", &o->sockets, sockets_max},
                                       {"pid", &o->pid, INT32_MAX},
                                       {"in-flight", &o->in_flight, load_in_flight_max},
-                                      {"fill", &o->fill, 1000000}};
+                                      {"fill", &o->fill, 1000000},
+                                      {"processes", &o->processes, crowd_max}};
     enum { numbers_len = ARRAY_LEN(numbers) };
     const struct {
         const char *name, **at;
@@ -216,9 +218,12 @@ static bool set_up(struct bench *b)
         fputs("parley-bench: no memory\n", stderr);
         return false;
     }
-    if (!raise_files(o->conns + o->sockets + o->subscribers + 4096) || !io_init(&b->io) ||
+    uint64_t sockets = b->crowd.len > 0 ? 0 : o->sockets;
+    if (!raise_files(o->conns + sockets + o->subscribers + 4096) || !io_init(&b->io) ||
         !population_read(b, o->demo))
         return false;
+    if (b->crowd.part > 0) /* 127.0.1.PART */
+        b->io.source.s_addr = htonl(INADDR_LOOPBACK + 256 + b->crowd.part - 1);
     if (o->base_url != NULL)
         b->population.base_url = o->base_url;
     if (!http_pool_init(&b->http, &b->io, b->population.base_url, (uint32_t)o->conns))
@@ -235,8 +240,13 @@ int main(int argc, char **argv)
         fputs("Try parley-bench --help.\n", stderr);
         return exit_usage;
     }
+    if (cmd->run == idle_run && b.opt.processes > 0 &&
+        !crowd_fork(&b.crowd, (uint32_t)b.opt.processes, &b.opt.sockets))
+        return 1;
     if (!set_up(&b))
         return 1;
+    if (b.crowd.part > 0)
+        return cmd->run(&b) ? 0 : 1;
     report_text(&b.report, "command", cmd->name);
     bool ok = cmd->run(&b);
     report_print(&b.report, b.opt.json);

@@ -372,7 +372,7 @@ void ws_set_init(struct ws_set *s, struct bench *b, uint32_t len, const char *co
         stream_init(&ws->stream, &b->io, &ws_ops);
         ws->set = s;
         ws->index = i;
-        ws->token = tokens[i % tokens_len];
+        ws->token = tokens[(i + b->crowd.part * 131) % tokens_len];
         bool ok = ws_accept_key(sv_from(ws_key), ws->accept);
         ASSERT(ok);
     }
