@@ -60,6 +60,7 @@ static void hold(struct bench *b)
     uint64_t end_us = b->io.now_us + b->opt.seconds * 1000000;
     while (b->io.now_us < end_us && !io_stop)
         io_step(&b->io, MIN(end_us, b->io.now_us + 200000));
+    server_proc_sample(&b->server);
 }
 
 static bool let_go(struct idle *d)
