@@ -457,12 +457,12 @@ static bool count_row(void *ctx, struct str_view key, struct str_view value)
 }
 
 static enum err counted_scan(void *self, enum cf cf, struct str_view from, struct str_view to,
-                             view_row_fn *fn, void *ctx)
+                             view_row_fn *fn, void *ctx, uint64_t *moment)
 {
     struct counted *c = self;
     c->fn = fn;
     c->ctx = ctx;
-    return view_scan(&c->v, cf, from, to, count_row, c);
+    return c->v.ops->scan(c->v.self, cf, from, to, count_row, c, moment);
 }
 
 static enum err counted_get(void *self, struct view_get *gets, uint32_t n, struct arena *a)

@@ -17,4 +17,10 @@ static inline struct str_view family_prefix(enum cf cf, struct str_view key)
     return (struct str_view){key.p, MIN(key.len, families[cf].prefix_bytes)};
 }
 
+/* Of these a reader may ask what was put in front of a prefix's rows (tail_front). */
+static inline bool family_watched(enum cf cf)
+{
+    return cf == CF_MSG;
+}
+
 #endif

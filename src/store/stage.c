@@ -147,12 +147,13 @@ void stage_unpin(struct stage_reader *r)
 
 /* ---- writer and ingest ---- */
 
-static enum err replace(struct stages *s, struct tail *active, struct tail *frozen)
+static enum err replace(struct stages *s, struct tail *active, struct tail *frozen,
+                        uint64_t in_files)
 {
     struct stage *next = calloc(1, sizeof *next);
     if (next == NULL)
         return ERR_NOMEM;
-    *next = (struct stage){.active = active, .frozen = frozen};
+    *next = (struct stage){.active = active, .frozen = frozen, .in_files = in_files};
     pthread_mutex_lock(&s->lock);
     struct stage *old = s->current;
     __atomic_store_n(&s->current, next, __ATOMIC_SEQ_CST);
@@ -173,7 +174,7 @@ enum err stage_freeze(struct stages *s, size_t room_bytes)
         t = tail_new(s->seed, MAX(s->room_bytes, room_bytes), tail_keys(full));
     if (t == NULL)
         return ERR_NOMEM;
-    enum err err = replace(s, t, full);
+    enum err err = replace(s, t, full, s->current->in_files);
     if (err != ERR_OK)
         tail_free(t);
     else
@@ -183,5 +184,6 @@ enum err stage_freeze(struct stages *s, size_t room_bytes)
 
 enum err stage_ingested(struct stages *s)
 {
-    return replace(s, s->active, NULL); /* a freeze waits until then */
+    uint64_t newest = tail_newest(s->frozen); /* a freeze waits until then; 0: it was empty */
+    return replace(s, s->active, NULL, MAX(newest, s->current->in_files));
 }

@@ -19,6 +19,7 @@ enum { stage_readers_max = 65536, stage_nested_max = 2 };
 
 struct stage {
     struct tail *active, *frozen; /* frozen: NULL if there is none */
+    uint64_t in_files;            /* no later commit has left the tails since the start */
     struct stage *next;           /* among the retired */
 };
 

@@ -17,6 +17,7 @@ enum {
 
 struct list {
     struct tail_node *head[height_max]; /* atomic */
+    uint64_t disturbed; /* atomic: the newest commit that did anything but put a key in front */
 };
 
 /* A key, or with group_mark in cf a prefix. */
@@ -237,11 +238,13 @@ static struct tail_node *seek(const struct list *l, struct str_view key,
     return n;
 }
 
-static void insert(struct list *l, struct tail_node *n)
+/* True: in front of all others. */
+static bool insert(struct list *l, struct tail_node *n)
 {
     struct tail_node **before[height_max];
-    struct tail_node *front = first_of(l);
-    if (front == NULL || sv_cmp(key_of(n), key_of(front)) < 0) {
+    struct tail_node *first = first_of(l);
+    bool front = first == NULL || sv_cmp(key_of(n), key_of(first)) < 0;
+    if (front) {
         for (int i = 0; i < n->height; i++)
             before[i] = &l->head[i];
     } else {
@@ -251,6 +254,7 @@ static void insert(struct list *l, struct tail_node *n)
         n->next[i] = *before[i];
         STORE(*before[i], n);
     }
+    return front;
 }
 
 /* ---- writer ---- */
@@ -319,7 +323,7 @@ static struct list *list_of(struct tail *t, const struct hashed_row *h)
     n->of.keys = take(t, sizeof *n->of.keys);
     *n->of.keys = (struct list){0}; /* a commit that failed may have left bytes here */
     publish(t, h->group_hash, n);
-    insert(&t->groups[cf], n);
+    (void)insert(&t->groups[cf], n);
     return n->of.keys;
 }
 
@@ -335,14 +339,19 @@ static void add_row(struct tail *t, uint64_t number, const struct hashed_row *h)
                              .deleted = r->op == ROW_DELETE};
     if (n != NULL) {
         STORE(n->of.newest, row);
+        if (family_watched(r->cf))
+            STORE(list_of(t, h)->disturbed, number);
         return;
     }
     n = add_node(t, h->hash, (uint8_t)r->cf, r->key, families[r->cf].scanned);
     n->of.newest = row;
     t->keys++;
     publish(t, h->hash, n);
-    if (families[r->cf].scanned)
-        insert(list_of(t, h), n);
+    if (!families[r->cf].scanned)
+        return;
+    struct list *l = list_of(t, h);
+    if (!insert(l, n) || r->op == ROW_DELETE)
+        STORE(l->disturbed, number);
 }
 
 /* Each row of a record belongs somewhere else, and every look there is a miss of the caches. So
@@ -516,6 +525,8 @@ static void settle(struct tail_cursor *c)
         const struct tail_row *row = as_of(c->node, c->number);
         if (row == NULL)
             continue;
+        if (row->number <= c->since)
+            return;
         c->value = (struct str_view){row->value, row->value_len};
         c->deleted = row->deleted;
         c->valid = true;
@@ -542,6 +553,23 @@ enum err tail_seek(struct tail_cursor *c, const struct tail *t, enum cf cf, stru
     }
     settle(c);
     return ERR_OK;
+}
+
+bool tail_front(struct tail_cursor *c, const struct tail *t, enum cf cf, struct str_view key,
+                uint64_t since, uint64_t number)
+{
+    uint8_t mark = (uint8_t)(cf | group_mark);
+    struct str_view prefix = family_prefix(cf, key);
+    ASSERT(family_watched(cf));
+    *c = (struct tail_cursor){.number = number, .since = since};
+    const struct tail_node *group = find(t, hash_of(t, mark, prefix), mark, prefix);
+    if (group == NULL)
+        return true;
+    if (LOAD(group->of.keys->disturbed) > since)
+        return false;
+    c->node = first_of(group->of.keys);
+    settle(c);
+    return true;
 }
 
 void tail_next(struct tail_cursor *c)

@@ -58,7 +58,7 @@ struct tail_cursor {
     struct str_view key, value; /* live as long as the tail */
     /* private */
     struct str_view to;
-    uint64_t number;
+    uint64_t number, since;
     const struct tail_node *group, *node;
     struct tail_sorted *sorted; /* of a family that is not scanned as a rule */
     uint32_t sorted_len, sorted_at;
@@ -66,6 +66,10 @@ struct tail_cursor {
 /* from <= key < to; to.p NULL: to the end. Errors: ERR_NOMEM. */
 MUST_USE enum err tail_seek(struct tail_cursor *c, const struct tail *t, enum cf cf,
                             struct str_view from, struct str_view to, uint64_t number);
+/* What commits in (since, number] put in front of all older rows of the key's prefix. False: they
+ * did something else to the prefix as well. Of a watched family (family.h). */
+MUST_USE bool tail_front(struct tail_cursor *c, const struct tail *t, enum cf cf,
+                         struct str_view key, uint64_t since, uint64_t number);
 void tail_next(struct tail_cursor *c);
 void tail_cursor_deinit(struct tail_cursor *c);
 

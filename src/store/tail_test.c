@@ -371,6 +371,54 @@ static void *read_all(void *arg)
     return NULL;
 }
 
+/* "key key ..." of what came in front; "?" if something else was done. */
+static const char *came(struct fix *f, const char *key, uint64_t since, uint64_t number)
+{
+    static char out[256];
+    struct tail_cursor c;
+    size_t len = 0;
+    out[0] = '\0';
+    if (!tail_front(&c, f->t, CF_MSG, sv_from(key), since, number))
+        return "?";
+    for (; c.valid; tail_next(&c))
+        len += (size_t)snprintf(out + len, sizeof out - len, "%s%.*s", len > 0 ? " " : "",
+                                (int)c.key.len - 10, c.key.p + 10);
+    return out;
+}
+
+TEST(what_came_in_front_is_told_apart_from_other_changes)
+{
+    struct fix f;
+    fix_init(&f);
+    CHECK_STR(came(&f, "channel--1", 0, UINT64_MAX), "");
+    put(&f, CF_MSG, "channel--1m", "1");
+    put(&f, CF_MSG, "channel--2m", "1");
+    commit(&f);
+    put(&f, CF_MSG, "channel--1k", "2");
+    put(&f, CF_MSG, "channel--1l", "2"); /* not in front of k */
+    commit(&f);
+    CHECK_STR(came(&f, "channel--1", 1, UINT64_MAX), "?");
+    CHECK_STR(came(&f, "channel--1", 2, UINT64_MAX), "");
+    CHECK_STR(came(&f, "channel--2", 0, UINT64_MAX), "m");
+    CHECK_STR(came(&f, "channel--3", 0, UINT64_MAX), "");
+    put(&f, CF_MSG, "channel--1j", "3");
+    put(&f, CF_MSG, "channel--1i", "3");
+    commit(&f);
+    put(&f, CF_MSG, "channel--1h", "4");
+    commit(&f);
+    CHECK_STR(came(&f, "channel--1-any", 2, UINT64_MAX), "h i j");
+    CHECK_STR(came(&f, "channel--1", 3, UINT64_MAX), "h");
+    CHECK_STR(came(&f, "channel--1", 2, 3), "i j"); /* as of then */
+    CHECK_STR(came(&f, "channel--2", 1, UINT64_MAX), "");
+    put(&f, CF_MSG, "channel--2m", "5"); /* a new version */
+    del(&f, CF_MSG, "channel--1a");      /* a deletion in front */
+    commit(&f);
+    CHECK_STR(came(&f, "channel--2", 4, UINT64_MAX), "?");
+    CHECK_STR(came(&f, "channel--1", 4, UINT64_MAX), "?");
+    CHECK_STR(came(&f, "channel--1", 5, UINT64_MAX), "");
+    fix_deinit(&f);
+}
+
 TEST(readers_see_whole_commits_only)
 {
     static struct shared s;

@@ -9,13 +9,17 @@ struct seen {
     const struct tail *tails[2];
     uint64_t numbers[2];
     uint32_t len;
+    uint64_t moment; /* the newest commit that is seen */
 };
 
 static struct seen look_at(const struct stage *stage)
 {
     struct seen seen = {.tails = {stage->active, stage->frozen},
                         .numbers = {tail_newest(stage->active), UINT64_MAX},
-                        .len = stage->frozen == NULL ? 1 : 2};
+                        .len = stage->frozen == NULL ? 1 : 2,
+                        .moment = stage->in_files};
+    for (uint32_t i = 0; i < seen.len; i++) /* an empty tail's number is 0 */
+        seen.moment = MAX(seen.moment, MIN(seen.numbers[i], tail_newest(seen.tails[i])));
     return seen;
 }
 
@@ -188,7 +192,7 @@ static rocksdb_iterator_t *pin_and_iterate(struct stage_reader *r, enum cf cf,
 }
 
 static enum err scan(struct stage_reader *r, enum cf cf, struct str_view from, struct str_view to,
-                     view_row_fn *fn, void *ctx)
+                     view_row_fn *fn, void *ctx, uint64_t *moment)
 {
     struct store *s = r->owner;
     struct seen seen;
@@ -199,6 +203,7 @@ static enum err scan(struct stage_reader *r, enum cf cf, struct str_view from, s
         return ERR_IO;
     rocksdb_readoptions_t *ro = range_options(cf, from, to);
     rocksdb_iterator_t *it = pin_and_iterate(r, cf, ro, &seen);
+    *moment = seen.moment;
     for (uint32_t i = 0; i < seen.len && err == ERR_OK; i++)
         err = tail_seek(&cursors[i], seen.tails[i], cf, from, to, seen.numbers[i]);
     if (err == ERR_OK) {
@@ -215,21 +220,80 @@ static enum err scan(struct stage_reader *r, enum cf cf, struct str_view from, s
 }
 
 static enum err view_scan_rocksdb(void *self, enum cf cf, struct str_view from, struct str_view to,
-                                  view_row_fn *fn, void *ctx)
+                                  view_row_fn *fn, void *ctx, uint64_t *moment)
 {
     struct stage_reader *r = self;
     struct store *s = r->owner;
     pthread_rwlock_rdlock(&s->opened);
     TSAN_ACQUIRE(s);
-    enum err err = scan(r, cf, from, to, fn, ctx);
+    enum err err = scan(r, cf, from, to, fn, ctx, moment);
     pthread_rwlock_unlock(&s->opened);
     return err;
+}
+
+/* ---- what was written since ---- */
+
+/* Commits after the one up to which everything is in files are all in the pinned tails. */
+
+static uint64_t view_moment_rocksdb(void *self)
+{
+    struct stage_reader *r = self;
+    struct seen seen = look_at(stage_pin(r));
+    stage_unpin(r);
+    return seen.moment;
+}
+
+static bool touched(const struct seen *seen, const struct view_get *key, uint64_t since)
+{
+    uint64_t hash = tail_hash(seen->tails[0], key->cf, key->key);
+    for (uint32_t i = 0; i < seen->len; i++) {
+        const struct tail_row *row =
+            tail_find(seen->tails[i], hash, key->cf, key->key, seen->numbers[i]);
+        if (row != NULL)
+            return row->number > since; /* the first tail that has it has the newest */
+    }
+    return false;
+}
+
+static bool view_touched_rocksdb(void *self, const struct view_get *keys, uint32_t n,
+                                 uint64_t since)
+{
+    struct stage_reader *r = self;
+    const struct stage *stage = stage_pin(r);
+    struct seen seen = look_at(stage);
+    bool yes = stage->in_files > since;
+    for (uint32_t i = 0; i < n && !yes; i++)
+        yes = touched(&seen, &keys[i], since);
+    stage_unpin(r);
+    return yes;
+}
+
+static bool view_front_rocksdb(void *self, enum cf cf, struct str_view key, uint64_t since,
+                               view_row_fn *fn, void *ctx, uint64_t *moment)
+{
+    struct stage_reader *r = self;
+    struct tail_cursor cursors[2];
+    const struct stage *stage = stage_pin(r);
+    struct seen seen = look_at(stage);
+    bool known = stage->in_files <= since, more = true;
+    for (uint32_t i = 0; i < seen.len && known; i++)
+        known = tail_front(&cursors[i], seen.tails[i], cf, key, since, seen.numbers[i]);
+    for (uint32_t i = 0; i < seen.len && known; i++) {
+        for (struct tail_cursor *c = &cursors[i]; c->valid && more; tail_next(c))
+            more = fn(ctx, c->key, c->value);
+    }
+    *moment = seen.moment;
+    stage_unpin(r);
+    return known;
 }
 
 enum err store_view(struct store *s, struct view *out)
 {
     static const struct view_ops ops = {.multi_get = view_multi_get_rocksdb,
-                                        .scan = view_scan_rocksdb};
+                                        .scan = view_scan_rocksdb,
+                                        .moment = view_moment_rocksdb,
+                                        .touched = view_touched_rocksdb,
+                                        .front = view_front_rocksdb};
     struct stage_reader *r;
     TRY(stage_reader_new(&s->stages, s, &r));
     *out = (struct view){&ops, r};

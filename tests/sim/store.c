@@ -4,7 +4,7 @@
 
 #include "world.h"
 
-enum { space_check_us = 1000000 };
+enum { space_check_us = 1000000, settle_batches = 97, owner_bytes = 10 };
 
 /* ---- reads ---- */
 
@@ -28,11 +28,12 @@ static enum err multi_get(void *self, struct view_get *gets, uint32_t n, struct 
 }
 
 static enum err scan(void *self, enum cf cf, struct str_view from, struct str_view to,
-                     view_row_fn *fn, void *ctx)
+                     view_row_fn *fn, void *ctx, uint64_t *moment)
 {
     struct sim_store *s = self;
     if (read_fails(s))
         return ERR_IO;
+    *moment = s->batches;
     for (const struct sorted_node *n = sorted_seek(&s->cfs[cf], from);
          n != NULL && sv_cmp(n->key, to) < 0; n = n->next[0]) {
         if (!fn(ctx, n->key, n->value))
@@ -41,7 +42,82 @@ static enum err scan(void *self, enum cf cf, struct str_view from, struct str_vi
     return ERR_OK;
 }
 
-static const struct view_ops view_ops = {multi_get, scan};
+/* ---- what was written since ---- */
+
+static struct str_view owner_of(struct str_view key)
+{
+    return (struct str_view){key.p, MIN(key.len, (size_t)owner_bytes)};
+}
+
+static uint64_t number_in(const struct sorted *s, struct str_view key)
+{
+    const struct sorted_node *n = sorted_get(s, key);
+    uint64_t number = 0;
+    if (n != NULL)
+        memcpy(&number, n->value.p, sizeof number);
+    return number;
+}
+
+static void number_put(struct sorted *s, struct str_view key, uint64_t number)
+{
+    sorted_put(s, key, (struct str_view){(const char *)&number, sizeof number});
+}
+
+static uint64_t moment(void *self)
+{
+    return ((const struct sim_store *)self)->batches;
+}
+
+static bool touched(void *self, const struct view_get *keys, uint32_t n, uint64_t since)
+{
+    const struct sim_store *s = self;
+    bool yes = s->settled > since;
+    for (uint32_t i = 0; i < n && !yes; i++)
+        yes = number_in(&s->written[keys[i].cf], keys[i].key) > since;
+    return yes;
+}
+
+static bool front(void *self, enum cf cf, struct str_view key, uint64_t since, view_row_fn *fn,
+                  void *ctx, uint64_t *as_of)
+{
+    const struct sim_store *s = self;
+    struct str_view owner = owner_of(key);
+    ASSERT(cf == CF_MSG);
+    if (s->settled > since || number_in(&s->disturbed, owner) > since)
+        return false;
+    *as_of = s->batches;
+    for (const struct sorted_node *n = sorted_seek(&s->cfs[cf], owner);
+         n != NULL && sv_starts(n->key, owner); n = n->next[0]) {
+        if (number_in(&s->written[cf], n->key) <= since || !fn(ctx, n->key, n->value))
+            break;
+    }
+    return true;
+}
+
+/* Before the row is applied. */
+static void note_change(struct sim_store *s, const struct row *r, uint64_t number)
+{
+    struct str_view owner = owner_of(r->key);
+    number_put(&s->written[r->cf], r->key, number);
+    if (r->cf != CF_MSG)
+        return;
+    const struct sorted_node *first = sorted_seek(&s->cfs[CF_MSG], owner);
+    bool before_all =
+        first == NULL || !sv_starts(first->key, owner) || sv_cmp(r->key, first->key) < 0;
+    if (r->op != ROW_PUT || !before_all)
+        number_put(&s->disturbed, owner, number);
+}
+
+/* As if all had gone from memory into files. */
+static void settle(struct sim_store *s)
+{
+    s->settled = s->batches;
+    sorted_deinit(&s->disturbed);
+    for (int i = 0; i < CF_COUNT; i++)
+        sorted_deinit(&s->written[i]);
+}
+
+static const struct view_ops view_ops = {multi_get, scan, moment, touched, front};
 
 struct view sim_view(struct sim_store *s)
 {
@@ -53,12 +129,15 @@ struct view sim_view(struct sim_store *s)
 static void apply(struct sim_store *s, const struct batch *b)
 {
     for (const struct row *r = b->first; r != NULL; r = r->next) {
+        note_change(s, r, s->batches + 1);
         if (r->op == ROW_PUT)
             sorted_put(&s->cfs[r->cf], r->key, r->value);
         else
             sorted_delete(&s->cfs[r->cf], r->key);
     }
     s->batches++;
+    if (s->batches % settle_batches == 0)
+        settle(s);
     oracle_on_batch(s->w, b);
 }
 
@@ -223,12 +302,16 @@ void sim_store_init(struct sim_store *s, struct world *w, uint64_t seed)
     memset(s, 0, sizeof *s);
     s->w = w;
     s->rng = rng_make(seed, 20);
-    for (int i = 0; i < CF_COUNT; i++)
+    sorted_init(&s->disturbed);
+    for (int i = 0; i < CF_COUNT; i++) {
         sorted_init(&s->cfs[i]);
+        sorted_init(&s->written[i]);
+    }
 }
 
 void sim_store_deinit(struct sim_store *s)
 {
+    settle(s);
     for (int i = 0; i < CF_COUNT; i++)
         sorted_deinit(&s->cfs[i]);
 }

@@ -34,6 +34,10 @@ struct sim_store { /* outlives it */
     struct world *w;
     struct rng rng;
     struct sorted cfs[CF_COUNT];
+    /* What memory tells of changes: the number of the batch that wrote a key last, and of the one
+     * that did anything but put a message in front of its channel's. Up to settled it is silent. */
+    struct sorted written[CF_COUNT], disturbed;
+    uint64_t settled;
     uint64_t no_space_until_us, read_errors_until_us;
     uint64_t commits, batches;
 };
