@@ -7,15 +7,17 @@
 
 enum { turn_reads_max = 8 };
 
-enum err hist_new(struct hist **out, const struct view *v)
+enum err hist_new(struct hist **out, const struct view *v, const struct conf *c)
 {
     struct hist *h = calloc(1, sizeof *h);
     if (h == NULL)
         return ERR_NOMEM;
     h->view = *v;
     arena_pool_init(&h->pool, 65536, 1, UINT64_MAX);
-    if (arena_init(&h->scratch, &h->pool, UINT64_MAX) != ERR_OK) {
-        free(h);
+    if (arena_init(&h->scratch, &h->pool, UINT64_MAX) != ERR_OK ||
+        recent_new(&h->recent, c->hist_recent_bytes) != ERR_OK ||
+        rights_new(&h->rights) != ERR_OK) {
+        hist_free(h);
         return ERR_NOMEM;
     }
     *out = h;
@@ -28,19 +30,33 @@ void hist_free(struct hist *h)
         return;
     arena_deinit(&h->scratch);
     arena_pool_deinit(&h->pool);
+    recent_free(h->recent);
+    rights_free(h->rights);
     free(h->queue);
     free(h);
 }
 
 /* ---- who may read ---- */
 
-/* One function answers "not found" for the absent, the foreign and the private: nobody learns which
- * it was. */
+/* One function answers "not found" for the foreign and the private as for the absent: nobody learns
+ * which it was. */
+static enum err judge(const struct hist_viewer *v, const struct right *right)
+{
+    if (right->team != v->team)
+        return ERR_CHANNEL_NOT_FOUND;
+    if (right->member || v->is_admin)
+        return ERR_OK;
+    if (MUTANT(PRIVATE_READ_BY_STRANGERS, right->kind != CHANNEL_PUBLIC, false))
+        return ERR_CHANNEL_NOT_FOUND;
+    return ERR_OK;
+}
+
 enum err hist_may_read(struct hist *h, const struct hist_viewer *v, uint64_t cid,
                        struct row_chan_info *info, bool *member)
 {
     struct key ki, km;
     struct row_member row;
+    uint64_t moment = view_moment(&h->view);
     key_chan_info(&ki, cid);
     key_chan_member(&km, cid, v->uid);
     struct view_get gets[2] = {{.cf = CF_CHAN, .key = key_view(&ki)},
@@ -52,20 +68,29 @@ enum err hist_may_read(struct hist *h, const struct hist_viewer *v, uint64_t cid
     *member = gets[1].value.p != NULL;
     if (*member)
         TRY(row_member_decode(&row, gets[1].key, gets[1].value));
-    if (info->team != v->team)
-        return ERR_CHANNEL_NOT_FOUND;
-    if (*member || v->is_admin)
-        return ERR_OK;
-    if (MUTANT(PRIVATE_READ_BY_STRANGERS, info->kind != CHANNEL_PUBLIC, false))
-        return ERR_CHANNEL_NOT_FOUND;
+    struct right right = {.team = info->team, .kind = info->kind, .member = *member};
+    TRY(judge(v, &right));
+    /* A refusal takes the same way each time: an absent channel's is not told from it by its time.
+     */
+    if (!v->is_admin)
+        rights_keep(h->rights, cid, v->uid, &right, moment);
     return ERR_OK;
+}
+
+enum err hist_may_see(struct hist *h, const struct hist_viewer *v, uint64_t cid, bool *member)
+{
+    struct row_chan_info info;
+    struct right right;
+    if (!rights_find(h->rights, &h->view, cid, v->uid, &right))
+        return hist_may_read(h, v, cid, &info, member);
+    *member = right.member;
+    return judge(v, &right);
 }
 
 static enum err may_read_messages(struct hist *h, const struct hist_viewer *v, uint64_t cid)
 {
-    struct row_chan_info info;
     bool member;
-    TRY(hist_may_read(h, v, cid, &info, &member));
+    TRY(hist_may_see(h, v, cid, &member));
     return v->is_bot && !member && !v->is_admin ? ERR_NOT_IN_CHANNEL : ERR_OK;
 }
 
@@ -77,12 +102,27 @@ struct page {
     uint64_t last_us;
 };
 
+enum {
+    reserve_rows_max = 128, /* room is made at once for so many rows as long as the first one */
+    reserve_bytes_max = 1 << 17,
+    reserve_extra_bytes = 64 /* since others are longer; and for the answer's end */
+};
+
 static void put_message(struct buf *out, const struct row_message *row)
 {
-    if (out->len > 0)
-        buf_putc(out, ',');
     buf_put_sv(out, row->body);
     buf_putc(out, '}');
+}
+
+static void put_in_list(struct hist_history *m, const struct row_message *row)
+{
+    if (m->messages > 0)
+        buf_putc(&m->out, ',');
+    else
+        (void)buf_reserve(&m->out, MIN((row->body.len + reserve_extra_bytes) *
+                                           (MIN(m->limit, (uint32_t)reserve_rows_max) + 1),
+                                       (size_t)reserve_bytes_max));
+    put_message(&m->out, row);
 }
 
 static bool on_message(void *ctx, struct str_view key, struct str_view value)
@@ -98,10 +138,19 @@ static bool on_message(void *ctx, struct str_view key, struct str_view value)
         p->m->next_us = p->last_us;
         return false;
     }
-    put_message(&p->m->out, &row);
+    put_in_list(p->m, &row);
     p->last_us = row.ts_us;
     p->m->messages++;
     return !p->m->out.failed;
+}
+
+static struct ts_span span_of(const struct hist_history *m)
+{
+    uint64_t shift = m->inclusive ? 0 : 1;
+    return (struct ts_span){
+        .newest_us = m->latest_us == 0 ? UINT64_MAX : m->latest_us - shift,
+        .oldest_us =
+            m->oldest_us == 0 ? 0 : m->oldest_us + MUTANT(HISTORY_OLDEST_INCLUDED, shift, 0)};
 }
 
 /* The bounds become keys, newest first: from is the newest ts allowed, to the first key behind the
@@ -113,16 +162,13 @@ static enum err history(struct hist *h, struct hist_history *m)
     m->messages = 0;
     m->has_more = false;
     TRY(may_read_messages(h, &m->viewer, m->cid));
-    uint64_t newest = m->latest_us == 0 ? UINT64_MAX
-                      : m->inclusive    ? m->latest_us
-                                        : m->latest_us - 1;
-    uint64_t oldest = m->oldest_us == 0 ? 0
-                      : m->inclusive    ? m->oldest_us
-                                        : m->oldest_us + MUTANT(HISTORY_OLDEST_INCLUDED, 1, 0);
-    if (newest < oldest)
+    struct ts_span span = span_of(m);
+    if (span.newest_us < span.oldest_us)
         return ERR_OK;
-    key_msg(&from, m->cid, newest);
-    key_msg(&to, m->cid, oldest);
+    if (recent_answer(h->recent, &h->view, m, span))
+        return m->out.failed ? ERR_NOMEM : ERR_OK;
+    key_msg(&from, m->cid, span.newest_us);
+    key_msg(&to, m->cid, span.oldest_us);
     key_prefix_end(&to);
     TRY(view_scan(&h->view, CF_MSG, key_view(&from), key_view(&to), on_message, &page));
     TRY(page.err);
@@ -167,10 +213,9 @@ static bool on_member(void *ctx, struct str_view key, struct str_view value)
 
 static enum err members(struct hist *h, struct hist_members *m)
 {
-    struct row_chan_info info;
     bool member;
     struct key from, end;
-    TRY(hist_may_read(h, &m->viewer, m->cid, &info, &member));
+    TRY(hist_may_see(h, &m->viewer, m->cid, &member));
     struct uids u = {.p = arena_alloc(m->arena, (m->limit + 1ull) * sizeof *u.p), .max = m->limit};
     if (u.p == NULL)
         return ERR_NOMEM;
@@ -312,6 +357,16 @@ static void serve_one(struct hist *h, const struct cell *c, actor_id from, struc
     metric_add(t->metrics, METRIC_HIST_READS, 1);
 }
 
+static void tell_metrics(struct hist *h, struct metrics *m)
+{
+    const struct recent_count *now = recent_counts(h->recent);
+    metric_add(m, METRIC_HIST_RECENT_HITS, now->hits - h->told.hits);
+    metric_add(m, METRIC_HIST_RECENT_FILLS, now->fills - h->told.fills);
+    metric_add(m, METRIC_HIST_RECENT_EVICTIONS, now->evictions - h->told.evictions);
+    metric_add(m, METRIC_HIST_RECENT_BYTES, now->bytes - h->told.bytes); /* may wrap: a gauge */
+    h->told = *now;
+}
+
 /* Grows to the high water of what the credits allow. False: an empty heap. */
 static bool push(struct hist *h, const struct cell *c, actor_id from)
 {
@@ -354,6 +409,7 @@ static void end_turn(void *self, struct turn *t)
     }
     if (h->queue_at == h->queue_len)
         h->queue_at = h->queue_len = 0;
+    tell_metrics(h, t->metrics);
 }
 
 static bool busy(const void *self)

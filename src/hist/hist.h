@@ -8,7 +8,7 @@
 #include "store/view.h"
 
 struct hist;
-MUST_USE enum err hist_new(struct hist **out, const struct view *v);
+MUST_USE enum err hist_new(struct hist **out, const struct view *v, const struct conf *c);
 void hist_free(struct hist *h);
 extern const struct actor_ops hist_actor_ops; /* self: struct hist * */
 

@@ -34,7 +34,7 @@ struct hist_history {
     uint64_t oldest_us, latest_us; /* 0: open end; exclusive unless inclusive */
     bool inclusive;
     uint32_t limit;
-    struct buf out;    /* messages, comma separated, newest first: {...},{...} */
+    struct buf out;    /* appended: messages, comma separated, newest first: {...},{...} */
     uint32_t messages; /* out */
     bool has_more;     /* out */
     uint64_t next_us;  /* out: continue with latest < next_us */

@@ -104,7 +104,7 @@ static void fix_init(void)
     CHECK_EQ(arena_init(&f.batch.arena, &f.pool, 16 << 20), ERR_OK);
     CHECK_EQ(store_open(&f.store, &f.scratch.conf), ERR_OK);
     CHECK_EQ(store_view(f.store, &v), ERR_OK);
-    CHECK_EQ(hist_new(&f.hist, &v), ERR_OK);
+    CHECK_EQ(hist_new(&f.hist, &v, &f.scratch.conf), ERR_OK);
     rig_init(&f.rig);
     rig_add(&f.rig, &recorder_ops, &f.asker);
     rig_add(&f.rig, &hist_actor_ops, f.hist);
@@ -194,10 +194,12 @@ TEST(history_bounds)
                 {0, 1, false, ""},
                 {9999999999999999u, 0, true, ""},
                 {0, 9999999999999999u, false, "100 90 80 70 60 50 40 30 20 10"}};
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct hist_history m = page(rows[i].oldest, rows[i].latest, rows[i].inclusive, 100);
-        check_page(&m, rows[i].want);
-        CHECK(!m.has_more);
+    for (int from_memory = 0; from_memory < 2; from_memory++) {
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+            struct hist_history m = page(rows[i].oldest, rows[i].latest, rows[i].inclusive, 100);
+            check_page(&m, rows[i].want);
+            CHECK(!m.has_more);
+        }
     }
     fix_deinit();
 }
@@ -446,7 +448,7 @@ struct counted {
     struct view v;
     view_row_fn *fn;
     void *ctx;
-    uint32_t rows, gets;
+    uint32_t rows, gets, scans;
 };
 
 static bool count_row(void *ctx, struct str_view key, struct str_view value)
@@ -460,6 +462,7 @@ static enum err counted_scan(void *self, enum cf cf, struct str_view from, struc
                              view_row_fn *fn, void *ctx, uint64_t *moment)
 {
     struct counted *c = self;
+    c->scans++;
     c->fn = fn;
     c->ctx = ctx;
     return c->v.ops->scan(c->v.self, cf, from, to, count_row, c, moment);
@@ -472,16 +475,39 @@ static enum err counted_get(void *self, struct view_get *gets, uint32_t n, struc
     return view_multi_get(&c->v, gets, n, a);
 }
 
+static uint64_t counted_moment(void *self)
+{
+    const struct counted *c = self;
+    return view_moment(&c->v);
+}
+
+static bool counted_touched(void *self, const struct view_get *keys, uint32_t n, uint64_t since)
+{
+    const struct counted *c = self;
+    return view_touched(&c->v, keys, n, since);
+}
+
+static bool counted_front(void *self, enum cf cf, struct str_view key, uint64_t since,
+                          view_row_fn *fn, void *ctx, uint64_t *moment)
+{
+    const struct counted *c = self;
+    return c->v.ops->front(c->v.self, cf, key, since, fn, ctx, moment);
+}
+
 static struct counted counted;
 
 /* From here on hist reads through it. */
 static void count_reads(void)
 {
-    static const struct view_ops ops = {.multi_get = counted_get, .scan = counted_scan};
+    static const struct view_ops ops = {.multi_get = counted_get,
+                                        .scan = counted_scan,
+                                        .moment = counted_moment,
+                                        .touched = counted_touched,
+                                        .front = counted_front};
     counted = (struct counted){0};
     CHECK_EQ(store_view(f.store, &counted.v), ERR_OK);
     hist_free(f.hist);
-    CHECK_EQ(hist_new(&f.hist, &(struct view){&ops, &counted}), ERR_OK);
+    CHECK_EQ(hist_new(&f.hist, &(struct view){&ops, &counted}, &f.scratch.conf), ERR_OK);
     f.rig.actors[1].self = f.hist;
 }
 
@@ -626,6 +652,49 @@ TEST(cold_channels_load_whole_and_bounded)
 }
 
 /* A record that does not match its checksum is never a wrong answer. */
+/* From the second read of a page on nothing is asked of the store, but of what was refused. */
+TEST(a_page_that_is_read_again_comes_from_memory)
+{
+    fix_init();
+    count_reads();
+    for (int i = 0; i < 2; i++) {
+        struct hist_history m = page(0, 0, false, 5);
+        check_page(&m, "100 90 80 70 60");
+    }
+    uint32_t scans = counted.scans, gets = counted.gets;
+    put_message(OPEN, 110, 11, ADA);
+    write_rows();
+    struct hist_history m = page(0, 0, false, 5);
+    check_page(&m, "110 100 90 80 70");
+    CHECK_EQ(counted.scans, scans);
+    CHECK_EQ(counted.gets, gets);
+    m.viewer.uid = BOB;
+    m.cid = SECRET;
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(call(HIST_HISTORY, &m), ERR_CHANNEL_NOT_FOUND);
+    CHECK_EQ(counted.gets, gets + 6);
+    fix_deinit();
+}
+
+/* A member who leaves a private channel reads no more of it, though its page is in memory. */
+TEST(a_page_in_memory_does_not_outlive_a_right)
+{
+    struct key k;
+    fix_init();
+    struct hist_history m = {.viewer = {.team = TEAM, .uid = ADA}, .cid = SECRET, .limit = 10};
+    buf_init(&m.out, &f.arena, 0);
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(call(HIST_HISTORY, &m), ERR_OK);
+    key_chan_member(&k, SECRET, ADA);
+    batch_delete(&f.batch, CF_CHAN, &k);
+    write_rows();
+    CHECK_EQ(call(HIST_HISTORY, &m), ERR_CHANNEL_NOT_FOUND);
+    put_member(SECRET, ADA, CHANNEL_PRIVATE);
+    write_rows();
+    CHECK_EQ(call(HIST_HISTORY, &m), ERR_OK);
+    fix_deinit();
+}
+
 TEST(a_damaged_row_fails_the_read)
 {
     fix_init();

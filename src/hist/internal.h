@@ -4,6 +4,8 @@
 
 #include "hist/hist.h"
 #include "hist/hist_msg.h"
+#include "hist/recent.h"
+#include "hist/rights.h"
 
 struct waiting {
     struct cell request;
@@ -12,6 +14,9 @@ struct waiting {
 
 struct hist {
     struct view view;
+    struct recent *recent;
+    struct rights *rights;
+    struct recent_count told; /* what the metrics know of recent's counts */
     struct arena_pool pool;
     struct arena scratch;    /* of one request; rows of a scan are read in place */
     uint32_t own_posts_left; /* of one request: messages that may still be read to count unread */
@@ -21,6 +26,9 @@ struct hist {
 };
 
 /* Errors: ERR_CHANNEL_NOT_FOUND for the absent, the foreign and the private alike. */
+MUST_USE enum err hist_may_see(struct hist *h, const struct hist_viewer *v, uint64_t cid,
+                               bool *member);
+/* The same from the rows, with the channel's own. */
 MUST_USE enum err hist_may_read(struct hist *h, const struct hist_viewer *v, uint64_t cid,
                                 struct row_chan_info *info, bool *member);
 MUST_USE enum err hist_info(struct hist *h, struct hist_info *m);

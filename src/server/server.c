@@ -182,7 +182,7 @@ static enum err make_hists(struct server *s)
     for (uint16_t i = 0; i < s->topology.len[ACTOR_HIST]; i++) {
         struct view v;
         TRY(store_view(s->store, &v));
-        TRY(hist_new(&s->hists[i], &v));
+        TRY(hist_new(&s->hists[i], &v, s->conf));
         place(s, ACTOR_HIST, i, &hist_actor_ops, s->hists[i]);
     }
     return ERR_OK;

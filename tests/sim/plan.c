@@ -40,6 +40,7 @@ static void shrink(struct conf *c, struct rng *r)
     c->ws_queue_total_bytes = rng_range(r, 8192, 262144);
     c->store_batch_bytes_max = rng_one_in(r, 2) ? 4096 : 65536;
     c->store_batch_requests_max = rng_range(r, 1, 32);
+    c->hist_recent_bytes = rng_range(r, 0, 4) * 16384; /* none, or a channel or a few */
 }
 
 static void choose_faults(struct plan *p, struct rng *r, uint32_t without)

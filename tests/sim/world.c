@@ -273,7 +273,7 @@ static void make_hists(struct world *w)
 {
     struct view v = sim_view(&w->store);
     for (uint16_t i = 0; i < w->len[ACTOR_HIST]; i++) {
-        MUST(hist_new(&w->hists[i], &v));
+        MUST(hist_new(&w->hists[i], &v, &w->plan.conf));
         place(w, ACTOR_HIST, i, &hist_actor_ops, w->hists[i]);
     }
 }
