@@ -84,6 +84,7 @@ export class Parley {
   }
 
   async up() {
+    this.release(); // the sockets of a daemon that was killed may be reset as late as its io_uring is torn down
     this.port ??= await freePort();
     this.adminPort ??= await freePort();
     const args = ['--data', this.data, '--listen', `127.0.0.1:${this.port}`,
