@@ -17,10 +17,8 @@ size_t record_bytes(const struct batch *first, uint32_t *rows)
     size_t bytes = 1 + crc_bytes;
     *rows = 0;
     for (const struct batch *b = first; b != NULL; b = b->next) {
-        for (const struct row *r = b->first; r != NULL; r = r->next) {
-            bytes += head_bytes + r->key.len + r->value.len;
-            ++*rows;
-        }
+        bytes += (size_t)b->rows_len * head_bytes + b->bytes;
+        *rows += b->rows_len;
     }
     return bytes;
 }
@@ -30,8 +28,9 @@ static uint32_t crc_of(uint64_t number, const void *p, size_t n)
     return ~crc32c_add(crc32c_add(~0u, &number, sizeof number), p, n);
 }
 
-static uint8_t *put_row(uint8_t *p, const struct row *r)
+static uint8_t *put_row(uint8_t *p, const uint8_t *end, const struct row *r)
 {
+    ASSERT(head_bytes + r->key.len + r->value.len <= (size_t)(end - p)); /* as the batch counted */
     struct row_head head = {r->op, r->cf, (uint16_t)r->key.len, (uint32_t)r->value.len};
     memcpy(p, &head, head_bytes);
     memcpy(p + head_bytes, r->key.p, r->key.len);
@@ -43,12 +42,14 @@ static uint8_t *put_row(uint8_t *p, const struct row *r)
 
 void record_write(uint8_t *p, uint64_t number, const struct batch *first)
 {
-    uint8_t *begin = p;
+    uint32_t rows;
+    uint8_t *begin = p, *end = p + record_bytes(first, &rows) - crc_bytes;
     *p++ = record_version;
     for (const struct batch *b = first; b != NULL; b = b->next) {
         for (const struct row *r = b->first; r != NULL; r = r->next)
-            p = put_row(p, r);
+            p = put_row(p, end, r);
     }
+    ASSERT(p == end);
     uint32_t crc = crc_of(number, begin, (size_t)(p - begin));
     memcpy(p, &crc, crc_bytes);
 }
