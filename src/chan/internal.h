@@ -232,7 +232,8 @@ struct chan_shard {
 MUST_USE enum err table_init(struct chan_shard *s);
 void table_deinit(struct chan_shard *s);
 struct chan *table_find(const struct chan_shard *s, uint64_t cid);
-struct chan *table_add(struct chan_shard *s, uint64_t cid); /* NULL: full; state CHAN_COLD */
+void table_prefetch(const struct chan_shard *s, uint64_t cid); /* its bucket */
+struct chan *table_add(struct chan_shard *s, uint64_t cid);    /* NULL: full; state CHAN_COLD */
 void table_remove(struct chan_shard *s, struct chan *c);
 /* Makes room for one more resident channel. False: all are pinned. */
 MUST_USE bool table_make_room(struct chan_shard *s);

@@ -335,11 +335,25 @@ static void take(struct chan_shard *s, actor_id from, enum ring_class class,
     s->new_last = op;
 }
 
+/* The requester's core wrote what a post is about. Its first look is at the end of the turn: by
+ * then all of the turn's are here. */
+static void expect_request(const struct chan_shard *s, const struct cell *cell)
+{
+    if (cell->type != CHAN_POST)
+        return;
+    const char *post = cell->u.p;
+    __builtin_prefetch(post);
+    __builtin_prefetch(post + sizeof(struct chan_post) - 1);
+    table_prefetch(s, cell->cid);
+}
+
 static void on_cells(void *self, actor_id from, enum ring_class class, const struct cell *cells,
                      uint32_t n, struct turn *t)
 {
     struct chan_shard *s = self;
     s->turn = t;
+    for (uint32_t i = 0; i < n && class == CLASS_REQUEST; i++)
+        expect_request(s, &cells[i]);
     for (uint32_t i = 0; i < n; i++) {
         if (class != CLASS_ANSWER)
             take(s, from, class, &cells[i]);

@@ -52,6 +52,11 @@ static struct chan **bucket_of(const struct chan_shard *s, uint64_t cid)
     return &s->buckets[(uint32_t)mix64(cid) & (s->buckets_len - 1)];
 }
 
+void table_prefetch(const struct chan_shard *s, uint64_t cid)
+{
+    __builtin_prefetch(bucket_of(s, cid));
+}
+
 struct chan *table_find(const struct chan_shard *s, uint64_t cid)
 {
     struct chan *c = *bucket_of(s, cid);
