@@ -77,8 +77,14 @@ bool sv_eq_constant_time(struct str_view a, struct str_view b)
 {
     if (a.len != b.len)
         return false;
-    unsigned char diff = 0;
-    for (size_t i = 0; i < a.len; i++)
+    uint64_t diff = 0, x, y;
+    size_t i = 0;
+    for (; i + sizeof x <= a.len; i += sizeof x) {
+        memcpy(&x, a.p + i, sizeof x);
+        memcpy(&y, b.p + i, sizeof y);
+        diff |= x ^ y;
+    }
+    for (; i < a.len; i++)
         diff |= (unsigned char)(a.p[i] ^ b.p[i]);
     return diff == 0;
 }
