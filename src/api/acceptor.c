@@ -116,6 +116,7 @@ static void end_turn(void *self, struct turn *t)
     struct acceptor *a = self;
     a->t = t;
     park_resume(a);
+    users_step(a);
     /* A step may mark its own connection again, each time with something less to do. */
     while (a->dirty != NULL) {
         struct hconn *c = a->dirty;
@@ -125,6 +126,11 @@ static void end_turn(void *self, struct turn *t)
     }
     dir_read_end(a->conf.dir_reader);
     a->turn++;
+}
+
+static bool busy(const void *self)
+{
+    return ((const struct acceptor *)self)->listing != NULL;
 }
 
 static bool drain(void *self, struct turn *t)
@@ -142,4 +148,4 @@ static bool drain(void *self, struct turn *t)
 }
 
 const struct actor_ops acceptor_actor_ops = {
-    .on_cells = on_cells, .end_turn = end_turn, .drain = drain};
+    .on_cells = on_cells, .end_turn = end_turn, .busy = busy, .drain = drain};

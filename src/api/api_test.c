@@ -142,6 +142,74 @@ TEST(people_and_the_workspace)
 }
 
 /* Slack's user objects have these, never empty; clients compute with them or fetch them. */
+static uint32_t count_of(const char *text, const char *part)
+{
+    uint32_t n = 0;
+    for (; (text = strstr(text, part)) != NULL; text++)
+        n++;
+    return n;
+}
+
+static void many_users(struct world *w)
+{
+    for (uint64_t uid = 1000; uid < 2000; uid++)
+        CHECK_EQ(tables_put_user(&w->dir->tables,
+                                 &(struct row_user){.uid = uid, .team = TEAM, .name = SV("x")}),
+                 ERR_OK);
+}
+
+/* Nobody waits behind a workspace of thousands: each turn writes a part, of one list. */
+TEST(a_long_list_of_users_takes_several_turns)
+{
+    struct world *w = world_new();
+    world_start(w);
+    many_users(w);
+    for (conn_id c = 0; c < 4; c++)
+        open_conn(w, c);
+    ask(w, 0, "GET /api/users.list", BEARER(ADA_TOKEN), NULL);
+    ask(w, 1, "GET /api/users.list?limit=500", BEARER(ADA_TOKEN), NULL);
+    ask(w, 2, "GET /api/users.list", BEARER(ADA_TOKEN), NULL);
+    CHECK(acceptor_actor_ops.busy(w->a));
+    ask(w, 3, "GET /api/users.list?limit=2", BEARER(ADA_TOKEN), NULL);
+    SAID(3, "\"members\":[{"); /* a short one is answered meanwhile */
+    CHECK(!w->conns[0].sending && !w->conns[1].sending);
+    leave(w, 2);
+    for (int turns = 0; acceptor_actor_ops.busy(w->a); turns++) {
+        CHECK(turns < 20);
+        end_turn(w);
+    }
+    SAID(0, "\"next_cursor\":\"\"");
+    SAID(0, "\"id\":\"U1JJ\""); /* 1999, the last one */
+    CHECK_EQ(count_of(said(w, 0), "\"team_id\""), 1003);
+    CHECK_EQ(count_of(said(w, 1), "\"team_id\""), 500);
+    NOT_SAID(1, "\"next_cursor\":\"\"");
+    sent(w, 0);
+    sent(w, 1);
+    sent(w, 3);
+    CHECK_EQ(slab_used(&w->a->requests), 0);
+    world_free(w);
+}
+
+/* Whoever's token is revoked meanwhile does not get the list. */
+TEST(a_long_list_ends_with_its_token)
+{
+    struct world *w = world_new();
+    world_start(w);
+    many_users(w);
+    open_conn(w, 0);
+    ask(w, 0, "GET /api/users.list", BEARER(ADA_TOKEN), NULL);
+    CHECK(acceptor_actor_ops.busy(w->a));
+    uint8_t hash[32];
+    uint64_t tag;
+    token_hash(&w->dir->tables.hasher, SV(ADA_TOKEN), hash);
+    memcpy(&tag, hash, sizeof tag);
+    __atomic_store_n(&tables_token(&w->dir->tables, tag)->state, TOKEN_REVOKED, __ATOMIC_RELEASE);
+    end_turn(w);
+    SAID(0, "token_revoked");
+    CHECK(!acceptor_actor_ops.busy(w->a));
+    world_free(w);
+}
+
 TEST(users_have_a_time_zone_and_a_picture)
 {
     struct world *w = start();

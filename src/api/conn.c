@@ -405,7 +405,8 @@ void hconn_free(struct hconn *c)
         park_leave(r);
         if (r->state == REQ_ANSWERED || r->state == REQ_SENDING)
             stages_done(r);
-        if (r->state != REQ_OUT) /* else whoever has its arena answers first */
+        /* Else whoever has its arena answers first, or its list comes to it. */
+        if (r->state != REQ_OUT && r->state != REQ_LISTING)
             req_free(r);
         r = next;
     }

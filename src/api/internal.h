@@ -71,6 +71,7 @@ enum req_state {
     REQ_RUNNING,  /* a handler works on it, in this very call */
     REQ_PARKED,   /* waits for a credit */
     REQ_OUT,      /* another actor has it and its arena */
+    REQ_LISTING,  /* writes a long list, a part each turn */
     REQ_ANSWERED, /* waits for those before it */
     REQ_SENDING,
     REQ_UPGRADE /* waits to be handed to a fanout */
@@ -97,6 +98,7 @@ struct arg_value {
 
 struct chan_post;
 typedef void req_then(struct request *r, const struct cell *answer);
+typedef void users_then(struct request *r, uint64_t next);
 
 struct request {
     struct acceptor *a;
@@ -136,6 +138,13 @@ struct request {
     } out;
     void *work;                   /* the handler's own, in the arena */
     const struct chan_post *post; /* for its stamps; NULL: no post */
+    struct {                      /* a list of users on its way */
+        uint64_t after;
+        uint32_t left;
+        bool begun;
+        users_then *then;
+        struct request *next; /* waits for its part of a turn too */
+    } users;
     struct request *park_next, **park_link;
     struct timer timer; /* deadline while parked */
     /* answer */
@@ -175,6 +184,7 @@ struct acceptor {
     struct http_limits limits;
     struct json_reader *json;
     struct hconn *dirty;
+    struct request *listing, **listing_last; /* in order of their next part */
     struct park parked[actors_max];
     uint32_t parked_len;
     uint32_t hist_next; /* reads go round */
@@ -274,7 +284,11 @@ void answer_url(const struct request *r, struct buf *out, bool websocket);
 struct hist_viewer;
 struct hist_viewer req_viewer(const struct request *r);
 void user_json(struct json_out *j, struct request *r, const struct row_user *u);
-void users_json(struct request *r, uint64_t after, uint32_t limit, uint64_t *next);
+/* At most limit users with an id behind `after`, in order of id. A workspace may have tens of
+ * thousands: a batch is written now, the others one a turn, of all lists that are on their way.
+ * then(): next is the last of them when there are more, else 0. */
+void users_json(struct request *r, uint64_t after, uint32_t limit, users_then *then);
+void users_step(struct acceptor *a);
 
 /* GET /avatar/RRGGBB.png (avatar.c) */
 bool avatar_path(struct str_view path, uint8_t rgb[3]);

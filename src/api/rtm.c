@@ -30,17 +30,17 @@ static void put_self_and_team(struct request *r, const struct row_user *user,
     json_obj_end(&r->j);
 }
 
-static void put_snapshot(struct request *r, const struct rtm_work *w)
+static void end_snapshot(struct request *r, uint64_t next)
 {
-    uint64_t next;
-    json_key(&r->j, "users");
-    users_json(r, 0, UINT32_MAX, &next);
+    const struct rtm_work *w = r->work;
+    (void)next; /* all of them */
     json_key(&r->j, "channels");
     json_arr(&r->j);
     json_raw(&r->j, buf_view(&w->channels.out));
     json_arr_end(&r->j);
     json_raw(&r->j, SV("\"groups\":[],\"ims\":[],\"mpims\":[],\"bots\":[]"));
     json_kv_u64(&r->j, "cache_ts", r->a->t->wall_us / 1000000);
+    answer_end(r);
 }
 
 static void finish(struct request *r, const struct rtm_work *w)
@@ -60,9 +60,12 @@ static void finish(struct request *r, const struct rtm_work *w)
     r->body.failed |= url.failed;
     json_kv_str(&r->j, "url", buf_view(&url));
     put_self_and_team(r, user, team);
-    if (w->snapshot)
-        put_snapshot(r, w);
-    answer_end(r);
+    if (!w->snapshot) {
+        answer_end(r);
+        return;
+    }
+    json_key(&r->j, "users");
+    users_json(r, 0, UINT32_MAX, end_snapshot);
 }
 
 static void ask_ticket(struct request *r, struct rtm_work *w);
