@@ -67,6 +67,7 @@ struct stream {
     int fd; /* -1: closed */
     int error;
     uint32_t ops_pending;
+    bool connected; /* or failed to */
     bool opened, closing;
     bool sending;
     uint8_t sending_slot; /* of out: in the kernel's hands; the other one is filled */
