@@ -13,7 +13,7 @@
 #include "secure.h"
 
 /* The low bits of user_data say which operation of the stream is done. */
-enum op { OP_CONNECT, OP_RECV, OP_SEND, OP_CANCEL, op_mask = 7 };
+enum op { OP_CONNECT, OP_RECV, OP_SEND, OP_CANCEL, OP_SHUTDOWN, op_mask = 7 };
 
 volatile sig_atomic_t io_stop;
 
@@ -83,8 +83,25 @@ bool io_init(struct io *io)
     return true;
 }
 
+bool io_make_table(struct io *io, uint32_t len)
+{
+    int rc = io_uring_register_files_sparse(&io->ring, len);
+    if (rc < 0) {
+        fprintf(stderr, "parley-bench: a table of %u files: %s\n", len, strerror(-rc));
+        return false;
+    }
+    io->slots = calloc(len, sizeof *io->slots);
+    ASSERT(io->slots != NULL);
+    while (io->slots_len < len) {
+        io->slots[io->slots_len] = len - 1 - io->slots_len;
+        io->slots_len++;
+    }
+    return true;
+}
+
 void io_deinit(struct io *io)
 {
+    free(io->slots);
     io_uring_queue_exit(&io->ring);
     munmap(io->buf_ring, io_buffers * sizeof(struct io_uring_buf));
     munmap(io->buffers, (size_t)io_buffers * io_buffer_bytes);
@@ -105,6 +122,8 @@ static struct io_uring_sqe *get_sqe(struct io *io, struct stream *s, enum op op)
 static void tag(struct io_uring_sqe *sqe, struct stream *s, enum op op)
 {
     io_uring_sqe_set_data64(sqe, (uint64_t)(uintptr_t)s | op);
+    if (s->in_table && op != OP_CANCEL)
+        sqe->flags |= IOSQE_FIXED_FILE;
 }
 
 /* ---- timers: a binary heap ---- */
@@ -177,15 +196,39 @@ void stream_init(struct stream *s, struct io *io, const struct stream_ops *ops)
     *s = (struct stream){.io = io, .ops = ops, .fd = -1};
 }
 
+static bool into_table(struct io *io, int *fd)
+{
+    if (io->slots_len == 0)
+        return false;
+    uint32_t slot = io->slots[io->slots_len - 1];
+    if (io_uring_register_files_update(&io->ring, slot, fd, 1) != 1)
+        return false;
+    io->slots_len--;
+    close(*fd);
+    *fd = (int)slot;
+    return true;
+}
+
+static void close_file(struct stream *s)
+{
+    int none = -1;
+    if (s->fd >= 0 && s->in_table) {
+        int rc = io_uring_register_files_update(&s->io->ring, (unsigned)s->fd, &none, 1);
+        ASSERT(rc == 1);
+        s->io->slots[s->io->slots_len++] = (uint32_t)s->fd;
+    } else if (s->fd >= 0) {
+        close(s->fd);
+    }
+    s->fd = -1;
+}
+
 void stream_deinit(struct stream *s)
 {
-    if (s->fd >= 0)
-        close(s->fd);
+    close_file(s);
     free(s->out[0].p);
     free(s->out[1].p);
     secure_free(s->secure);
     s->secure = NULL;
-    s->fd = -1;
 }
 
 static bool bind_source(const struct io *io, int fd, sa_family_t family)
@@ -216,6 +259,11 @@ bool stream_connect(struct stream *s, const struct sockaddr_storage *to, bool tl
     s->secure = tls ? secure_new(&over_tls, s) : NULL;
     int one = 1;
     setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (s->in_table && !into_table(s->io, &s->fd)) {
+        close(s->fd);
+        s->fd = -1;
+        return false;
+    }
     s->address = *to;
     s->error = 0;
     s->connected = s->opened = s->closing = s->sending = false;
@@ -306,8 +354,7 @@ static void finish_when_idle(struct stream *s)
 {
     if (!s->closing || s->ops_pending > 0 || s->fd < 0)
         return;
-    close(s->fd);
-    s->fd = -1;
+    close_file(s);
     s->ops->closed(s, s->error);
 }
 
@@ -323,7 +370,13 @@ void stream_close(struct stream *s)
     enum op pending = s->connected ? OP_RECV : OP_CONNECT;
     io_uring_prep_cancel64(sqe, (uint64_t)(uintptr_t)s | pending, 0);
     tag(sqe, s, OP_CANCEL);
-    shutdown(s->fd, SHUT_RDWR);
+    if (!s->in_table) {
+        shutdown(s->fd, SHUT_RDWR);
+        return;
+    }
+    sqe = get_sqe(s->io, s, OP_SHUTDOWN);
+    io_uring_prep_shutdown(sqe, s->fd, SHUT_RDWR);
+    tag(sqe, s, OP_SHUTDOWN);
 }
 
 /* ---- TLS in between ---- */

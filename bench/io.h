@@ -32,6 +32,9 @@ struct io {
     struct io_timer **heap; /* [1..heap_len] */
     uint32_t heap_len, heap_cap;
     uint64_t now_us; /* steady clock, of this step */
+    /* Registered files, beside the process's own: as many again, but only a ring can use them. */
+    uint32_t *slots; /* stack of free ones; NULL: no table */
+    uint32_t slots_len;
     /* Connections come from this address; 0: the kernel's choice. One has 28,000 ports or so to
      * one server. */
     struct in_addr source;
@@ -41,6 +44,8 @@ struct io {
 extern volatile sig_atomic_t io_stop;
 
 bool io_init(struct io *io); /* false: said on standard error */
+/* Room for len streams with in_table set; false: said on standard error. */
+bool io_make_table(struct io *io, uint32_t len);
 void io_deinit(struct io *io);
 /* Waits for something to do, until wait_until_us at most, and does it. */
 void io_step(struct io *io, uint64_t wait_until_us);
@@ -64,7 +69,8 @@ struct stream_out {
 struct stream {
     struct io *io;
     const struct stream_ops *ops;
-    int fd; /* -1: closed */
+    int fd;        /* -1: closed */
+    bool in_table; /* fd is a slot of the ring's table; set between init and connect */
     int error;
     uint32_t ops_pending;
     bool connected; /* or failed to */

@@ -10,6 +10,7 @@
 enum {
     conns_max = 16384,
     sockets_max = 1000000,
+    sockets_by_number_max = 8192, /* more: in the ring's table */
     files_reserve = 256,
     arena_first = 1 << 20,
     exit_usage = 2
@@ -208,6 +209,12 @@ static bool raise_files(uint64_t wanted)
     return false;
 }
 
+/* As many sockets as a process may open do not leave it room for the rest. */
+static bool many_sockets(const struct options *o)
+{
+    return o->sockets > sockets_by_number_max;
+}
+
 static bool set_up(struct bench *b)
 {
     const struct options *o = &b->opt;
@@ -218,9 +225,10 @@ static bool set_up(struct bench *b)
         fputs("parley-bench: no memory\n", stderr);
         return false;
     }
-    uint64_t sockets = b->crowd.len > 0 ? 0 : o->sockets;
+    bool table = b->crowd.len == 0 && many_sockets(o);
+    uint64_t sockets = table || b->crowd.len > 0 ? 0 : o->sockets;
     if (!raise_files(o->conns + sockets + o->subscribers + 4096) || !io_init(&b->io) ||
-        !population_read(b, o->demo))
+        (table && !io_make_table(&b->io, (uint32_t)o->sockets)) || !population_read(b, o->demo))
         return false;
     if (b->crowd.part > 0) /* 127.0.1.PART */
         b->io.source.s_addr = htonl(INADDR_LOOPBACK + 256 + b->crowd.part - 1);

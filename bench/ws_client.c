@@ -370,6 +370,7 @@ void ws_set_init(struct ws_set *s, struct bench *b, uint32_t len, const char *co
     for (uint32_t i = 0; i < len; i++) {
         struct ws_client *ws = &s->clients[i];
         stream_init(&ws->stream, &b->io, &ws_ops);
+        ws->stream.in_table = b->io.slots != NULL;
         ws->set = s;
         ws->index = i;
         ws->token = tokens[(i + b->crowd.part * 131) % tokens_len];
