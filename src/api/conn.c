@@ -195,17 +195,15 @@ static void on_timer(struct timer *timer, void *ctx)
     }
 }
 
+/* A deadline moves with each request, mostly to later: then the timer stays as it is, and looks
+ * again when it fires. So a busy connection does not visit the wheel. */
 static void arm(struct hconn *c)
 {
     uint64_t due = due_us(c);
-    if (due == c->timer_due_us)
+    if (due == 0 || (c->timer_due_us != 0 && c->timer_due_us <= due))
         return;
-    if (due == 0) {
-        wheel_disarm(c->a->t->wheel, &c->timer);
-    } else {
-        c->timer.fire = on_timer;
-        wheel_arm(c->a->t->wheel, &c->timer, due);
-    }
+    c->timer.fire = on_timer;
+    wheel_arm(c->a->t->wheel, &c->timer, due);
     c->timer_due_us = due;
 }
 
