@@ -231,12 +231,13 @@ void stream_deinit(struct stream *s)
     s->secure = NULL;
 }
 
-static bool bind_source(const struct io *io, int fd, sa_family_t family)
+static bool bind_source(struct io *io, int fd, sa_family_t family)
 {
     int one = 1;
-    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr = io->source};
-    if (io->source.s_addr == 0 || family != AF_INET)
+    struct sockaddr_in from = {.sin_family = AF_INET};
+    if (io->sources == 0 || family != AF_INET)
         return true;
+    from.sin_addr.s_addr = htonl(ntohl(io->source.s_addr) + io->source_next++ % io->sources);
     /* The port is chosen at connect(), when the other end is known. */
     return setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one) == 0 &&
            bind(fd, (const struct sockaddr *)&from, sizeof from) == 0;

@@ -35,9 +35,10 @@ struct io {
     /* Registered files, beside the process's own: as many again, but only a ring can use them. */
     uint32_t *slots; /* stack of free ones; NULL: no table */
     uint32_t slots_len;
-    /* Connections come from this address; 0: the kernel's choice. One has 28,000 ports or so to
-     * one server. */
+    /* Connections come from this address and the next ones in turn; 0: the kernel's choice. One
+     * has 28,000 ports to one server, those that closed in the last minute included. */
     struct in_addr source;
+    uint32_t sources, source_next;
 };
 
 /* Set by SIGINT and SIGTERM: loops end, the report is written. A second signal kills. */

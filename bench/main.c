@@ -11,6 +11,7 @@ enum {
     conns_max = 16384,
     sockets_max = 1000000,
     sockets_by_number_max = 8192, /* more: in the ring's table */
+    sources_each = 4,
     files_reserve = 256,
     arena_first = 1 << 20,
     exit_usage = 2
@@ -63,7 +64,7 @@ static const char help[] =
     "                    sent, but counted (1048576); bounds what an outage leaves to catch up\n"
     "  --subscribers N   sockets of fanout (100)\n"
     "  --sockets N       sockets of idle (1000)\n"
-    "  --processes P     helpers of idle: each may hold some 15,000 sockets here, from 127.0.1.P\n"
+    "  --processes P     helpers of idle: each may hold as many files as one process\n"
     "  --fill M          messages posted to each channel before history is read (1000)\n"
     "  --speed X         replay at X times the real pace (0: as fast as accepted)\n"
     "  --ctl PATH        parleyctl, to make users when the population has fewer than the trace\n"
@@ -230,8 +231,10 @@ static bool set_up(struct bench *b)
     if (!raise_files(o->conns + sockets + o->subscribers + 4096) || !io_init(&b->io) ||
         (table && !io_make_table(&b->io, (uint32_t)o->sockets)) || !population_read(b, o->demo))
         return false;
-    if (b->crowd.part > 0) /* 127.0.1.PART */
-        b->io.source.s_addr = htonl(INADDR_LOOPBACK + 256 + b->crowd.part - 1);
+    if (table || b->crowd.part > 0) { /* from 127.0.1.0 on, each helper its own */
+        b->io.sources = sources_each;
+        b->io.source.s_addr = htonl(INADDR_LOOPBACK - 1 + 256 + b->crowd.part * sources_each);
+    }
     if (o->base_url != NULL)
         b->population.base_url = o->base_url;
     if (!http_pool_init(&b->http, &b->io, b->population.base_url, (uint32_t)o->conns))
