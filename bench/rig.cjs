@@ -43,9 +43,10 @@ async function run(words, ms) {
 }
 
 class Server {
-  // bin: a build folder; dir: where stores go, on a real disk; sets: ["section.key=value"]; tls: loads come over HTTPS
-  constructor({ bin, dir, sets = [], users = 128, channels = 4, memberOfAll = true, port = 0, tls = false }) {
-    Object.assign(this, { bin, sets, users, channels, memberOfAll, port, tls });
+  // bin: a build folder; dir: where stores go, on a real disk; sets: ["section.key=value"]; tls: loads come over HTTPS;
+  // config: a file of settings
+  constructor({ bin, dir, sets = [], users = 128, channels = 4, memberOfAll = true, port = 0, tls = false, config = '' }) {
+    Object.assign(this, { bin, sets, users, channels, memberOfAll, port, tls, config });
     mkdirSync(dir, { recursive: true });
     this.data = mkdtempSync(join(dir, 'store-'));
     scratch.add(this.data);
@@ -69,7 +70,7 @@ class Server {
   async start() {
     const began = process.hrtime.bigint();
     const sets = [...unlimited, ...this.sets].flatMap((s) => ['--set', s]);
-    this.child = start([join(this.bin, 'parleyd'), '--data', this.data, '--listen', `127.0.0.1:${this.port}`, '--log-level', 'info', ...sets]);
+    this.child = start([join(this.bin, 'parleyd'), '--data', this.data, '--listen', `127.0.0.1:${this.port}`, '--log-level', 'info', ...(this.config ? ['--config', this.config] : []), ...sets]);
     for (const deadline = Date.now() + readyMs; !this.child.err.includes('"event":"ready"'); await sleep(2)) {
       if (this.child.exitCode !== null || Date.now() > deadline) throw new Error(`parleyd is not ready\n${this.child.err}`);
     }
