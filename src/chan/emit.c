@@ -89,6 +89,7 @@ static void finish_frame(struct chan_shard *s, struct frame *f, uint32_t sent)
 void emit_channel(struct chan_shard *s, struct chan *c, struct frame *f, uint64_t to)
 {
     uint32_t sent = 0;
+    uint64_t late = c->interest & ~to;
     for (to &= c->interest; to != 0; to &= to - 1) {
         uint32_t fanout = (uint32_t)__builtin_ctzll(to);
         struct cell *cell = f == NULL ? NULL : channel_cell(s, c, fanout);
@@ -104,6 +105,13 @@ void emit_channel(struct chan_shard *s, struct chan *c, struct frame *f, uint64_
         sent++;
     }
     finish_frame(s, f, sent);
+    /* Interest that came back since it was decided: of that the frame, if there is one, knows
+     * nothing. */
+    for (; late != 0; late &= late - 1) {
+        uint32_t fanout = (uint32_t)__builtin_ctzll(late);
+        owe(s, c, fanout, false);
+        (void)pay(s, c, fanout);
+    }
 }
 
 void emit_typing(struct chan_shard *s, const struct chan *c, struct str_view body, uint64_t uid)
@@ -152,6 +160,10 @@ void emit_user(struct chan_shard *s, const struct effect *e)
 void emit_member(struct chan_shard *s, const struct effect *e)
 {
     struct chan *c = e->c;
+    if (e->kind != EFFECT_LEFT) { /* stamps rise in the ring: it is the grant's when it goes out */
+        c->interest |= s->fanouts;
+        c->stamp = ++s->stamp;
+    }
     for (uint64_t to = s->fanouts; to != 0; to &= to - 1) {
         uint32_t fanout = (uint32_t)__builtin_ctzll(to);
         struct cell *cell = channel_cell(s, c, fanout);
@@ -163,7 +175,7 @@ void emit_member(struct chan_shard *s, const struct effect *e)
         cell->cid = c->cid;
         cell->u.u[0] = e->uid;
         cell->u.u[1] = c->info.team;
-        cell->u.u[2] = e->stamp;
+        cell->u.u[2] = c->stamp;
     }
 }
 

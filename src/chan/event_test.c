@@ -498,3 +498,26 @@ TEST(sub_of_more_channels_than_fit_ends)
     CHECK_EQ(rig_event(r, 0, r->events_len[0] - 1)->cell.err, ERR_SERVICE_UNAVAILABLE);
     rig_free(r);
 }
+
+/* The fanout says that it has nobody left while a join there waits for its sync. */
+TEST(idle_does_not_overtake_an_undurable_join)
+{
+    struct rig *r = rig_room(3, 64);
+    rig_channel(r, 2, CHANNEL_PUBLIC, false, (uint64_t[]){ALICE}, 1);
+    rig_sub(r, FAN2, ALICE, (uint64_t[]){2}, 1);
+    rig_settle(r);
+    rig_change(r, CHAN_JOIN, 1, CAROL, NULL, 0); /* grant, hangs on a batch */
+    rig_turn(r);
+    struct chan_sub *sub = rig_sub(r, FAN2, ALICE, (uint64_t[]){2}, 1);
+    rig_turn(r); /* answered at once: channel 2 waits for nothing */
+    CHECK(rig_events(r, 1, FAN_JOINED) == 0);
+    idle(r, FAN2, 1, sub->stamp);
+    rig_log_done(r, ERR_OK);
+    rig_settle(r);
+    CHECK_EQ(rig_events(r, 1, FAN_JOINED), 1);
+    uint32_t before = r->events_len[1];
+    rig_post(r, 1, BOB, NULL);
+    rig_settle(r);
+    CHECK_EQ(r->events_len[1], before + 1); /* carol's fanout hears it */
+    rig_free(r);
+}

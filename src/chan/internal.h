@@ -125,7 +125,6 @@ struct effect {
     struct frame *frame; /* NULL: none could be had, the event becomes a gap */
     uint64_t uid;        /* whose sockets, who joined, who left */
     uint64_t ts_us;      /* EFFECT_POSTED */
-    uint64_t stamp;      /* EFFECT_JOINED, EFFECT_CREATED */
     uint64_t to;         /* fanouts that were interested when it was decided */
     bool leaving;        /* EFFECT_USER_EVENT */
 };

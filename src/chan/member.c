@@ -137,9 +137,7 @@ static void hang_user_event(struct chan_shard *s, const struct change *x, bool l
 static void grant(struct chan_shard *s, struct chan *c, struct effect *e, uint64_t uid)
 {
     c->interest |= s->fanouts;
-    c->stamp = ++s->stamp;
     e->uid = uid;
-    e->stamp = s->stamp;
 }
 
 static void hang_joined(struct chan_shard *s, const struct change *x)
@@ -353,7 +351,8 @@ void created_tell(struct chan_shard *s, const struct effect *e)
     if (MUTANT(CREATOR_HEARS_NOTHING, true, false))
         emit_member(s, e);
     emit_user(s, e);
-    emit_channel(s, e->c, NULL, e->to); /* a gap */
+    if (e->to != 0)
+        emit_channel(s, e->c, NULL, e->to); /* a gap */
 }
 
 /* Its rows are dir's. All that chan decided about the channel before hangs on batches, so what is

@@ -22,13 +22,17 @@ static void tell_newest(struct chan_sub *m, uint64_t i, const struct chan *c)
 void sub_answer(struct chan_shard *s, struct op *op, enum err err)
 {
     struct chan_sub *m = op->request.u.p;
+    m->stamp = ++s->stamp; /* again: it may have waited for a batch, and stamps rise in the ring */
     for (uint64_t i = 0; i < m->n && err == ERR_OK; i++) {
-        const struct chan *c = ready(s, m->chans[i].cid);
+        struct chan *c = ready(s, m->chans[i].cid);
         if (!m->chans[i].member)
             continue;
-        if (c != NULL)
+        if (c != NULL) {
             tell_newest(m, i, c);
-        else
+            c->interest |= fanout_bit(s, op->from);
+            c->stamp = m->stamp;
+            table_place(s, c);
+        } else
             m->chans[i].last_ts_us = m->chans[i].durable_us = s->evicted_us;
     }
     struct cell *cell = outbox_event_answer(s->turn->out, op->from, &op->request);
@@ -114,8 +118,8 @@ void sub_absent(struct chan_shard *s, struct op *op)
 void on_idle(struct chan_shard *s, actor_id from, const struct cell *cell)
 {
     struct chan *c = table_find(s, cell->cid);
-    if (c == NULL || cell->u.u[0] < c->stamp)
-        return; /* a younger grant is on its way to the fanout */
+    if (c == NULL || cell->u.u[0] < c->stamp || c->member_batch != NULL)
+        return; /* a younger grant is on its way to the fanout, or will be */
     c->interest &= ~fanout_bit(s, from);
     table_drop_if_empty(s, c);
 }
