@@ -240,7 +240,8 @@ static void release(struct chan_shard *s, const struct chan_batch *cb, struct ef
         emit_channel(s, e->c, e->frame, e->to);
         return;
     case EFFECT_CHANNEL_EVENT:
-        emit_channel(s, e->c, e->frame, e->to);
+        if (MUTANT(MEMBER_EVENT_LOST, true, false))
+            emit_channel(s, e->c, e->frame, e->to);
         return;
     case EFFECT_USER_EVENT:
         emit_user(s, e);

@@ -120,7 +120,7 @@ static struct frame *left_frame(struct chan_shard *s, const struct change *x)
 static void hang_channel_event(struct chan_shard *s, const struct change *x, const char *type)
 {
     struct effect *e = commit_effect(s, x->c, EFFECT_CHANNEL_EVENT);
-    e->to = MUTANT(MEMBER_EVENT_LOST, x->c->interest, 0);
+    e->to = x->c->interest;
     e->frame = e->to == 0 ? NULL : member_frame(s, x, type);
 }
 
