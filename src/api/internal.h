@@ -141,7 +141,7 @@ struct request {
     struct {                      /* a list of users on its way */
         uint64_t after;
         uint32_t left;
-        bool begun;
+        bool roomy; /* room for all of it was made */
         users_then *then;
         struct request *next; /* waits for its part of a turn too */
     } users;
@@ -285,7 +285,7 @@ struct hist_viewer;
 struct hist_viewer req_viewer(const struct request *r);
 void user_json(struct json_out *j, struct request *r, const struct row_user *u);
 /* At most limit users with an id behind `after`, in order of id. A workspace may have tens of
- * thousands: a batch is written now, the others one a turn, of all lists that are on their way.
+ * thousands: a batch is written now, the others one a turn, one list after the other.
  * then(): next is the last of them when there are more, else 0. */
 void users_json(struct request *r, uint64_t after, uint32_t limit, users_then *then);
 void users_step(struct acceptor *a);

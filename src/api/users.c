@@ -96,7 +96,6 @@ static void make_room(struct request *r, uint32_t written, size_t bytes)
 static bool put_batch(struct request *r)
 {
     uint64_t uids[users_batch];
-    size_t before = r->body.len;
     uint32_t n = dir_users(r->a->conf.dir_reader, r->who.team, r->users.after, uids,
                            MIN(r->users.left, (uint32_t)users_batch));
     for (uint32_t i = 0; i < n; i++) {
@@ -107,12 +106,7 @@ static bool put_batch(struct request *r)
     if (n > 0)
         r->users.after = uids[n - 1];
     r->users.left -= n;
-    if (n < users_batch || r->users.left == 0 || r->body.failed)
-        return true;
-    if (!r->users.begun)
-        make_room(r, n, r->body.len - before);
-    r->users.begun = true;
-    return false;
+    return n < users_batch || r->users.left == 0 || r->body.failed;
 }
 
 static void put_end(struct request *r)
@@ -135,18 +129,33 @@ static void wait_for_turn(struct request *r)
     a->listing_last = &r->users.next;
 }
 
+static void go_on(struct request *r)
+{
+    struct acceptor *a = r->a;
+    if (a->listing == NULL)
+        a->listing_last = &r->users.next;
+    r->state = REQ_LISTING;
+    r->users.next = a->listing;
+    a->listing = r;
+}
+
 void users_json(struct request *r, uint64_t after, uint32_t limit, users_then *then)
 {
     r->users.after = after;
     r->users.left = limit;
     r->users.then = then;
+    r->users.roomy = after != 0; /* how many are behind a cursor is not known */
     json_arr(&r->j);
     if (put_batch(r))
         put_end(r);
+    else if (!arena_charge(&r->arena))
+        answer_nomem(r);
     else
         wait_for_turn(r);
 }
 
+/* One list after the other, a batch a turn: half of each at once would take all memory, and get
+ * nobody an answer. */
 void users_step(struct acceptor *a)
 {
     struct request *r = a->listing;
@@ -158,15 +167,19 @@ void users_step(struct acceptor *a)
         return;
     }
     r->state = REQ_RUNNING;
-    enum err err = auth_again(r);
+    enum err err = r->deadline_us <= a->t->mono_us ? ERR_DEADLINE : auth_again(r);
+    if (err == ERR_OK && !r->users.roomy) {
+        r->users.roomy = true;
+        make_room(r, users_batch, r->body.len);
+    }
     if (err != ERR_OK)
         answer_error(r, err);
-    else if (!arena_charge(&r->arena) && r->arena.bytes > arena_request_max)
+    else if (!arena_charge(&r->arena))
         answer_nomem(r);
     else if (put_batch(r))
         put_end(r);
     else
-        wait_for_turn(r); /* behind the others */
+        go_on(r);
 }
 
 /* ---- methods ---- */
