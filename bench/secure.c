@@ -13,64 +13,16 @@
 
 struct secure {
     SSL *ssl;
+    BIO *received, *to_send; /* the SSL's; ciphertext */
     const struct secure_ops *ops;
     void *self;
-    const uint8_t *in;
-    size_t in_len;
     bool up;
 };
 
-static int bio_read(BIO *bio, char *p, int n)
-{
-    struct secure *s = BIO_get_data(bio);
-    BIO_clear_retry_flags(bio);
-    if (s->in_len == 0) {
-        BIO_set_retry_read(bio);
-        return -1;
-    }
-    size_t take = MIN((size_t)n, s->in_len);
-    memcpy(p, s->in, take);
-    s->in += take;
-    s->in_len -= take;
-    return (int)take;
-}
-
-static int bio_write(BIO *bio, const char *p, int n)
-{
-    struct secure *s = BIO_get_data(bio);
-    s->ops->send(s->self, (const uint8_t *)p, (size_t)n);
-    return n;
-}
-
-static long bio_ctrl(BIO *bio, int cmd, long num, void *ptr)
-{
-    (void)bio, (void)num, (void)ptr;
-    return cmd == BIO_CTRL_FLUSH;
-}
-
-static int bio_create(BIO *bio)
-{
-    BIO_set_init(bio, 1);
-    return 1;
-}
-
-static BIO_METHOD *make_method(void)
-{
-    BIO_METHOD *m = BIO_meth_new(BIO_TYPE_SOURCE_SINK | 0x7f, "parley-bench");
-    ASSERT(m != NULL);
-    BIO_meth_set_create(m, bio_create);
-    BIO_meth_set_read(m, bio_read);
-    BIO_meth_set_write(m, bio_write);
-    BIO_meth_set_ctrl(m, bio_ctrl);
-    return m;
-}
-
 struct secure *secure_new(const struct secure_ops *ops, void *self)
 {
-    static BIO_METHOD *method;
     static SSL_CTX *ctx;
     if (ctx == NULL) {
-        method = make_method();
         ctx = SSL_CTX_new(TLS_client_method());
         ASSERT(ctx != NULL);
         SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
@@ -78,14 +30,26 @@ struct secure *secure_new(const struct secure_ops *ops, void *self)
     }
     struct secure *s = calloc(1, sizeof *s);
     ASSERT(s != NULL);
-    *s = (struct secure){.ssl = SSL_new(ctx), .ops = ops, .self = self};
-    BIO *bio = BIO_new(method);
-    ASSERT(s->ssl != NULL && bio != NULL);
-    BIO_set_data(bio, s);
-    SSL_set_bio(s->ssl, bio, bio);
+    *s = (struct secure){.ssl = SSL_new(ctx),
+                         .received = BIO_new(BIO_s_mem()),
+                         .to_send = BIO_new(BIO_s_mem()),
+                         .ops = ops,
+                         .self = self};
+    ASSERT(s->ssl != NULL && s->received != NULL && s->to_send != NULL);
+    SSL_set_bio(s->ssl, s->received, s->to_send);
     SSL_set_connect_state(s->ssl);
     SSL_set_shed_handshake_config(s->ssl, 1);
     return s;
+}
+
+static void send_all(struct secure *s)
+{
+    const uint8_t *p;
+    size_t n;
+    if (BIO_mem_contents(s->to_send, &p, &n) == 1 && n > 0) {
+        s->ops->send(s->self, p, n);
+        BIO_reset(s->to_send);
+    }
 }
 
 void secure_free(struct secure *s)
@@ -108,6 +72,7 @@ static bool broken(void)
 static bool handshake(struct secure *s)
 {
     int rc = SSL_do_handshake(s->ssl);
+    send_all(s);
     if (rc != 1)
         return SSL_get_error(s->ssl, rc) == SSL_ERROR_WANT_READ || broken();
     s->up = true;
@@ -124,8 +89,8 @@ void secure_begin(struct secure *s)
 bool secure_input(struct secure *s, const uint8_t *p, size_t n)
 {
     static uint8_t plain[SSL3_RT_MAX_PLAIN_LENGTH];
-    s->in = p;
-    s->in_len = n;
+    int taken = BIO_write(s->received, p, (int)n);
+    ASSERT(taken == (int)n);
     if (!s->up && !handshake(s))
         return false;
     while (s->up && s->ops->live(s->self)) {
@@ -148,5 +113,6 @@ bool secure_write(struct secure *s, const void *p, size_t n)
         if (w <= 0)
             return broken();
     }
+    send_all(s);
     return true;
 }
