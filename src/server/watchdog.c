@@ -1,6 +1,7 @@
 #include "server/watchdog.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -25,9 +26,10 @@ enum {
 enum { STACK_NONE, STACK_WANTED, STACK_TAKING, STACK_TAKEN };
 
 /* At file scope since a signal handler gets nothing from anybody. A handler that comes late finds
- * that nobody wants its stack any more. */
+ * that nobody wants its stack, or that another thread's is wanted. */
 static struct {
-    uint32_t state; /* atomic */
+    uint32_t state;     /* atomic */
+    uint32_t thread_id; /* atomic: whose */
     int len;
     void *frames[frames_max];
 } stack;
@@ -40,11 +42,14 @@ static bool step(uint32_t from, uint32_t to)
 
 static void on_signal(int sig)
 {
+    int error = errno;
     (void)sig;
-    if (!step(STACK_WANTED, STACK_TAKING))
-        return;
-    stack.len = backtrace(stack.frames, frames_max);
-    __atomic_store_n(&stack.state, STACK_TAKEN, __ATOMIC_RELEASE);
+    bool ours = __atomic_load_n(&stack.thread_id, __ATOMIC_RELAXED) == (uint32_t)gettid();
+    if (ours && step(STACK_WANTED, STACK_TAKING)) {
+        stack.len = backtrace(stack.frames, frames_max);
+        __atomic_store_n(&stack.state, STACK_TAKEN, __ATOMIC_RELEASE);
+    }
+    errno = error;
 }
 
 static void install(void)
@@ -60,8 +65,9 @@ static void sleep_ms(long ms)
     nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L}, NULL);
 }
 
-static bool take_stack(pthread_t thread)
+static bool take_stack(pthread_t thread, uint32_t thread_id)
 {
+    __atomic_store_n(&stack.thread_id, thread_id, __ATOMIC_RELAXED);
     __atomic_store_n(&stack.state, STACK_WANTED, __ATOMIC_RELEASE);
     if (pthread_kill(thread, SIGUSR2) == 0) {
         for (int ms = 0; ms < patience_ms; ms++) {
@@ -126,14 +132,15 @@ static long what_it_does(uint32_t thread_id)
 
 static void put_where(struct buf *b, const struct topology *t, uint32_t i)
 {
-    long does = what_it_does(__atomic_load_n(&t->loops[i].thread_id, __ATOMIC_RELAXED));
+    uint32_t thread_id = __atomic_load_n(&t->loops[i].thread_id, __ATOMIC_RELAXED);
+    long does = what_it_does(thread_id);
     if (does == DOES_COMPUTE)
         buf_printf(b, "\"does\":\"computes\"");
     else if (does == DOES_UNKNOWN)
         buf_printf(b, "\"does\":\"unknown\"");
     else
         buf_printf(b, "\"does\":\"system call %ld\"", does);
-    if ((does == DOES_COMPUTE || does == SYS_futex) && take_stack(t->threads[i]))
+    if ((does == DOES_COMPUTE || does == SYS_futex) && take_stack(t->threads[i], thread_id))
         put_stack(b);
 }
 
