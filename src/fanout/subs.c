@@ -134,21 +134,24 @@ static void leave_idle(struct subs *s, uint32_t i)
         s->idle_last = h->idle_prev;
 }
 
+static void link_idle(struct subs *s, uint32_t prev, uint32_t i, uint32_t next)
+{
+    struct sub_chan *h = &s->chans[i];
+    h->idle = true;
+    h->idle_prev = prev;
+    h->idle_next = next;
+    *(prev != slot_none ? &s->chans[prev].idle_next : &s->idle_first) = i;
+    *(next != slot_none ? &s->chans[next].idle_prev : &s->idle_last) = i;
+}
+
 static void enter_idle(struct fanout *f, uint32_t i)
 {
     struct subs *s = &f->subs;
     struct sub_chan *h = &s->chans[i];
     if (h->idle || h->len > 0 || h->unsure_len > 0)
         return;
-    h->idle = true;
+    link_idle(s, s->idle_last, i, slot_none);
     h->idle_since_us = f->turn->mono_us;
-    h->idle_next = slot_none;
-    h->idle_prev = s->idle_last;
-    if (s->idle_last != slot_none)
-        s->chans[s->idle_last].idle_next = i;
-    else
-        s->idle_first = i;
-    s->idle_last = i;
     free(h->slots);
     free(h->unsure);
     h->slots = h->unsure = NULL;
@@ -165,14 +168,7 @@ void subs_watch_idle(struct fanout *f, uint64_t cid)
     uint32_t i = get(s, cid);
     if (i == slot_none)
         return;
-    struct sub_chan *h = &s->chans[i];
-    h->idle = true;
-    h->idle_next = s->idle_first;
-    if (s->idle_first != slot_none)
-        s->chans[s->idle_first].idle_prev = i;
-    else
-        s->idle_last = i;
-    s->idle_first = i;
+    link_idle(s, slot_none, i, s->idle_first); /* it has been idle since the beginning of time */
 }
 
 void subs_tell_idle(struct fanout *f)
