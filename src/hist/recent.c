@@ -72,9 +72,15 @@ const struct recent_count *recent_counts(const struct recent *r)
 
 /* ---- which channels ---- */
 
+/* The lower half has chosen this hist among the others. */
+static uint64_t bits_of(uint64_t cid)
+{
+    return mix64(cid) >> 32;
+}
+
 static struct channel **bucket_of(struct recent *r, uint64_t cid)
 {
-    return &r->buckets[mix64(cid) % buckets];
+    return &r->buckets[bits_of(cid) % buckets];
 }
 
 static struct channel *find(struct recent *r, uint64_t cid)
@@ -136,7 +142,7 @@ static struct channel *add(struct recent *r, uint64_t cid, uint32_t cap)
 /* The first read only leaves a note. */
 static bool is_worth_keeping(struct recent *r, uint64_t cid)
 {
-    uint64_t *note = &r->noted[mix64(cid) % noted];
+    uint64_t *note = &r->noted[bits_of(cid) % noted];
     bool again = *note == cid;
     *note = cid;
     return again;
@@ -340,6 +346,8 @@ bool recent_answer(struct recent *r, const struct view *v, struct hist_history *
                    struct ts_span span)
 {
     struct channel *c = find(r, m->cid);
+    if (bytes_of(text_bytes_min) > r->bytes_max) /* nothing can be kept */
+        return false;
     if (c == NULL && (span.newest_us != UINT64_MAX || m->limit >= recent_rows_fill ||
                       !is_worth_keeping(r, m->cid)))
         return false;
