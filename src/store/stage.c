@@ -32,20 +32,17 @@ static bool is_pinned(const struct stages *s, const struct stage *stage)
     return false;
 }
 
-/* A tail that was frozen because it was full will have a successor soon. One that was frozen for
- * its age needs no spare, and ends the one that there is. */
+/* A tail that was frozen because it was full will have a successor soon; one that was frozen for
+ * its age goes. */
 static void recycle(struct stages *s, struct tail *t)
 {
     bool busy = tail_bytes(t) >= s->bytes_max && tail_room_max(t) == s->room_bytes;
-    if (!busy || s->spare != NULL)
+    if (!busy || s->spare != NULL) {
         tail_free(t);
-    if (!busy) {
-        tail_free(s->spare);
-        s->spare = NULL;
-    } else if (s->spare == NULL) {
-        tail_reset(t);
-        s->spare = t;
+        return;
     }
+    tail_reset(t);
+    s->spare = t;
 }
 
 static struct tail *take_spare(struct stages *s, size_t room_bytes)
