@@ -1,6 +1,6 @@
 /* docgen.c - writes the parts of the documentation that the tables of the code already say:
- * settings, errors, metrics, stages, API methods, and conf/parley.conf as a whole. In a Markdown file a
- * generated part stands between two markers and everything outside of them is left alone:
+ * settings, errors, metrics, stages, API methods, and conf/parley.conf as a whole. In a Markdown
+ * file a generated part stands between two markers and everything outside of them is left alone:
  *
  *     <!-- generated: NAME -->
  *     ...

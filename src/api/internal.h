@@ -141,7 +141,7 @@ struct request {
     struct {                      /* a list of users on its way */
         uint64_t after;
         uint32_t left;
-        bool roomy; /* room for all of it was made */
+        bool room_made; /* for all of it, or it is not known how much */
         users_then *then;
         struct request *next; /* waits for its part of a turn too */
     } users;

@@ -144,7 +144,7 @@ void users_json(struct request *r, uint64_t after, uint32_t limit, users_then *t
     r->users.after = after;
     r->users.left = limit;
     r->users.then = then;
-    r->users.roomy = after != 0; /* how many are behind a cursor is not known */
+    r->users.room_made = after != 0; /* how many are behind a cursor is not known */
     json_arr(&r->j);
     if (put_batch(r))
         put_end(r);
@@ -168,8 +168,8 @@ void users_step(struct acceptor *a)
     }
     r->state = REQ_RUNNING;
     enum err err = r->deadline_us <= a->t->mono_us ? ERR_DEADLINE : auth_again(r);
-    if (err == ERR_OK && !r->users.roomy) {
-        r->users.roomy = true;
+    if (err == ERR_OK && !r->users.room_made) {
+        r->users.room_made = true;
         make_room(r, users_batch, r->body.len);
     }
     if (err != ERR_OK)
