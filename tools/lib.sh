@@ -56,6 +56,7 @@ build_shown() {
     if [ -t 1 ]; then
         build "$@" || die "the build failed"
     else
+        mkdir -p build
         build "$@" >"build/shown.log" 2>&1 || { cat build/shown.log >&2; die "the build failed"; }
     fi
 }

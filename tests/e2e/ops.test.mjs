@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync, statSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Parley, Conn, raw, history, eventually, freePort, bin, at, some, slow, sleep } from './harness.mjs';
@@ -354,6 +354,17 @@ describe('SIGTERM', at('ops'), () => {
 
 // Through a terminal of its own, as a newcomer runs it.
 describe('tools/run', { skip: at('restart').skip || (!/build\/release\/?$/.test(bin) && 'it runs build/release') }, () => {
+  // A fresh clone has no build/ yet, and whoever starts it in the background no terminal.
+  test('the first build needs neither a terminal nor a folder that is there', (t) => {
+    const dir = scratch(t);
+    mkdirSync(join(dir, 'tools'));
+    mkdirSync(join(dir, 'bin'));
+    cpSync(new URL('../../tools/lib.sh', import.meta.url), join(dir, 'tools/lib.sh'));
+    writeFileSync(join(dir, 'bin/cmake'), '#!/bin/sh\nexit 0\n', { mode: 0o755 });
+    const r = spawnSync('bash', ['-c', '. tools/lib.sh && build_shown release parleyd'], { cwd: dir, encoding: 'utf8', env: { ...process.env, PATH: `${dir}/bin:${process.env.PATH}` } });
+    assert.deepEqual([r.status, r.stderr], [0, '']);
+  });
+
   test('it prints what can be pasted; Ctrl-C drains; started again, the message is there', async (t) => {
     const dir = scratch(t);
     const start = async () => {
