@@ -42,6 +42,10 @@ static void recycle(struct stages *s, struct tail *t)
         return;
     }
     tail_reset(t);
+    if (tail_bytes(t) > s->bytes_max / 2) { /* its table would fill a small tail */
+        tail_free(t);
+        return;
+    }
     s->spare = t;
 }
 

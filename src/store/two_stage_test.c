@@ -304,6 +304,29 @@ TEST(views_are_as_a_plain_table)
     }
 }
 
+/* The tables that large commits have made would fill a small tail; later ones get one of their own
+ * size again. */
+TEST(large_commits_do_not_make_each_later_one_a_file)
+{
+    enum { large = 400, larges = 3, small = 100 };
+    static struct fix f;
+    uint64_t ts = 0;
+    fix_init(&f, 3);
+    f.scratch.conf.store_batch_bytes_max = 65536; /* room for them in an ordinary tail */
+    reopen(&f);
+    for (uint32_t i = 0; i < larges + small; i++) {
+        struct key k;
+        begin(&f);
+        for (uint32_t rows = i < larges ? large : 1; rows > 0; rows--) {
+            key_msg(&k, 1, ++ts);
+            batch_put(&f.b, CF_MSG, &k, SV("x"));
+        }
+        CHECK_EQ(store_write_sync(f.store, &f.b), ERR_OK);
+    }
+    CHECK(ingests(&f) < larges + small / 4);
+    fix_deinit(&f);
+}
+
 static struct scratch *copy_from;
 static char copy_to[300];
 
