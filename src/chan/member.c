@@ -134,15 +134,10 @@ static void hang_user_event(struct chan_shard *s, const struct change *x, bool l
 
 /* Silent or not, the user's open sockets must learn that they get this channel's events from now
  * on. */
-static void grant(struct chan_shard *s, struct chan *c, struct effect *e, uint64_t uid)
-{
-    c->interest |= s->fanouts;
-    e->uid = uid;
-}
-
 static void hang_joined(struct chan_shard *s, const struct change *x)
 {
-    grant(s, x->c, commit_effect(s, x->c, EFFECT_JOINED), x->uid);
+    x->c->interest |= s->fanouts;
+    commit_effect(s, x->c, EFFECT_JOINED)->uid = x->uid;
     if (x->silent)
         return;
     hang_user_event(s, x, false);
@@ -367,7 +362,8 @@ void created_step(struct chan_shard *s, struct chan *c, struct op *op)
     op->e.kind = EFFECT_CREATED;
     op->e.c = c;
     op->e.frame = joined_frame(s, c);
-    grant(s, c, &op->e, uid);
+    op->e.uid = uid;
+    c->interest |= s->fanouts;
     if (c->changed || c->head.seq > 0 || c->members.len > 1)
         op->e.to = s->fanouts; /* others found it in a list and were quicker: that was not heard */
     if (c->batch != NULL) {
