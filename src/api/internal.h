@@ -20,8 +20,8 @@ enum {
     arena_request_max = 12 << 20, /* a 1 MiB body, its arguments unescaped and compacted, the
                                     members made of them, the answer: each about as long again */
     arena_list_max = 64 << 20,    /* answers that list everything */
-    head_bytes_max = 2048,        /* of an answer; set aside at the start, so that */
-    error_body_max = 1024,        /* a refusal never fails for want of room */
+    head_bytes_max = 4096,        /* of an answer; set aside at the start, so that */
+    error_body_max = 2048,        /* a refusal never fails for want of room */
     refused_body_max = 65536, /* of a refused request: longer, and the connection ends instead */
     drain_patience_part = 5,  /* of the drain's time, for clients that are slow to send or read */
     proxies_max = 64,
@@ -195,7 +195,7 @@ struct acceptor {
     uint64_t address_seed; /* 0: not drawn yet */
     struct address addresses[address_sets * address_ways];
     struct slow_table slow;
-    char scopes_all[256]; /* what a token with every scope is told */
+    char scopes_all[1024]; /* what a token with every scope is told */
 };
 
 extern const struct net_owner_ops acceptor_net_ops;

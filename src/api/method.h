@@ -15,14 +15,18 @@ enum scope_bit {
 
 /* A method's scopes: any one of them is enough. */
 #define SCOPE_NONE     0u
-#define SCOPE_OF(code) (1u << SCOPE_BIT_##code)
-#define SCOPE_READ     (SCOPE_OF(CHANNELS_READ) | SCOPE_OF(GROUPS_READ))
-#define SCOPE_WRITE    (SCOPE_OF(CHANNELS_WRITE) | SCOPE_OF(GROUPS_WRITE))
-#define SCOPE_HISTORY  (SCOPE_OF(CHANNELS_HISTORY) | SCOPE_OF(GROUPS_HISTORY))
-#define SCOPE_POST     SCOPE_OF(CHAT_WRITE)
-#define SCOPE_USERS    SCOPE_OF(USERS_READ)
-#define SCOPE_TEAM     SCOPE_OF(TEAM_READ)
-#define SCOPE_RTM      SCOPE_OF(RTM_STREAM)
+#define SCOPE_OF(code) (UINT64_C(1) << SCOPE_BIT_##code)
+#define SCOPE_READ                                                                                 \
+    (SCOPE_OF(CHANNELS_READ) | SCOPE_OF(GROUPS_READ) | SCOPE_OF(IM_READ) | SCOPE_OF(MPIM_READ))
+#define SCOPE_WRITE                                                                                \
+    (SCOPE_OF(CHANNELS_WRITE) | SCOPE_OF(GROUPS_WRITE) | SCOPE_OF(IM_WRITE) | SCOPE_OF(MPIM_WRITE))
+#define SCOPE_HISTORY                                                                              \
+    (SCOPE_OF(CHANNELS_HISTORY) | SCOPE_OF(GROUPS_HISTORY) | SCOPE_OF(IM_HISTORY) |                \
+     SCOPE_OF(MPIM_HISTORY))
+#define SCOPE_POST  SCOPE_OF(CHAT_WRITE)
+#define SCOPE_USERS SCOPE_OF(USERS_READ)
+#define SCOPE_TEAM  SCOPE_OF(TEAM_READ)
+#define SCOPE_RTM   SCOPE_OF(RTM_STREAM)
 
 enum {                 /* who may call; bits of 1 << enum token_kind */
        WHO_ANYONE = 0, /* no token is looked at */
@@ -66,7 +70,7 @@ typedef void method_fn(struct request *r);
 struct method {
     struct str_view name;
     method_fn *run;
-    uint32_t scopes;
+    uint64_t scopes;
     uint32_t who;
     enum rate_class rate;
     const char *what;

@@ -24,32 +24,92 @@ enum chan_msg {
      * cell on its way: then chan keeps the interest, since clearing it would lose events for good.
      * A channel that comes into memory is taken to be listened to by every fanout. */
     CHAN_IDLE,
-    CHAN_TYPING /* event from fanout; u.u[0] = uid, u.u[1] = team; relayed to members elsewhere,
-                   never stored */
+    CHAN_CHANGE,   /* request; struct chan_change: of a message that is there */
+    CHAN_SCHEDULE, /* request; struct chan_schedule */
+    CHAN_TYPING    /* event from fanout; u.u[0] = uid, u.u[1] = team; relayed to members elsewhere,
+                      never stored */
 };
 
-/* flags of the answer to CHAN_POST */
+/* flags of the answer to CHAN_POST and CHAN_CHANGE */
 enum {
-    CHAN_F_DUPLICATE = 1
-}; /* the key was known: ts is the first message's; body must be read from history */
+    CHAN_F_DUPLICATE = 1 /* POST: the key was known: ts is the first message's; body must be read
+                          * from history. CHANGE: it was so already, nothing was written */
+};
 
 /* Errors: ERR_CHANNEL_NOT_FOUND (absent, other team, private and not a member: all alike),
  * ERR_NOT_IN_CHANNEL, ERR_IS_ARCHIVED, ERR_DEADLINE, ERR_SERVICE_UNAVAILABLE,
- * ERR_STORAGE_UNAVAILABLE, ERR_DISK_FULL. The caller's own stored key is answered before membership
- * and archive are looked at. */
+ * ERR_STORAGE_UNAVAILABLE, ERR_DISK_FULL, ERR_CANNOT_REPLY_TO_MESSAGE (thread_ts_us is no message
+ * of the channel that can carry a thread), ERR_USER_NOT_IN_CHANNEL. The caller's own stored key is
+ * answered before membership, archive and parent are looked at. */
 struct chan_post {
     uint64_t team, uid;
     struct str_view client_msg_id; /* 0..255 bytes; empty: none */
     uint8_t key128[key128_bytes];  /* of client_msg_id, computed by the requester */
-    /* Whole JSON members, encoded by the requester and valid:
-     * "type":"message","user":"U..","team":"T..","text":".."... Neither ts nor channel. At most 64
-     * KiB goes out as an event; larger becomes a refetch hint. */
+    /* Whole JSON members, encoded by the requester and valid (chan/post_json.h):
+     * "type":"message","user":"U..","team":"T..",... and from content_at on what an edit replaces:
+     * ,"text":"..","blocks":[..]... Neither ts nor channel nor thread_ts. At most 64 KiB goes out
+     * as an event; larger becomes a refetch hint. */
     struct str_view members;
+    uint32_t content_at;
+    struct str_view metadata; /* a JSON object, or empty */
+    uint64_t thread_ts_us;    /* 0: no reply */
+    bool broadcast;           /* a reply that the channel sees, too */
+    /* Not stored, has no ts of its own in history: goes to the sockets of this member only, once it
+     * is known that nothing undurable stands before it. ID_NONE: a message. */
+    uint64_t ephemeral_to;
     uint64_t deadline_us; /* steady clock; 0: none */
     uint64_t ts_us;       /* out */
     /* out, for the one who measures; steady clock, 0: it did not come so far. Decided; its batch
      * went to log; that batch was synced. */
     uint64_t stepped_us, batched_us, durable_us;
+};
+
+enum change_kind {
+    CHANGE_UPDATE, /* content, metadata */
+    CHANGE_DELETE,
+    CHANGE_REACT,   /* name */
+    CHANGE_UNREACT, /* name */
+    CHANGE_PIN,
+    CHANGE_UNPIN,
+    CHANGE_MARK /* the caller has read up to ts_us */
+};
+
+/* Of the message ts_us, root or reply. All kinds are refused as CHAN_POST is (UPDATE, DELETE, MARK
+ * in an archived channel too); besides: ERR_MESSAGE_NOT_FOUND (absent or deleted),
+ * ERR_CANT_UPDATE_MESSAGE, ERR_CANT_DELETE_MESSAGE (another's, unless admin), ERR_ALREADY_REACTED,
+ * ERR_NO_REACTION, ERR_TOO_MANY_EMOJI, ERR_TOO_MANY_REACTIONS, ERR_ALREADY_PINNED, ERR_NOT_PINNED,
+ * ERR_BEFORE_NEEDED. A change that is made twice is answered as the first time where Slack's error
+ * does not say otherwise: UPDATE to the same content, DELETE of the deleted by its author within
+ * the process's memory are not told apart from new ones. */
+struct chan_change {
+    enum change_kind kind;
+    uint64_t team, uid;
+    bool admin; /* may change and delete what others wrote */
+    uint64_t ts_us;
+    struct str_view content;  /* UPDATE: ,"text":"..",... as the end of chan_post.members */
+    struct str_view metadata; /* UPDATE: empty: as it is */
+    struct str_view name;     /* REACT, UNREACT: of the emoji, without colons, 1..100 bytes */
+    /* DELETE: of a thread's newest reply the newest one before it must be known, which only hist
+     * can find (HIST_REPLY_BEFORE): ERR_BEFORE_NEEDED asks for it, with thread_ts_us; then the
+     * request comes again. 0: there is none. chan looks whether it is still there. */
+    bool before_known;
+    uint64_t before_ts_us;
+    uint64_t deadline_us;
+    struct arena *arena; /* in */
+    /* out */
+    uint64_t thread_ts_us;   /* of a reply */
+    uint64_t owner;          /* who wrote it */
+    struct str_view message; /* UPDATE: as it is now, {...}; in the arena */
+};
+
+/* A message for later. ADD: post.members and the rest as for CHAN_POST, client_msg_id empty; id is
+ * chan's. DELETE: due_s and id as listed. Errors as CHAN_POST's; ERR_INVALID_SCHEDULED_MESSAGE_ID
+ * (not there, not the caller's, or it is being sent), ERR_RESTRICTED_TOO_MANY. */
+struct chan_schedule {
+    bool remove;
+    uint64_t due_s, id; /* id: out of ADD */
+    struct chan_post post;
+    struct str_view text; /* what the list shows */
 };
 
 /* JOIN: uid itself. LEAVE: uid itself. INVITE: uid invites users[]. */

@@ -250,6 +250,8 @@ static void step(struct chan_shard *s, struct chan *c, struct op *op)
     case CHAN_SUB:
         sub_step(s, op);
         return;
+    case CHAN_CHANGE:
+    case CHAN_SCHEDULE:
     case CHAN_IDLE:
     case CHAN_TYPING:
         break;

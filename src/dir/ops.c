@@ -67,6 +67,10 @@ static uint32_t claims_of(const struct dir_op *op, uint64_t out[3])
         out[0] = claim_of('t', 0, m->token);
         return 1;
     }
+    case DIR_CHANNEL_RENAME:
+    case DIR_DIRECT_OPEN:
+    case DIR_USER_CHANGE:
+    case DIR_DOC_PUT:
     case DIR_REVOKE:
     case DIR_REVOKED:
         break;
@@ -381,6 +385,10 @@ enum err dir_op_decide(struct dir *d, struct dir_op *op)
         return decide_token_revoke(d, m, op);
     case DIR_CHANNEL_CREATE:
         return decide_channel_create(d, m, op);
+    case DIR_CHANNEL_RENAME:
+    case DIR_DIRECT_OPEN:
+    case DIR_USER_CHANGE:
+    case DIR_DOC_PUT:
     case DIR_REVOKE:
     case DIR_REVOKED:
         break;
@@ -405,6 +413,10 @@ static enum err publish(struct dir *d, struct dir_op *op)
         return publish_token_revoke(d, op);
     case DIR_CHANNEL_CREATE:
         return publish_channel_create(d, m);
+    case DIR_CHANNEL_RENAME:
+    case DIR_DIRECT_OPEN:
+    case DIR_USER_CHANGE:
+    case DIR_DOC_PUT:
     case DIR_REVOKE:
     case DIR_REVOKED:
         break;

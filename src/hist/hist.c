@@ -342,6 +342,12 @@ static enum err serve(struct hist *h, const struct cell *c)
         return memberships(h, c->u.p);
     case HIST_LOAD:
         return load(h, c->u.p);
+    case HIST_REPLIES:
+    case HIST_REPLY_BEFORE:
+    case HIST_PINS:
+    case HIST_SCHEDULED:
+    case HIST_DOCS:
+        break;
     }
     ASSERT(false);
     return ERR_INTERNAL_ERROR;

@@ -9,13 +9,18 @@
 #include "store/row.h"
 
 enum hist_msg {
-    HIST_HISTORY = 1, /* struct hist_history */
-    HIST_MESSAGE,     /* struct hist_message */
-    HIST_INFO,        /* struct hist_info */
-    HIST_MEMBERS,     /* struct hist_members */
-    HIST_LIST,        /* struct hist_list: channels of a team, or of a user */
-    HIST_MEMBERSHIPS, /* struct hist_memberships: for fanout */
-    HIST_LOAD         /* struct hist_load: a cold channel for chan */
+    HIST_HISTORY = 1,  /* struct hist_history */
+    HIST_MESSAGE,      /* struct hist_message */
+    HIST_INFO,         /* struct hist_info */
+    HIST_MEMBERS,      /* struct hist_members */
+    HIST_LIST,         /* struct hist_list: channels of a team, or of a user */
+    HIST_MEMBERSHIPS,  /* struct hist_memberships: for fanout */
+    HIST_LOAD,         /* struct hist_load: a cold channel for chan */
+    HIST_REPLIES,      /* struct hist_replies */
+    HIST_REPLY_BEFORE, /* struct hist_reply_before */
+    HIST_PINS,         /* struct hist_pins */
+    HIST_SCHEDULED,    /* struct hist_scheduled */
+    HIST_DOCS          /* struct hist_docs */
 };
 
 struct hist_viewer { /* who reads */
@@ -33,6 +38,7 @@ struct hist_history {
     uint64_t cid;
     uint64_t oldest_us, latest_us; /* 0: open end; exclusive unless inclusive */
     bool inclusive;
+    bool metadata; /* include_all_metadata */
     uint32_t limit;
     struct buf out;    /* appended: messages, comma separated, newest first: {...},{...} */
     uint32_t messages; /* out */
@@ -40,10 +46,69 @@ struct hist_history {
     uint64_t next_us;  /* out: continue with latest < next_us */
 };
 
-struct hist_message {
+struct hist_message { /* root or reply */
     struct hist_viewer viewer;
     uint64_t cid, ts_us;
-    struct buf out; /* {...}; empty: ERR_MESSAGE_NOT_FOUND */
+    struct buf out;             /* {...}; absent or deleted: ERR_MESSAGE_NOT_FOUND */
+    uint64_t uid, thread_ts_us; /* out: who wrote it; of a reply */
+    struct str_view reactions;  /* out: ,"reactions":[..] as in out, or empty; in out's arena */
+};
+
+/* A thread: the parent first on each page, then replies in rising order. ts_us may be a reply's.
+ * Errors: ERR_THREAD_NOT_FOUND. */
+struct hist_replies {
+    struct hist_viewer viewer;
+    uint64_t cid, ts_us;
+    uint64_t oldest_us, latest_us, after_us; /* after_us: continue behind it (cursor); 0: from the
+                                                beginning */
+    bool inclusive, metadata;
+    uint32_t limit; /* of replies */
+    struct buf out; /* {...},{...} */
+    uint32_t messages;
+    bool has_more;
+    uint64_t next_us; /* out: after_us of the next page */
+};
+
+struct hist_reply_before { /* the newest reply of the thread that is not deleted and older than
+                              ts_us */
+    uint64_t cid, thread_ts_us, ts_us;
+    uint64_t before_ts_us; /* out; 0: none */
+};
+
+struct hist_pins {
+    struct hist_viewer viewer;
+    uint64_t cid;
+    struct buf
+        out; /* {"type":"message","created":..,"created_by":..,"channel":..,"message":{}},... */
+    uint32_t len; /* out */
+};
+
+struct hist_scheduled { /* of the caller; in one channel, or ID_NONE: in all that he is a member of
+                         */
+    struct hist_viewer viewer;
+    uint64_t cid, oldest_s, latest_s;          /* bounds of due_s; 0: open */
+    uint64_t after_cid, after_due_s, after_id; /* cursor; 0: from the beginning */
+    uint32_t limit;
+    struct buf out; /* {"id":"Q..",...},... */
+    bool has_more;
+    uint64_t next_cid, next_due_s, next_id;
+};
+
+/* Documents of an owner, in order of name; rights are the requester's to judge, but for a channel's
+ * (cid not ID_NONE): there the viewer must see it. */
+struct hist_docs {
+    struct hist_viewer viewer;
+    uint64_t owner, cid;
+    uint8_t kind;
+    struct str_view name; /* not empty: this one only */
+    uint32_t limit;       /* more are not read: has_more */
+    struct {
+        struct str_view name;
+        struct row_doc row;
+    } * docs; /* out, in the arena */
+    uint32_t len;
+    bool has_more;
+    struct arena *arena;
 };
 
 struct hist_info {

@@ -67,6 +67,52 @@ uint64_t key_msg_ts(struct str_view key)
     return ~get_u64(key, owner_bytes + 1);
 }
 
+/* ---- replies ---- */
+
+void key_replies(struct key *k, uint64_t cid, uint64_t thread_ts_us)
+{
+    begin_owner(k, cid);
+    put_u8(k, 1);
+    put_u64(k, thread_ts_us);
+}
+
+void key_reply(struct key *k, uint64_t cid, uint64_t thread_ts_us, uint64_t ts_us)
+{
+    key_replies(k, cid, thread_ts_us);
+    put_u64(k, ts_us);
+}
+
+uint64_t key_reply_ts(struct str_view key)
+{
+    return get_u64(key, owner_bytes + 1 + 8);
+}
+
+void key_pointer(struct key *k, uint64_t cid, uint64_t ts_us)
+{
+    begin_owner(k, cid);
+    put_u8(k, 2);
+    put_u64(k, ts_us);
+}
+
+/* ---- idx ---- */
+
+void key_pins(struct key *k, uint64_t cid)
+{
+    begin_owner(k, cid);
+    put_u8(k, 'p');
+}
+
+void key_pin(struct key *k, uint64_t cid, uint64_t ts_us)
+{
+    key_pins(k, cid);
+    put_u64(k, ts_us);
+}
+
+uint64_t key_pin_ts(struct str_view key)
+{
+    return get_u64(key, owner_bytes + 1);
+}
+
 void key_dedup(struct key *k, uint64_t cid, uint64_t uid, const uint8_t key128[key128_bytes])
 {
     begin_owner(k, cid);
@@ -146,6 +192,46 @@ void key_chan_cursor(struct key *k, uint64_t cid, uint64_t uid)
     begin_owner(k, cid);
     put_u8(k, 'c');
     put_u64(k, uid);
+}
+
+void key_scheduled_all(struct key *k, uint64_t cid)
+{
+    begin_owner(k, cid);
+    put_u8(k, 's');
+}
+
+void key_scheduled(struct key *k, uint64_t cid, uint64_t due_s, uint64_t id)
+{
+    key_scheduled_all(k, cid);
+    put_u64(k, due_s);
+    put_u64(k, id);
+}
+
+void key_scheduled_parts(struct str_view key, uint64_t *due_s, uint64_t *id)
+{
+    *due_s = get_u64(key, owner_bytes + 1);
+    *id = get_u64(key, owner_bytes + 1 + 8);
+}
+
+void key_docs(struct key *k, uint64_t owner, uint8_t kind)
+{
+    begin_owner(k, owner);
+    put_u8(k, 'B');
+    put_u8(k, kind);
+}
+
+void key_doc(struct key *k, uint64_t owner, uint8_t kind, struct str_view name)
+{
+    ASSERT(name.len > 0 && name.len <= key_doc_name_max);
+    key_docs(k, owner, kind);
+    put(k, name.p, name.len);
+}
+
+struct str_view key_doc_name(struct str_view key)
+{
+    size_t at = owner_bytes + 2;
+    ASSERT(key.len > at);
+    return (struct str_view){key.p + at, key.len - at};
 }
 
 void key_user(struct key *k, uint64_t uid)
@@ -239,6 +325,19 @@ void key_email(struct key *k, uint64_t team, struct str_view email)
     begin_letter(k, 'e');
     put_u64(k, team);
     put(k, email.p, email.len);
+}
+
+void key_direct(struct key *k, uint64_t team, const uint64_t *uids, uint32_t n)
+{
+    uint8_t hash[SHA256_DIGEST_LENGTH];
+    struct key members = {0};
+    ASSERT(n > 0 && n * 8 <= key_max);
+    for (uint32_t i = 0; i < n; i++)
+        put_u64(&members, uids[i]);
+    SHA256(members.b, members.len, hash);
+    begin_letter(k, '2');
+    put_u64(k, team);
+    put(k, hash, key128_bytes);
 }
 
 void key_meta(struct key *k, struct str_view name, uint32_t index)

@@ -2,20 +2,21 @@
  * numbers; `~` marks an inverted number, newest first. vs: virtual shard of a channel or user, 2
  * bytes.
  *
- *   msg   vs cid 00 ~ts                 message
- *   idx   vs cid 'd' uid key128         client_msg_id -> ts, seq, and the literal key in the value
- *   chan  vs cid 'i'                    info: name, topic, kind, creator, flags
- *         vs cid 'h'                    head: seq, last ts, number of members
- *         vs cid 'm' uid                member
- *         vs cid 'c' uid                cursor: delivered and read
- *   user  vs uid 'p'                    profile
- *         vs uid 'M' cid                membership, seen from the user
- *   dir   'T' team                      team
- *         'd' domain                    domain -> team
+ *   msg   vs cid 00 ~ts                 message of the channel: a root, or a reply that is
+ * broadcast vs cid 01 thread_ts ts        reply; of one that is broadcast a mark only (no body) vs
+ * cid 02 ts                  reply that is not broadcast: ts -> thread_ts idx   vs cid 'd' uid
+ * key128         client_msg_id -> ts, seq, and the literal key in the value vs cid 'p' ts pinned
+ * message -> when it was pinned chan  vs cid 'i'                    info: name, topic, kind,
+ * creator, flags vs cid 'h'                    head: seq, last ts, number of members vs cid 'm' uid
+ * member vs cid 'c' uid                cursor: delivered and read vs cid 's' due id scheduled
+ * message user  vs uid 'p'                    profile vs uid 'M' cid                membership,
+ * seen from the user vs owner 'B' kind name        document of a user, a channel or a team
+ * (doc.def) dir   'T' team                      team 'd' domain                    domain -> team
  *         't' hash32                    token
  *         'n' team name                 channel name -> cid, kind
  *         'u' team uid                  user of a team (empty value)
  *         'e' team email                login -> uid
+ *         '2' team hash16               members of a direct conversation -> cid
  *   meta  "schema" "store_id" "ts_high" chan-index  "epoch" part
  */
 #ifndef PARLEY_STORE_KEY_H
@@ -34,7 +35,13 @@ enum cf {
 
 /* key_name_bytes_max: 80 characters of four bytes, the longest channel name. key_max holds it
  * behind its team, with a byte to continue paging. */
-enum { key_max = 336, key_name_bytes_max = 320, vshards = 1024, key128_bytes = 16 };
+enum {
+    key_max = 336,
+    key_name_bytes_max = 320,
+    vshards = 1024,
+    key128_bytes = 16,
+    key_doc_name_max = 96
+};
 
 static inline uint16_t vshard_of(uint64_t cid_or_uid)
 {
@@ -53,6 +60,13 @@ static inline struct str_view key_view(const struct key *k)
 void key_msg(struct key *k, uint64_t cid, uint64_t ts_us);
 void key_msg_prefix(struct key *k, uint64_t cid); /* vs cid 00 */
 uint64_t key_msg_ts(struct str_view key);         /* of a full msg key */
+void key_reply(struct key *k, uint64_t cid, uint64_t thread_ts_us, uint64_t ts_us);
+void key_replies(struct key *k, uint64_t cid, uint64_t thread_ts_us); /* prefix */
+uint64_t key_reply_ts(struct str_view key);
+void key_pointer(struct key *k, uint64_t cid, uint64_t ts_us);
+void key_pin(struct key *k, uint64_t cid, uint64_t ts_us);
+void key_pins(struct key *k, uint64_t cid); /* prefix */
+uint64_t key_pin_ts(struct str_view key);
 void key_dedup(struct key *k, uint64_t cid, uint64_t uid, const uint8_t key128[key128_bytes]);
 /* A UUID's 16 bytes, else the first 16 bytes of SHA-256 of the literal. Stable for ever. */
 void key128_of(uint8_t out[key128_bytes], struct str_view client_msg_id);
@@ -62,7 +76,14 @@ void key_chan_member(struct key *k, uint64_t cid, uint64_t uid);
 void key_chan_members(struct key *k, uint64_t cid); /* prefix */
 uint64_t key_chan_member_uid(struct str_view key);
 void key_chan_cursor(struct key *k, uint64_t cid, uint64_t uid);
+void key_scheduled(struct key *k, uint64_t cid, uint64_t due_s, uint64_t id);
+void key_scheduled_all(struct key *k, uint64_t cid); /* prefix */
+void key_scheduled_parts(struct str_view key, uint64_t *due_s, uint64_t *id);
 void key_user(struct key *k, uint64_t uid);
+/* name: at most key_doc_name_max bytes, any but empty. */
+void key_doc(struct key *k, uint64_t owner, uint8_t kind, struct str_view name);
+void key_docs(struct key *k, uint64_t owner, uint8_t kind); /* prefix */
+struct str_view key_doc_name(struct str_view key);
 void key_membership(struct key *k, uint64_t uid, uint64_t cid);
 void key_memberships(struct key *k, uint64_t uid); /* prefix */
 uint64_t key_membership_cid(struct str_view key);
@@ -78,6 +99,8 @@ void key_team_user(struct key *k, uint64_t team, uint64_t uid);
 void key_team_users(struct key *k, uint64_t team); /* prefix */
 uint64_t key_team_user_uid(struct str_view key);
 void key_email(struct key *k, uint64_t team, struct str_view email);
+/* uids ascending, each once: one or two of an im, 3 to 9 of an mpim. */
+void key_direct(struct key *k, uint64_t team, const uint64_t *uids, uint32_t n);
 void key_meta(struct key *k, struct str_view name, uint32_t index);
 /* The first key behind every key with this prefix. */
 void key_prefix_end(struct key *k);

@@ -4,7 +4,7 @@
 
 #include "store/crc32c.h"
 
-enum { row_version = 1, crc_bytes = 4 };
+enum { row_version = 1, message_version = 2, crc_bytes = 4 };
 
 /* ---- checksum ---- */
 
@@ -39,11 +39,16 @@ static void put_s(struct writer *w, struct str_view s)
     buf_put_sv(w->b, s);
 }
 
-static struct writer begin(struct buf *b, const struct key *k)
+static struct writer begin_as(struct buf *b, const struct key *k, char version)
 {
     struct writer w = {b, b->len, k};
-    buf_putc(b, row_version);
+    buf_putc(b, version);
     return w;
+}
+
+static struct writer begin(struct buf *b, const struct key *k)
+{
+    return begin_as(b, k, row_version);
 }
 
 static void end(struct writer *w)
@@ -61,10 +66,11 @@ struct reader {
     bool ok;
 };
 
-static enum err open_record(struct reader *r, struct str_view key, struct str_view value)
+static enum err open_version(struct reader *r, struct str_view key, struct str_view value,
+                             uint8_t newest)
 {
     uint32_t crc;
-    if (value.len < 1 + crc_bytes || (uint8_t)value.p[0] == 0 || (uint8_t)value.p[0] > row_version)
+    if (value.len < 1 + crc_bytes || (uint8_t)value.p[0] == 0 || (uint8_t)value.p[0] > newest)
         return ERR_CORRUPT;
     memcpy(&crc, value.p + value.len - crc_bytes, crc_bytes);
     if (crc != crc_of(key, value.p, value.len - crc_bytes))
@@ -72,6 +78,11 @@ static enum err open_record(struct reader *r, struct str_view key, struct str_vi
     *r = (struct reader){(const uint8_t *)value.p + 1,
                          (const uint8_t *)value.p + value.len - crc_bytes, true};
     return ERR_OK;
+}
+
+static enum err open_record(struct reader *r, struct str_view key, struct str_view value)
+{
+    return open_version(r, key, value, row_version);
 }
 
 static uint64_t get_v(struct reader *r)
@@ -121,26 +132,72 @@ static enum err close_record(const struct reader *r)
 
 void row_message_encode(struct buf *b, const struct key *k, const struct row_message *m)
 {
-    struct writer w = begin(b, k);
+    struct writer w = begin_as(b, k, message_version);
     put_v(&w, m->ts_us);
     put_v(&w, m->seq);
     put_v(&w, m->uid);
     put_v(&w, m->flags);
     put_s(&w, m->client_msg_id);
     put_s(&w, m->body);
+    put_v(&w, m->content_at);
+    put_v(&w, m->content_len);
+    if ((m->flags & MSG_REPLY) != 0)
+        put_v(&w, m->thread_ts_us);
+    if ((m->flags & MSG_EDITED) != 0) {
+        put_v(&w, m->edited_us);
+        put_v(&w, m->edited_by);
+    }
+    if ((m->flags & MSG_PINNED) != 0) {
+        put_v(&w, m->pinned_us);
+        put_v(&w, m->pinned_by);
+    }
+    if ((m->flags & MSG_THREAD) != 0)
+        put_s(&w, m->thread);
+    if ((m->flags & MSG_REACTIONS) != 0)
+        put_s(&w, m->reactions);
+    if ((m->flags & MSG_METADATA) != 0)
+        put_s(&w, m->metadata);
     end(&w);
+}
+
+static void get_more(struct reader *r, struct row_message *m)
+{
+    m->content_at = (uint32_t)get_v(r);
+    m->content_len = (uint32_t)get_v(r);
+    r->ok &= m->content_at <= m->body.len && m->content_len <= m->body.len - m->content_at;
+    if ((m->flags & MSG_REPLY) != 0)
+        m->thread_ts_us = get_v(r);
+    if ((m->flags & MSG_EDITED) != 0) {
+        m->edited_us = get_v(r);
+        m->edited_by = get_v(r);
+    }
+    if ((m->flags & MSG_PINNED) != 0) {
+        m->pinned_us = get_v(r);
+        m->pinned_by = get_v(r);
+    }
+    if ((m->flags & MSG_THREAD) != 0)
+        m->thread = get_s(r);
+    if ((m->flags & MSG_REACTIONS) != 0)
+        m->reactions = get_s(r);
+    if ((m->flags & MSG_METADATA) != 0)
+        m->metadata = get_s(r);
 }
 
 enum err row_message_decode(struct row_message *m, struct str_view key, struct str_view value)
 {
     struct reader r;
-    TRY(open_record(&r, key, value));
+    TRY(open_version(&r, key, value, message_version));
+    *m = (struct row_message){0};
     m->ts_us = get_v(&r);
     m->seq = get_v(&r);
     m->uid = get_v(&r);
     m->flags = (uint16_t)get_v(&r);
     m->client_msg_id = get_s(&r);
     m->body = get_s(&r);
+    if (value.p[0] == 1)
+        m->flags = 0; /* none was given a meaning then */
+    else
+        get_more(&r, m);
     return close_record(&r);
 }
 
@@ -371,6 +428,65 @@ enum err row_channel_name_decode(struct row_channel_name *n, struct str_view key
     n->cid = get_v(&r);
     n->kind = get_channel_kind(&r);
     n->archived = get_v(&r) != 0;
+    return close_record(&r);
+}
+
+void row_scheduled_encode(struct buf *b, const struct key *k, const struct row_scheduled *s)
+{
+    struct writer w = begin(b, k);
+    put_v(&w, s->id);
+    put_v(&w, s->due_s);
+    put_v(&w, s->created_s);
+    put_v(&w, s->team);
+    put_v(&w, s->uid);
+    put_v(&w, s->thread_ts_us);
+    put_v(&w, s->broadcast);
+    put_s(&w, s->members);
+    put_s(&w, s->metadata);
+    put_v(&w, s->content_at);
+    put_s(&w, s->text);
+    end(&w);
+}
+
+enum err row_scheduled_decode(struct row_scheduled *s, struct str_view key, struct str_view value)
+{
+    struct reader r;
+    TRY(open_record(&r, key, value));
+    s->id = get_v(&r);
+    s->due_s = get_v(&r);
+    s->created_s = get_v(&r);
+    s->team = get_v(&r);
+    s->uid = get_v(&r);
+    s->thread_ts_us = get_v(&r);
+    s->broadcast = get_v(&r) != 0;
+    s->members = get_s(&r);
+    s->metadata = get_s(&r);
+    s->content_at = (uint32_t)get_v(&r);
+    s->text = get_s(&r);
+    r.ok &= s->content_at <= s->members.len;
+    return close_record(&r);
+}
+
+void row_doc_encode(struct buf *b, const struct key *k, const struct row_doc *d)
+{
+    struct writer w = begin(b, k);
+    put_v(&w, d->version);
+    put_v(&w, d->by);
+    put_v(&w, d->created_s);
+    put_v(&w, d->updated_s);
+    put_s(&w, d->json);
+    end(&w);
+}
+
+enum err row_doc_decode(struct row_doc *d, struct str_view key, struct str_view value)
+{
+    struct reader r;
+    TRY(open_record(&r, key, value));
+    d->version = get_v(&r);
+    d->by = get_v(&r);
+    d->created_s = get_v(&r);
+    d->updated_s = get_v(&r);
+    d->json = get_s(&r);
     return close_record(&r);
 }
 

@@ -11,14 +11,35 @@
 
 enum channel_kind { CHANNEL_PUBLIC, CHANNEL_PRIVATE, CHANNEL_IM, CHANNEL_MPIM };
 
+/* What a message has beyond its body; each bit says that the member of row_message is there. */
+enum message_flags {
+    MSG_REPLY = 1,     /* thread_ts_us */
+    MSG_BROADCAST = 2, /* a reply that the channel sees, too */
+    MSG_DELETED = 4,   /* body is empty; the row stays, so that its key and its ts stay taken */
+    MSG_SYSTEM = 8,    /* channel_join and the like: not unread to anybody; seq is the one before */
+    MSG_EDITED = 16,   /* edited_us, edited_by */
+    MSG_PINNED = 32,   /* pinned_us, pinned_by */
+    MSG_THREAD = 64,   /* thread: it has had replies */
+    MSG_REACTIONS = 128, /* reactions */
+    MSG_METADATA = 256   /* metadata */
+};
+
 /* A message row. body is the JSON object as clients see it, from '{' on, without the closing brace:
- * {"type":"message","user":"U..","team":"T..","text":"..",...,"ts":"..". Reads append what changes,
- * then '}'. */
+ * {"type":"message","user":"U..","team":"T..","text":"..",...,"ts":"..". Of it [content_at,
+ * content_at + content_len) is what an edit replaces: ,"text":"..","blocks":[..] and so on;
+ * content_len 0: of a version that could not edit. Reads append what changes (chan/message_json.h),
+ * then '}'. Version 2; version 1 ends behind body. */
 struct row_message {
-    uint64_t ts_us, seq, uid;
+    uint64_t ts_us, seq, uid; /* seq of a reply that is not broadcast: 0 */
     uint16_t flags;
     struct str_view client_msg_id; /* may be empty */
     struct str_view body;
+    uint32_t content_at, content_len;
+    uint64_t thread_ts_us;
+    uint64_t edited_us, edited_by, pinned_us, pinned_by;
+    struct str_view thread;    /* packed, chan/thread.h */
+    struct str_view reactions; /* packed, chan/reactions.h */
+    struct str_view metadata;  /* a JSON object */
 };
 
 struct row_dedup {
@@ -78,6 +99,23 @@ struct row_channel_name {
     bool archived;
 };
 
+/* A message that will be posted at due_s. Of the same form as struct chan_post. */
+struct row_scheduled {
+    uint64_t id, due_s, created_s, team, uid, thread_ts_us;
+    bool broadcast;
+    struct str_view members, metadata;
+    uint32_t content_at;
+    struct str_view text; /* for the list */
+};
+
+/* A JSON value with a version: what a user, a channel or a team has beside messages (doc.def).
+ * Who changes it says which version it has read. */
+struct row_doc {
+    uint64_t version; /* 1 at first; rises with each change */
+    uint64_t by, created_s, updated_s;
+    struct str_view json;
+};
+
 /* Each encodes into b (record and checksum over key_view(k) and record). A missing room sticks in
  * b->failed. */
 void row_message_encode(struct buf *b, const struct key *k, const struct row_message *r);
@@ -90,8 +128,10 @@ void row_team_encode(struct buf *b, const struct key *k, const struct row_team *
 void row_user_encode(struct buf *b, const struct key *k, const struct row_user *r);
 void row_token_encode(struct buf *b, const struct key *k, const struct row_token *r);
 void row_channel_name_encode(struct buf *b, const struct key *k, const struct row_channel_name *r);
+void row_scheduled_encode(struct buf *b, const struct key *k, const struct row_scheduled *r);
+void row_doc_encode(struct buf *b, const struct key *k, const struct row_doc *r);
 void row_u64_encode(struct buf *b, const struct key *k,
-                    uint64_t v); /* domain -> team, email -> uid, meta */
+                    uint64_t v); /* domain -> team, email -> uid, pointers, pins, meta */
 
 MUST_USE enum err row_message_decode(struct row_message *r, struct str_view key,
                                      struct str_view value);
@@ -109,6 +149,9 @@ MUST_USE enum err row_user_decode(struct row_user *r, struct str_view key, struc
 MUST_USE enum err row_token_decode(struct row_token *r, struct str_view key, struct str_view value);
 MUST_USE enum err row_channel_name_decode(struct row_channel_name *r, struct str_view key,
                                           struct str_view value);
+MUST_USE enum err row_scheduled_decode(struct row_scheduled *r, struct str_view key,
+                                       struct str_view value);
+MUST_USE enum err row_doc_decode(struct row_doc *r, struct str_view key, struct str_view value);
 MUST_USE enum err row_u64_decode(uint64_t *v, struct str_view key, struct str_view value);
 
 #endif
