@@ -16,6 +16,7 @@ endfunction()
 plain_library(uring uring liburing.h)
 plain_library(ck ck ck_ring.h)
 plain_library(inih inih ini.h)
+plain_library(utf8proc utf8proc utf8proc.h)
 
 # Used header-only: xxhash, and sys/sdt.h of systemtap-sdt-dev for the probes (base/probe.h).
 add_library(xxhash INTERFACE)

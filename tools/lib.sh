@@ -4,7 +4,7 @@ cd "$top" || exit 1
 
 build_packages="cmake ninja-build gcc g++ pkg-config liburing-dev libck-dev librocksdb-dev android-libboringssl-dev
   libsimdjson-dev node-llhttp libmimalloc-dev libxxhash-dev zlib1g-dev libinih-dev libcmocka-dev
-  systemtap-sdt-dev"
+  systemtap-sdt-dev libutf8proc-dev"
 run_packages="curl"
 test_packages="clang libclang-rt-14-dev nodejs npm openssl strace curl jq fuse3 libfuse3-dev libfaketime e2fsprogs mount perl
   chromium libyajl-dev libwslay-dev"
