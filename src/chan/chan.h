@@ -30,6 +30,8 @@ struct chan_conf {
     struct view view;    /* multi_get only */
     bool (*disk_full)(const struct log *l); /* NULL: never */
     const struct log *disk;
+    bool tells_search; /* of each channel that has something new */
+    actor_id search;
 };
 
 struct chan_shard;

@@ -1,5 +1,10 @@
 #include "chan/channel_json.h"
 
+enum id_kind channel_letter(enum channel_kind kind)
+{
+    return kind == CHANNEL_IM ? ID_IM : kind == CHANNEL_MPIM ? ID_GROUP : ID_CHANNEL;
+}
+
 static void text_object(struct json_out *j, const char *name, struct str_view value, uint64_t by,
                         uint64_t set_s)
 {

@@ -6,6 +6,8 @@
 #include "json/write.h"
 #include "store/row.h"
 
+enum id_kind channel_letter(enum channel_kind kind); /* of its id */
+
 struct channel_view { /* what depends on the reader */
     bool is_member;
     bool with_num_members;

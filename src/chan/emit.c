@@ -4,6 +4,7 @@
 #include "base/mutant.h"
 #include "chan/internal.h"
 #include "fanout/fanout_msg.h"
+#include "search/search_msg.h"
 
 const char *channel_type_of(enum channel_kind kind)
 {
@@ -12,11 +13,6 @@ const char *channel_type_of(enum channel_kind kind)
                                         [CHANNEL_IM] = "im",
                                         [CHANNEL_MPIM] = "mpim"};
     return names[kind];
-}
-
-enum id_kind channel_letter(enum channel_kind kind)
-{
-    return kind == CHANNEL_IM ? ID_IM : kind == CHANNEL_MPIM ? ID_GROUP : ID_CHANNEL;
 }
 
 /* FAN_SUB_OK needs its room whatever else is said. */
@@ -179,6 +175,27 @@ void emit_member(struct chan_shard *s, const struct effect *e)
     }
 }
 
+void emit_search(struct chan_shard *s, uint64_t cid, bool edited)
+{
+    struct cell *c = s->conf.tells_search ? outbox_event(s->turn->out, s->conf.search, 0) : NULL;
+    if (c == NULL) {
+        s->search_owed = s->conf.tells_search;
+        return;
+    }
+    c->type = SEARCH_DIRTY;
+    c->cid = cid;
+    c->u.u[0] = edited;
+}
+
+/* Which channels it was is not remembered: all are compared. */
+static void pay_search(struct chan_shard *s)
+{
+    if (!s->search_owed)
+        return;
+    s->search_owed = false;
+    emit_search(s, ID_NONE, true);
+}
+
 static void pay_all_owed(struct chan_shard *s)
 {
     for (uint64_t to = s->all_owed; to != 0; to &= to - 1) {
@@ -199,6 +216,7 @@ void emit_owed(struct chan_shard *s)
     uint64_t full = 0;
     const struct link *unpaid = NULL; /* the first one: there the round ends */
     pay_all_owed(s);
+    pay_search(s);
     for (uint32_t n = 0; n < owed_pays_max && s->owed.next != unpaid && full != s->fanouts; n++) {
         if (list_empty(&s->owed))
             return;

@@ -214,6 +214,7 @@ struct chan_shard {
     struct frame_slab frames;
     struct link owed;
     uint64_t all_owed; /* bit per fanout: an event for one user was lost */
+    bool search_owed;  /* a hint for search was lost */
     struct timer retry;
 
     /* of one turn */
@@ -313,7 +314,6 @@ struct buf *commit_put(struct chan_batch *cb, enum cf cf, const struct key *k, s
 
 /* ---- emit.c ---- */
 const char *channel_type_of(enum channel_kind kind); /* "channel" */
-enum id_kind channel_letter(enum channel_kind kind);
 /* To the fanouts in `to` that are still interested; frame NULL: a gap for each. */
 void emit_channel(struct chan_shard *s, struct chan *c, struct frame *f, uint64_t to);
 /* Relayed or not: nobody is owed anything for it. */
@@ -321,6 +321,8 @@ void emit_typing(struct chan_shard *s, const struct chan *c, struct str_view bod
 void emit_user(struct chan_shard *s, const struct effect *e);
 void emit_member(struct chan_shard *s, const struct effect *e); /* EFFECT_JOINED, _CREATED, _LEFT */
 void emit_owed(struct chan_shard *s);
+/* c has something new for the index; edited: an old message. */
+void emit_search(struct chan_shard *s, uint64_t cid, bool edited);
 /* Copies body into a frame; NULL is counted. */
 struct frame *emit_frame(struct chan_shard *s, uint64_t cid, struct str_view body);
 

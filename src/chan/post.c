@@ -3,6 +3,7 @@
 
 #include "base/mutant.h"
 #include "base/probe.h"
+#include "chan/channel_json.h"
 #include "chan/internal.h"
 
 enum { tail_max = 192, message_fixed_bytes = 64, dedup_fixed_bytes = 64 };

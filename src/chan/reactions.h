@@ -22,6 +22,7 @@ MUST_USE enum err reactions_add(struct str_view packed, struct str_view name, ui
 MUST_USE enum err reactions_remove(struct str_view packed, struct str_view name, uint64_t uid,
                                    struct arena *a, struct str_view *out);
 /* [{"name":..,"users":[..],"count":..},...] */
+bool reactions_have(struct str_view packed, struct str_view name);
 void reactions_json(struct json_out *j, struct str_view packed);
 
 #endif

@@ -384,7 +384,7 @@ static void end_turn(void *self, struct turn *t)
     load_next(s);
     commit_send(s);
     arena_reset(&s->scratch);
-    bool owes = !list_empty(&s->owed) || s->all_owed != 0;
+    bool owes = !list_empty(&s->owed) || s->all_owed != 0 || s->search_owed;
     if (owes && !timer_armed(&s->retry)) {
         /* A fanout rings nobody when it has made room. */
         s->retry.fire = on_retry;

@@ -1,4 +1,5 @@
 /* sub.c - which fanout wants which channel: CHAN_SUB, CHAN_IDLE, and typing, which rests on it. */
+#include "chan/channel_json.h"
 #include "chan/internal.h"
 #include "fanout/fanout_msg.h"
 

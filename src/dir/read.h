@@ -42,6 +42,9 @@ const struct row_user *dir_user(struct dir_reader *r, uint64_t team, uint64_t ui
 bool dir_channel_by_name(struct dir_reader *r, uint64_t team, struct str_view name, uint64_t *cid,
                          enum channel_kind *kind);
 
+/* By name or e-mail address. */
+bool dir_user_by_name(struct dir_reader *r, uint64_t team, struct str_view name, uint64_t *uid);
+
 /* Ids ascending, those > after, at most n; returns how many. For paging and snapshots. */
 uint32_t dir_users(struct dir_reader *r, uint64_t team, uint64_t after, uint64_t *uids, uint32_t n);
 uint32_t dir_users_len(struct dir_reader *r, uint64_t team);

@@ -112,6 +112,15 @@ bool dir_channel_by_name(struct dir_reader *r, uint64_t team, struct str_view na
     return true;
 }
 
+bool dir_user_by_name(struct dir_reader *r, uint64_t team, struct str_view name, uint64_t *uid)
+{
+    const struct name_entry *e = tables_name(enter(r), TABLE_LOGINS, team, name);
+    if (e == NULL)
+        return false;
+    *uid = e->id;
+    return true;
+}
+
 /* Index of the first id behind `after`. */
 static uint32_t above(const uint64_t *ids, uint32_t len, uint64_t after)
 {

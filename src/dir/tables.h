@@ -54,7 +54,7 @@ enum table {
     TABLE_USERS,    /* struct user_entry by uid */
     TABLE_TOKENS,   /* struct token_entry by tag */
     TABLE_CHANNELS, /* struct name_entry */
-    TABLE_LOGINS, /* struct name_entry: user names and e-mail addresses; read by the writer only */
+    TABLE_LOGINS, /* struct name_entry: user names and e-mail addresses */
     TABLE_COUNT
 };
 

@@ -14,6 +14,7 @@ enum actor_kind {
     ACTOR_FANOUT,
     ACTOR_DIR,
     ACTOR_ADMIN,
+    ACTOR_SEARCH,
     ACTOR_KINDS
 };
 

@@ -1,3 +1,4 @@
+#include "search/search.h"
 #include "server/server.h"
 
 #include <errno.h>
@@ -166,6 +167,8 @@ static enum err make_chans(struct server *s)
                                .frames_max = (uint32_t)s->conf->ring_frames,
                                .batch_bytes_max = s->conf->store_batch_bytes_max,
                                .sub_reserve = topology_credits(s->conf),
+                               .tells_search = true,
+                               .search = t->first[ACTOR_SEARCH],
                                .epoch = 1,
                                .disk_full = log_disk_full,
                                .disk = s->log};
@@ -185,6 +188,20 @@ static enum err make_hists(struct server *s)
         TRY(hist_new(&s->hists[i], &v, s->conf));
         place(s, ACTOR_HIST, i, &hist_actor_ops, s->hists[i]);
     }
+    return ERR_OK;
+}
+
+static enum err make_search(struct server *s)
+{
+    struct search_conf sc = {.self = s->topology.first[ACTOR_SEARCH],
+                             .log = s->topology.first[ACTOR_LOG],
+                             .delay_ms = (uint32_t)s->conf->search_delay_ms,
+                             .batch_words = (uint32_t)s->conf->search_batch_words,
+                             .queue_max = (uint32_t)s->conf->search_queue_max,
+                             .dirty_max = (uint32_t)s->conf->search_dirty_max};
+    TRY(store_view(s->store, &sc.view));
+    TRY(search_new(&s->search, &sc));
+    place(s, ACTOR_SEARCH, 0, &search_actor_ops, s->search);
     return ERR_OK;
 }
 
@@ -224,6 +241,7 @@ static enum err make_acceptors(struct server *s)
                                    .hists_len = t->len[ACTOR_HIST],
                                    .fanouts_len = t->len[ACTOR_FANOUT],
                                    .dir = t->first[ACTOR_DIR],
+                                   .search = t->first[ACTOR_SEARCH],
                                    .net = port_of(s, ACTOR_ACCEPTOR, i),
                                    .dir_reader = reader_of(s, ACTOR_ACCEPTOR, i),
                                    .conf = s->conf};
@@ -292,6 +310,7 @@ static enum err start(struct server *s)
     TRY(make_dir(s));
     TRY(make_chans(s));
     TRY(make_hists(s));
+    TRY(make_search(s));
     TRY(make_fanouts(s));
     TRY(make_acceptors(s));
     TRY(make_admin(s));
@@ -319,6 +338,7 @@ static void release(struct server *s)
         fanout_free(s->fanouts[i]);
     for (uint16_t i = 0; i < t->len[ACTOR_HIST]; i++)
         hist_free(s->hists[i]);
+    search_free(s->search);
     for (uint16_t i = 0; i < t->len[ACTOR_CHAN]; i++)
         chan_shard_free(s->chans[i]);
     dir_free(s->dir); /* its epochs walk the readers' records once more */

@@ -27,6 +27,7 @@ struct server {
     struct acceptor *acceptors[server_loops_max];
     struct chan_shard *chans[server_loops_max];
     struct hist *hists[server_loops_max];
+    struct search *search;
     struct fanout *fanouts[server_loops_max];
     struct dir_reader *readers[server_loops_max]; /* by loop */
     int plain_fd, tls_fd, admin_fd, control_fd;   /* listening sockets; -1: none */

@@ -8,7 +8,8 @@ static const struct {
     {ACTOR_ACCEPTOR, ACTOR_FANOUT}, {ACTOR_FANOUT, ACTOR_CHAN},    {ACTOR_FANOUT, ACTOR_HIST},
     {ACTOR_CHAN, ACTOR_HIST},       {ACTOR_CHAN, ACTOR_LOG},       {ACTOR_DIR, ACTOR_LOG},
     {ACTOR_DIR, ACTOR_CHAN},        {ACTOR_ADMIN, ACTOR_DIR},      {ACTOR_ADMIN, ACTOR_CHAN},
-    {ACTOR_ADMIN, ACTOR_HIST},      {ACTOR_ADMIN, ACTOR_ACCEPTOR},
+    {ACTOR_ADMIN, ACTOR_HIST},      {ACTOR_ADMIN, ACTOR_ACCEPTOR}, {ACTOR_ADMIN, ACTOR_SEARCH},
+    {ACTOR_ACCEPTOR, ACTOR_SEARCH}, {ACTOR_SEARCH, ACTOR_LOG},
 };
 
 /* Who tells whom, without an answer. frames: what comes home needs an answer edge of that size. */
@@ -20,6 +21,7 @@ static const struct {
     {ACTOR_CHAN, ACTOR_FANOUT, CLASS_EVENT, true},
     {ACTOR_DIR, ACTOR_FANOUT, CLASS_EVENT, true},
     {ACTOR_FANOUT, ACTOR_CHAN, CLASS_EVENT, false},
+    {ACTOR_CHAN, ACTOR_SEARCH, CLASS_EVENT, false},
     {ACTOR_DIR, ACTOR_ACCEPTOR, CLASS_CONTROL, false},
     {ACTOR_DIR, ACTOR_FANOUT, CLASS_CONTROL, false},
     {ACTOR_ACCEPTOR, ACTOR_DIR, CLASS_CONTROL, false},
@@ -39,7 +41,7 @@ const char *wiring_kind_name(enum actor_kind kind)
     static const char *const names[ACTOR_KINDS] = {
         [ACTOR_ACCEPTOR] = "acceptor", [ACTOR_CHAN] = "chan",     [ACTOR_LOG] = "log",
         [ACTOR_HIST] = "hist",         [ACTOR_FANOUT] = "fanout", [ACTOR_DIR] = "dir",
-        [ACTOR_ADMIN] = "admin"};
+        [ACTOR_ADMIN] = "admin",       [ACTOR_SEARCH] = "search"};
     return names[kind];
 }
 
@@ -77,14 +79,15 @@ uint32_t wiring_edge_size(const struct conf *c, enum actor_kind from, enum actor
         if (class == CLASS_CONTROL)
             return (uint32_t)c->ring_control_cells;
         /* FAN_SUB_OK travels here too, one per credit of the fanout. */
-        return pow2_at_least(c->ring_event_cells +
-                             (from == ACTOR_CHAN ? c->ring_request_cells : 0));
+        return pow2_at_least(c->ring_event_cells + (to == ACTOR_FANOUT && from == ACTOR_CHAN
+                                                        ? c->ring_request_cells
+                                                        : 0));
     }
     return 0;
 }
 
 const struct wiring_stage wiring_stages[wiring_stages_len] = {
     {"acceptors", {ACTOR_ACCEPTOR}, 1, 40},         {"fanouts", {ACTOR_FANOUT}, 1, 80},
-    {"directory", {ACTOR_ADMIN, ACTOR_DIR}, 2, 85}, {"chans", {ACTOR_CHAN}, 1, 95},
+    {"directory", {ACTOR_ADMIN, ACTOR_DIR}, 2, 85}, {"chans", {ACTOR_CHAN, ACTOR_SEARCH}, 2, 95},
     {"log", {ACTOR_HIST, ACTOR_LOG}, 2, 100},
 };

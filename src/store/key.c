@@ -94,6 +94,11 @@ void key_pointer(struct key *k, uint64_t cid, uint64_t ts_us)
     put_u64(k, ts_us);
 }
 
+uint64_t key_pointer_ts(struct str_view key)
+{
+    return get_u64(key, owner_bytes + 1);
+}
+
 /* ---- idx ---- */
 
 void key_pins(struct key *k, uint64_t cid)
@@ -325,6 +330,63 @@ void key_email(struct key *k, uint64_t team, struct str_view email)
     begin_letter(k, 'e');
     put_u64(k, team);
     put(k, email.p, email.len);
+}
+
+/* ---- search ---- */
+
+void key_postings_begin(struct key *k, uint64_t team, struct str_view prefix)
+{
+    begin_owner(k, team);
+    put_u8(k, 'w');
+    put(k, prefix.p, prefix.len);
+}
+
+void key_postings(struct key *k, uint64_t team, struct str_view word)
+{
+    key_postings_begin(k, team, word);
+    put_u8(k, 0);
+}
+
+void key_posting(struct key *k, uint64_t team, struct str_view word, uint64_t ts_us)
+{
+    key_postings(k, team, word);
+    put_u64(k, ~ts_us);
+}
+
+struct str_view key_posting_word(struct str_view key)
+{
+    enum { around = owner_bytes + 1 + 1 + 8 };
+    ASSERT(key.len > around);
+    return (struct str_view){key.p + owner_bytes + 1, key.len - around};
+}
+
+uint64_t key_posting_ts(struct str_view key)
+{
+    return ~get_u64(key, key.len - 8);
+}
+
+void key_indexed(struct key *k, uint64_t cid)
+{
+    begin_owner(k, cid);
+    put_u8(k, 'k');
+}
+
+void key_edited_all(struct key *k)
+{
+    begin_letter(k, 'E');
+}
+
+void key_edited(struct key *k, uint64_t cid, uint64_t ts_us)
+{
+    begin_letter(k, 'E');
+    put_u64(k, cid);
+    put_u64(k, ts_us);
+}
+
+void key_edited_parts(struct str_view key, uint64_t *cid, uint64_t *ts_us)
+{
+    *cid = get_u64(key, 1);
+    *ts_us = get_u64(key, 1 + 8);
 }
 
 void key_direct(struct key *k, uint64_t team, const uint64_t *uids, uint32_t n)

@@ -17,7 +17,10 @@
  *         'u' team uid                  user of a team (empty value)
  *         'e' team email                login -> uid
  *         '2' team hash16               members of a direct conversation -> cid
- *   meta  "schema" "store_id" "ts_high" chan-index  "epoch" part
+ *   fts   vs team 'w' word 00 ~ts        postings of a word: messages, newest first, of which ts is
+ * the newest vs cid 'k'                    all messages up to this ts are in the index 'E' cid ts
+ * an edited message that the index has not seen meta  "schema" "store_id" "ts_high" chan-index
+ * "epoch" part
  */
 #ifndef PARLEY_STORE_KEY_H
 #define PARLEY_STORE_KEY_H
@@ -64,6 +67,7 @@ void key_reply(struct key *k, uint64_t cid, uint64_t thread_ts_us, uint64_t ts_u
 void key_replies(struct key *k, uint64_t cid, uint64_t thread_ts_us); /* prefix */
 uint64_t key_reply_ts(struct str_view key);
 void key_pointer(struct key *k, uint64_t cid, uint64_t ts_us);
+uint64_t key_pointer_ts(struct str_view key);
 void key_pin(struct key *k, uint64_t cid, uint64_t ts_us);
 void key_pins(struct key *k, uint64_t cid); /* prefix */
 uint64_t key_pin_ts(struct str_view key);
@@ -99,6 +103,16 @@ void key_team_user(struct key *k, uint64_t team, uint64_t uid);
 void key_team_users(struct key *k, uint64_t team); /* prefix */
 uint64_t key_team_user_uid(struct str_view key);
 void key_email(struct key *k, uint64_t team, struct str_view email);
+void key_posting(struct key *k, uint64_t team, struct str_view word, uint64_t ts_us);
+/* Of one word, or of all words that begin so. */
+void key_postings(struct key *k, uint64_t team, struct str_view word);
+void key_postings_begin(struct key *k, uint64_t team, struct str_view prefix);
+struct str_view key_posting_word(struct str_view key);
+uint64_t key_posting_ts(struct str_view key); /* of its newest */
+void key_indexed(struct key *k, uint64_t cid);
+void key_edited(struct key *k, uint64_t cid, uint64_t ts_us);
+void key_edited_all(struct key *k); /* prefix */
+void key_edited_parts(struct str_view key, uint64_t *cid, uint64_t *ts_us);
 /* uids ascending, each once: one or two of an im, 3 to 9 of an mpim. */
 void key_direct(struct key *k, uint64_t team, const uint64_t *uids, uint32_t n);
 void key_meta(struct key *k, struct str_view name, uint32_t index);

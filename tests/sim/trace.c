@@ -58,6 +58,7 @@ static const char *type_name(enum actor_kind room, uint16_t type)
         break;
     case ACTOR_ACCEPTOR:
     case ACTOR_ADMIN:
+    case ACTOR_SEARCH:
     case ACTOR_KINDS:
         break;
     }

@@ -1,0 +1,160 @@
+#include "chan/reactions.h"
+
+#include "base/id.h"
+
+/* Packed: for each emoji its name's length and bytes, number of users, users. */
+
+static bool get_v(struct str_view *s, uint64_t *out)
+{
+    uint64_t v = 0;
+    for (unsigned shift = 0; shift < 64 && s->len > 0; shift += 7) {
+        uint8_t b = (uint8_t)*s->p;
+        s->p++;
+        s->len--;
+        v |= (uint64_t)(b & 0x7f) << shift;
+        if (b < 0x80) {
+            *out = v;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void put_v(struct buf *b, uint64_t v)
+{
+    for (; v >= 0x80; v >>= 7)
+        buf_putc(b, (char)(v | 0x80));
+    buf_putc(b, (char)v);
+}
+
+struct emoji {
+    struct str_view name, users; /* users: packed */
+    uint32_t users_len;
+    bool has_uid; /* the one that was asked for */
+};
+
+/* The next emoji; *s goes behind it. */
+static bool next_emoji(struct str_view *s, uint64_t uid, struct emoji *e)
+{
+    uint64_t n, u;
+    if (!get_v(s, &n) || n == 0 || n > s->len)
+        return false;
+    *e = (struct emoji){.name = {s->p, (size_t)n}};
+    s->p += n;
+    s->len -= n;
+    if (!get_v(s, &n) || n == 0 || n > reactions_users_max)
+        return false;
+    e->users_len = (uint32_t)n;
+    e->users.p = s->p;
+    for (uint32_t i = 0; i < e->users_len; i++) {
+        if (!get_v(s, &u))
+            return false;
+        e->has_uid |= u == uid;
+    }
+    e->users.len = (size_t)(s->p - e->users.p);
+    return true;
+}
+
+static void put_name(struct buf *b, struct str_view name, uint32_t users)
+{
+    put_v(b, name.len);
+    buf_put_sv(b, name);
+    put_v(b, users);
+}
+
+static void put_users_without(struct buf *b, const struct emoji *e, uint64_t uid)
+{
+    struct str_view users = e->users;
+    for (uint64_t u; get_v(&users, &u);) {
+        if (u != uid)
+            put_v(b, u);
+    }
+}
+
+enum err reactions_add(struct str_view packed, struct str_view name, uint64_t uid, struct arena *a,
+                       struct str_view *out)
+{
+    struct buf b;
+    uint32_t emoji = 0, own = 0;
+    bool known = false;
+    buf_init(&b, a, packed.len + name.len + 32);
+    while (packed.len > 0) {
+        struct emoji e;
+        if (!next_emoji(&packed, uid, &e))
+            return ERR_CORRUPT;
+        bool this_one = sv_eq(e.name, name);
+        if (this_one && e.has_uid)
+            return ERR_ALREADY_REACTED;
+        if (this_one && e.users_len == reactions_users_max)
+            return ERR_TOO_MANY_REACTIONS;
+        put_name(&b, e.name, e.users_len + this_one);
+        buf_put_sv(&b, e.users);
+        if (this_one)
+            put_v(&b, uid);
+        known |= this_one;
+        own += e.has_uid;
+        emoji++;
+    }
+    if (own >= reactions_of_user_max)
+        return ERR_TOO_MANY_REACTIONS;
+    if (!known && emoji >= reactions_emoji_max)
+        return ERR_TOO_MANY_EMOJI;
+    if (!known) {
+        put_name(&b, name, 1);
+        put_v(&b, uid);
+    }
+    *out = buf_view(&b);
+    return b.failed ? ERR_NOMEM : ERR_OK;
+}
+
+enum err reactions_remove(struct str_view packed, struct str_view name, uint64_t uid,
+                          struct arena *a, struct str_view *out)
+{
+    struct buf b;
+    bool found = false;
+    buf_init(&b, a, packed.len + 1);
+    while (packed.len > 0) {
+        struct emoji e;
+        if (!next_emoji(&packed, uid, &e))
+            return ERR_CORRUPT;
+        bool this_one = e.has_uid && sv_eq(e.name, name);
+        found |= this_one;
+        if (this_one && e.users_len == 1)
+            continue;
+        put_name(&b, e.name, e.users_len - this_one);
+        if (this_one)
+            put_users_without(&b, &e, uid);
+        else
+            buf_put_sv(&b, e.users);
+    }
+    *out = buf_view(&b);
+    return !found ? ERR_NO_REACTION : b.failed ? ERR_NOMEM : ERR_OK;
+}
+
+bool reactions_have(struct str_view packed, struct str_view name)
+{
+    struct emoji e;
+    while (packed.len > 0 && next_emoji(&packed, ID_NONE, &e)) {
+        if (sv_eq(e.name, name))
+            return true;
+    }
+    return false;
+}
+
+void reactions_json(struct json_out *j, struct str_view packed)
+{
+    struct emoji e;
+    json_arr(j);
+    while (packed.len > 0 && next_emoji(&packed, ID_NONE, &e)) {
+        json_obj(j);
+        json_kv_str(j, "name", e.name);
+        json_key(j, "users");
+        json_arr(j);
+        for (uint64_t u; get_v(&e.users, &u);)
+            json_id(j, ID_USER, u);
+        json_arr_end(j);
+        json_kv_u64(j, "count", e.users_len);
+        json_obj_end(j);
+    }
+    json_arr_end(j);
+}
