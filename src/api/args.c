@@ -147,6 +147,21 @@ static enum err to_objects(struct request *r, const struct json_value *v,
     return len == 0 || compact(&r->arena, v->s, &out->s) ? ERR_OK : ERR_NOMEM;
 }
 
+/* An object, or the text of one. */
+static enum err to_object(struct request *r, const struct json_value *v,
+                          const struct arg_spec *spec, struct arg_value *out)
+{
+    enum json_type type;
+    if (v->type != JSON_OBJECT && v->type != JSON_STRING)
+        return spec->bad;
+    if (v->s.len > spec->max)
+        return ERR_METADATA_TOO_LARGE;
+    enum err err = json_check(r->a->json, v->s, &type);
+    if (err != ERR_OK || type != JSON_OBJECT)
+        return err == ERR_NOMEM ? err : spec->bad;
+    return compact(&r->arena, v->s, &out->s) ? ERR_OK : ERR_NOMEM;
+}
+
 /* "U1,U2" as it is; an array of strings joined so. */
 static enum err to_users(struct request *r, const struct json_value *v, const struct arg_spec *spec,
                          struct arg_value *out)
@@ -201,6 +216,8 @@ static enum err convert(struct request *r, const struct json_value *v, const str
         break;
     case ARG_USERS:
         return to_users(r, v, spec, out);
+    case ARG_OBJECT:
+        return to_object(r, v, spec, out);
     case ARG_OBJECTS:
         return to_objects(r, v, spec, out);
     case ARG_ANY:

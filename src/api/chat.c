@@ -1,13 +1,21 @@
-/* chat.c - chat.postMessage: the message is encoded once, here; chan stores and fans out these very
- * bytes. */
+/* chat.c - messages that are sent: posted, shown to one, edited, deleted. Each is encoded once,
+ * here; chan stores and fans out these very bytes. */
+#include "api/content.h"
 #include "api/handlers.h"
-#include "api/internal.h"
 
+#include "chan/channel_json.h"
 #include "chan/chan_msg.h"
-#include "chan/post_json.h"
 #include "hist/hist_msg.h"
 
-enum { client_msg_id_max = 255 };
+enum { client_msg_id_max = 255, before_tries_max = 3 };
+
+static void refuse_or(struct request *r, enum err err)
+{
+    if (err != ERR_OK)
+        answer_error(r, err);
+}
+
+/* ---- posting ---- */
 
 struct post_work {
     uint64_t cid;
@@ -25,9 +33,26 @@ static void put_channel_ts(struct request *r, const struct post_work *w, size_t 
     json_key(&r->j, "message");
 }
 
+static void put_posted(struct request *r, const struct post_work *w)
+{
+    put_channel_ts(r, w, w->post.members.len);
+    json_obj(&r->j);
+    json_raw(&r->j, w->post.members);
+    if (w->post.thread_ts_us != 0)
+        json_kv_ts(&r->j, "thread_ts", w->post.thread_ts_us);
+    json_kv_ts(&r->j, "ts", w->post.ts_us);
+    json_obj_end(&r->j);
+    answer_end(r);
+}
+
+/* Deleted meanwhile: it was posted once, and is not posted again. */
 static void on_first(struct request *r, const struct cell *c)
 {
     const struct post_work *w = r->work;
+    if (c->err == ERR_MESSAGE_NOT_FOUND) {
+        put_posted(r, w);
+        return;
+    }
     if (c->err != ERR_OK || w->first.out.failed) {
         answer_error(r, c->err != ERR_OK ? (enum err)c->err : ERR_NOMEM);
         return;
@@ -50,95 +75,88 @@ static void read_first(struct request *r, struct post_work *w)
 static void on_posted(struct request *r, const struct cell *c)
 {
     struct post_work *w = r->work;
-    if (c->err != ERR_OK) {
+    if (c->err != ERR_OK)
         answer_error(r, (enum err)c->err);
-        return;
-    }
-    if ((c->flags & CHAN_F_DUPLICATE) != 0) {
+    else if ((c->flags & CHAN_F_DUPLICATE) != 0)
         read_first(r, w);
-        return;
-    }
-    put_channel_ts(r, w, w->post.members.len);
-    json_obj(&r->j);
-    json_raw(&r->j, w->post.members);
-    json_kv_ts(&r->j, "ts", w->post.ts_us);
-    json_obj_end(&r->j);
-    answer_end(r);
+    else
+        put_posted(r, w);
 }
 
-/* A private channel's name leads to its id only inside: chan refuses who is no member with the same
- * answer as an absent one. */
-static enum err find_channel(struct request *r, uint64_t *cid)
+static enum err read_key(const struct request *r, struct post_json *p)
 {
-    struct str_view name = arg(r, "channel")->s;
-    enum channel_kind kind;
-    if (id_parse_channel(name, cid))
+    const struct arg_value *id = arg(r, "client_msg_id");
+    if (!id->given)
         return ERR_OK;
-    if (name.len > 0 && name.p[0] == '#')
-        name = (struct str_view){name.p + 1, name.len - 1};
-    return dir_channel_by_name(r->a->conf.dir_reader, r->who.team, name, cid, &kind)
-               ? ERR_OK
-               : ERR_CHANNEL_NOT_FOUND;
+    p->client_msg_id = id->s;
+    return id->s.len == 0 || id->s.len > client_msg_id_max ? ERR_INVALID_CLIENT_MSG_ID : ERR_OK;
 }
 
-static enum err check_content(struct request *r, struct post_json *p)
-{
-    const struct arg_value *id = arg(r, "client_msg_id"), *blocks = arg(r, "blocks"),
-                           *attachments = arg(r, "attachments"), *text = arg(r, "text");
-    p->text = text->given ? text->s : SV("");
-    if (blocks->given)
-        p->blocks = blocks->s;
-    if (attachments->given)
-        p->attachments = attachments->s;
-    if (id->given) {
-        if (id->s.len == 0 || id->s.len > client_msg_id_max)
-            return ERR_INVALID_CLIENT_MSG_ID;
-        p->client_msg_id = id->s;
-    }
-    if (arg(r, "thread_ts")->given && arg(r, "thread_ts")->s.len > 0)
-        return ERR_CANNOT_REPLY_TO_MESSAGE; /* never stored as a root in silence */
-    if (p->text.len == 0 && p->blocks.len == 0 && p->attachments.len == 0)
-        return ERR_NO_TEXT;
-    const uint64_t max = r->a->conf.conf->api_text_max;
-    return p->text.len > max && utf8_count(p->text) > max ? ERR_MSG_TOO_LONG : ERR_OK;
-}
-
-static enum err encode(struct request *r, struct post_json *p, struct post_work *w)
+static enum err encode(struct request *r, const struct post_json *p, struct chan_post *post)
 {
     struct buf members;
-    p->team = r->who.team;
-    p->uid = r->who.uid;
-    p->app_id = r->who.app_id;
-    if (r->who.kind == TOKEN_BOT) {
-        const struct row_user *user = dir_user(r->a->conf.dir_reader, r->who.team, r->who.uid);
-        p->bot_id = r->who.bot_id;
-        p->bot_name = user == NULL ? SV("") : user->name;
-    }
     buf_init(&members, &r->arena,
              256 + p->text.len + p->blocks.len + p->attachments.len + p->client_msg_id.len);
-    post_json_members(&members, p);
+    post->content_at = post_json_members(&members, p);
     /* Once it is stored nothing may fail any more, so the answer's room is taken now. */
     if (members.failed || !arena_reserve(&r->arena, members.len + post_answer_bytes))
         return ERR_NOMEM;
-    w->post = (struct chan_post){.team = r->who.team,
-                                 .uid = r->who.uid,
-                                 .client_msg_id = p->client_msg_id,
-                                 .members = buf_view(&members),
-                                 .deadline_us = r->deadline_us};
+    post->team = r->who.team;
+    post->uid = r->who.uid;
+    post->client_msg_id = p->client_msg_id;
+    post->members = buf_view(&members);
+    post->deadline_us = r->deadline_us;
     if (p->client_msg_id.len > 0)
-        key128_of(w->post.key128, p->client_msg_id);
+        key128_of(post->key128, p->client_msg_id);
     return ERR_OK;
 }
 
-static enum err prepare(struct request *r, struct post_work *w)
+static bool is_empty(const struct post_json *p)
 {
-    struct post_json p = {0};
-    TRY(find_channel(r, &w->cid));
-    TRY(check_content(r, &p));
-    return encode(r, &p, w);
+    return p->text.len == 0 && p->blocks.len == 0 && p->attachments.len == 0;
 }
 
-void chat_post_message(struct request *r)
+static enum err read_thread(const struct request *r, struct chan_post *post)
+{
+    const struct arg_value *ts = arg(r, "thread_ts");
+    post->thread_ts_us = ts->given ? ts->n : 0;
+    return ts->given && ts->n == 0 ? ERR_CANNOT_REPLY_TO_MESSAGE : ERR_OK;
+}
+
+static enum err prepare_post(struct request *r, struct post_work *w)
+{
+    struct post_json p = {0};
+    TRY(content_channel(r, &w->cid));
+    TRY(content_read(r, &p));
+    TRY(content_metadata(r, &w->post.metadata));
+    TRY(read_key(r, &p));
+    TRY(read_thread(r, &w->post));
+    if (is_empty(&p))
+        return ERR_NO_TEXT;
+    w->post.broadcast = w->post.thread_ts_us != 0 && arg(r, "reply_broadcast")->n != 0;
+    content_sender(r, &p);
+    return encode(r, &p, &w->post);
+}
+
+static enum err prepare_me(struct request *r, struct post_work *w)
+{
+    struct post_json p = {.team = r->who.team,
+                          .uid = r->who.uid,
+                          .subtype = SV("me_message"),
+                          .text = arg(r, "text")->s};
+    const uint64_t max = r->a->conf.conf->api_text_max;
+    TRY(content_channel(r, &w->cid));
+    TRY(read_key(r, &p));
+    if (p.text.len == 0)
+        return ERR_NO_TEXT;
+    if (p.text.len > max && utf8_count(p.text) > max)
+        return ERR_MSG_TOO_LONG;
+    return encode(r, &p, &w->post);
+}
+
+typedef enum err prepare_fn(struct request *r, struct post_work *w);
+
+static void post(struct request *r, prepare_fn *prepare, req_then *then)
 {
     struct post_work *w = arena_zalloc(&r->arena, sizeof *w);
     enum err err = w == NULL ? ERR_NOMEM : prepare(r, w);
@@ -148,5 +166,236 @@ void chat_post_message(struct request *r)
     }
     r->work = w;
     r->post = &w->post;
-    req_send(r, req_chan(r, w->cid), CHAN_POST, w->cid, &w->post, on_posted);
+    req_send(r, req_chan(r, w->cid), CHAN_POST, w->cid, &w->post, then);
+}
+
+void chat_post_message(struct request *r)
+{
+    post(r, prepare_post, on_posted);
+}
+
+void chat_me_message(struct request *r)
+{
+    post(r, prepare_me, on_posted);
+}
+
+/* ---- for one to see ---- */
+
+static void on_shown(struct request *r, const struct cell *c)
+{
+    const struct post_work *w = r->work;
+    if (c->err != ERR_OK) {
+        answer_error(r, (enum err)c->err);
+        return;
+    }
+    answer_begin(r);
+    json_kv_ts(&r->j, "message_ts", w->post.ts_us);
+    answer_end(r);
+}
+
+static enum err prepare_ephemeral(struct request *r, struct post_work *w)
+{
+    struct post_json p = {0};
+    TRY(content_channel(r, &w->cid));
+    TRY(content_read(r, &p));
+    TRY(content_metadata(r, &w->post.metadata));
+    TRY(read_thread(r, &w->post));
+    if (is_empty(&p))
+        return ERR_NO_TEXT;
+    content_sender(r, &p);
+    w->post.ephemeral_to = arg(r, "user")->n;
+    return encode(r, &p, &w->post);
+}
+
+void chat_post_ephemeral(struct request *r)
+{
+    post(r, prepare_ephemeral, on_shown);
+}
+
+/* ---- editing, deleting ---- */
+
+struct change_work {
+    uint64_t cid;
+    struct chan_change change;
+    struct hist_reply_before before;
+    unsigned tries;
+};
+
+static struct change_work *change_new(struct request *r, enum change_kind kind)
+{
+    struct change_work *w = arena_zalloc(&r->arena, sizeof *w);
+    if (w == NULL)
+        return NULL;
+    w->cid = arg(r, "channel")->n;
+    w->change = (struct chan_change){.kind = kind,
+                                     .team = r->who.team,
+                                     .uid = r->who.uid,
+                                     .admin = (r->who.user_flags & (USER_ADMIN | USER_OWNER)) != 0,
+                                     .ts_us = arg(r, "ts")->n,
+                                     .deadline_us = r->deadline_us,
+                                     .arena = &r->arena};
+    r->work = w;
+    return w;
+}
+
+static void put_changed(struct request *r, const struct change_work *w)
+{
+    json_kv_id(&r->j, "channel", ID_CHANNEL, w->cid);
+    json_kv_ts(&r->j, "ts", w->change.ts_us);
+}
+
+static void on_updated(struct request *r, const struct cell *c)
+{
+    const struct change_work *w = r->work;
+    if (c->err != ERR_OK) {
+        answer_error(r, (enum err)c->err);
+        return;
+    }
+    answer_begin_sized(r, 2 * w->change.message.len + post_answer_bytes);
+    put_changed(r, w);
+    json_key(&r->j, "text");
+    if (w->change.text.p != NULL)
+        json_raw(&r->j, w->change.text);
+    else
+        json_str(&r->j, SV(""));
+    json_key(&r->j, "message");
+    json_raw(&r->j, w->change.message);
+    answer_end(r);
+}
+
+/* An array that was given and is empty takes away what was there. */
+static struct str_view array_given(const struct request *r, const char *name)
+{
+    const struct arg_value *v = arg(r, name);
+    if (v->given)
+        return v->s;
+    const struct json_value *raw = args_find(r, sv_from(name));
+    bool empty =
+        raw != NULL && (raw->type == JSON_ARRAY || raw->type == JSON_STRING) && raw->s.len > 0;
+    return empty ? SV("") : SV_NONE;
+}
+
+static enum err prepare_update(struct request *r, struct change_work *w)
+{
+    struct post_json p = {0};
+    struct buf text;
+    TRY(content_read(r, &p));
+    TRY(content_metadata(r, &w->change.metadata));
+    w->change.blocks = array_given(r, "blocks");
+    w->change.attachments = array_given(r, "attachments");
+    bool has_text = arg(r, "text")->given || arg(r, "markdown_text")->given;
+    if (!has_text && w->change.blocks.p == NULL && w->change.attachments.p == NULL)
+        return ERR_NO_TEXT;
+    if (has_text && is_empty(&p) && w->change.blocks.p == NULL && w->change.attachments.p == NULL)
+        return ERR_NO_TEXT;
+    if (!has_text)
+        return ERR_OK;
+    buf_init(&text, &r->arena, p.text.len + 16);
+    struct json_out j = json_out_on(&text);
+    post_json_text(&j, &r->arena, p.text);
+    w->change.text = buf_view(&text);
+    return text.failed ? ERR_NOMEM : ERR_OK;
+}
+
+void chat_update(struct request *r)
+{
+    struct change_work *w = change_new(r, CHANGE_UPDATE);
+    enum err err = w == NULL ? ERR_NOMEM : prepare_update(r, w);
+    if (err == ERR_OK)
+        req_send(r, req_chan(r, w->cid), CHAN_CHANGE, w->cid, &w->change, on_updated);
+    refuse_or(r, err);
+}
+
+static void on_deleted(struct request *r, const struct cell *c);
+
+static void send_delete(struct request *r)
+{
+    struct change_work *w = r->work;
+    req_send(r, req_chan(r, w->cid), CHAN_CHANGE, w->cid, &w->change, on_deleted);
+}
+
+static void on_before(struct request *r, const struct cell *c)
+{
+    struct change_work *w = r->work;
+    if (c->err != ERR_OK) {
+        answer_error(r, (enum err)c->err);
+        return;
+    }
+    w->change.before_known = true;
+    w->change.before_ts_us = w->before.before_ts_us;
+    send_delete(r);
+}
+
+/* The newest reply of a thread: chan must know which one is the newest then, and hist finds it. */
+static void on_deleted(struct request *r, const struct cell *c)
+{
+    struct change_work *w = r->work;
+    if (c->err == ERR_BEFORE_NEEDED && w->tries++ < before_tries_max) {
+        w->before = (struct hist_reply_before){
+            .cid = w->cid, .thread_ts_us = w->change.thread_ts_us, .ts_us = w->change.ts_us};
+        req_send(r, req_hist(r), HIST_REPLY_BEFORE, w->cid, &w->before, on_before);
+        return;
+    }
+    if (c->err != ERR_OK) {
+        answer_error(r, (enum err)c->err);
+        return;
+    }
+    answer_begin(r);
+    put_changed(r, w);
+    answer_end(r);
+}
+
+void chat_delete(struct request *r)
+{
+    if (change_new(r, CHANGE_DELETE) == NULL)
+        answer_error(r, ERR_NOMEM);
+    else
+        send_delete(r);
+}
+
+/* ---- permalinks ---- */
+
+void permalink_path(struct buf *out, enum id_kind letter, uint64_t cid, uint64_t ts_us,
+                    uint64_t thread_ts_us)
+{
+    char id[id_text_max], ts[ts_text_len], thread[ts_text_len];
+    size_t id_len = id_format(id, letter, cid);
+    ts_format(ts, ts_us);
+    buf_printf(out, "archives/%.*s/p%.10s%.6s", (int)id_len, id, ts, ts + 11);
+    if (thread_ts_us == TS_NONE)
+        return;
+    ts_format(thread, thread_ts_us);
+    buf_printf(out, "?thread_ts=%.*s&cid=%.*s", (int)ts_text_len, thread, (int)id_len, id);
+}
+
+static void on_message(struct request *r, const struct cell *c)
+{
+    const struct hist_message *m = r->work;
+    struct buf url;
+    if (c->err != ERR_OK) {
+        answer_error(r, (enum err)c->err);
+        return;
+    }
+    buf_init(&url, &r->arena, 128);
+    answer_url(r, &url, false);
+    permalink_path(&url, ID_CHANNEL, m->cid, m->ts_us, m->thread_ts_us);
+    answer_begin(r);
+    json_kv_id(&r->j, "channel", ID_CHANNEL, m->cid);
+    json_kv_str(&r->j, "permalink", buf_view(&url));
+    r->body.failed |= url.failed;
+    answer_end(r);
+}
+
+void chat_get_permalink(struct request *r)
+{
+    struct hist_message *m = arena_zalloc(&r->arena, sizeof *m);
+    if (m == NULL) {
+        answer_error(r, ERR_NOMEM);
+        return;
+    }
+    *m = (struct hist_message){
+        .viewer = req_viewer(r), .cid = arg(r, "channel")->n, .ts_us = arg(r, "message_ts")->n};
+    buf_init(&m->out, &r->arena, 0);
+    r->work = m;
+    req_send(r, req_hist(r), HIST_MESSAGE, m->cid, m, on_message);
 }

@@ -1,11 +1,13 @@
-/* conversations.c - what is read of conversations: list, info, members, history. Rights are checked
+/* conversations.c - what is read of conversations: list, info, members, history, threads; and
+ * how far a member has read. Rights are checked
  * where the rows are, by hist. */
 #include "api/handlers.h"
 #include "api/internal.h"
 
+#include "chan/chan_msg.h"
 #include "hist/hist_msg.h"
 
-enum { page_default = 100, members_page_max = 1000, digits_max = 20 };
+enum { page_default = 100, replies_default = 1000, members_page_max = 1000, digits_max = 20 };
 
 static void *work_new(struct request *r, size_t bytes)
 {
@@ -174,7 +176,7 @@ static void on_history(struct request *r, const struct cell *c)
     r->body = m->out; /* goes on where hist has ended; j writes into body */
     json_arr_end(&r->j);
     json_kv_bool(&r->j, "has_more", m->has_more);
-    json_kv_u64(&r->j, "pin_count", 0);
+    json_kv_u64(&r->j, "pin_count", (uint64_t)m->pins);
     cursor_write(r, "next_ts", m->has_more ? digits(text, m->next_us) : SV(""));
     answer_end(r);
 }
@@ -187,6 +189,7 @@ static enum err read_bounds(struct request *r, struct hist_history *m)
     m->oldest_us = arg(r, "oldest")->n;
     m->latest_us = arg(r, "latest")->n;
     m->inclusive = arg(r, "inclusive")->n != 0;
+    m->metadata = arg(r, "include_all_metadata")->n != 0;
     TRY(cursor_read(r, "next_ts", &cursor));
     if (cursor.len == 0)
         return ERR_OK;
@@ -222,4 +225,105 @@ void conversations_history(struct request *r)
     json_arr(&r->j);
     m->out = r->body;
     req_send(r, reader_of(r, m), HIST_HISTORY, m->cid, m, on_history);
+}
+
+/* ---- threads ---- */
+
+static void on_replies(struct request *r, const struct cell *c)
+{
+    const struct hist_replies *m = r->work;
+    char text[digits_max];
+    if (refused(r, c))
+        return;
+    answer_begin_sized(r, m->out.len + 256);
+    json_key(&r->j, "messages");
+    json_arr(&r->j);
+    json_raw(&r->j, buf_view(&m->out));
+    json_arr_end(&r->j);
+    json_kv_bool(&r->j, "has_more", m->has_more);
+    cursor_write(r, "next_ts", m->has_more ? digits(text, m->next_us) : SV(""));
+    answer_end(r);
+}
+
+void conversations_replies(struct request *r)
+{
+    struct hist_replies *m = work_new(r, sizeof *m);
+    struct str_view after;
+    if (m == NULL)
+        return;
+    *m = (struct hist_replies){.viewer = req_viewer(r),
+                               .cid = arg(r, "channel")->n,
+                               .ts_us = arg(r, "ts")->n,
+                               .oldest_us = arg(r, "oldest")->n,
+                               .latest_us = arg(r, "latest")->n,
+                               .inclusive = arg(r, "inclusive")->n != 0,
+                               .metadata = arg(r, "include_all_metadata")->n != 0,
+                               .limit = arg(r, "limit")->given ? (uint32_t)arg(r, "limit")->n
+                                                               : (uint32_t)replies_default};
+    enum err err = cursor_read(r, "next_ts", &after);
+    if (err == ERR_OK && after.len > 0 && !sv_to_u64(after, &m->after_us))
+        err = ERR_INVALID_CURSOR;
+    if (err != ERR_OK) {
+        answer_error(r, err);
+        return;
+    }
+    r->arena.bytes_max = arena_list_max;
+    buf_init(&m->out, &r->arena, 0);
+    req_send(r, req_hist(r), HIST_REPLIES, m->cid, m, on_replies);
+}
+
+/* ---- how far a member has read ---- */
+
+struct mark_work {
+    uint64_t cid;
+    struct chan_change change;
+    struct hist_seq_at at;
+};
+
+static void on_marked(struct request *r, const struct cell *c);
+
+static void send_mark(struct request *r)
+{
+    struct mark_work *w = r->work;
+    req_send(r, req_chan(r, w->cid), CHAN_CHANGE, w->cid, &w->change, on_marked);
+}
+
+static void on_seq(struct request *r, const struct cell *c)
+{
+    struct mark_work *w = r->work;
+    if (refused(r, c))
+        return;
+    w->change.before_known = true;
+    w->change.before_seq = w->at.seq;
+    send_mark(r);
+}
+
+/* A ts between two messages: hist finds the older one. */
+static void on_marked(struct request *r, const struct cell *c)
+{
+    struct mark_work *w = r->work;
+    if (c->err == ERR_BEFORE_NEEDED) {
+        w->at = (struct hist_seq_at){.cid = w->cid, .ts_us = w->change.ts_us};
+        req_send(r, req_hist(r), HIST_SEQ_AT, w->cid, &w->at, on_seq);
+        return;
+    }
+    if (refused(r, c))
+        return;
+    answer_begin(r);
+    answer_end(r);
+}
+
+void conversations_mark(struct request *r)
+{
+    struct mark_work *w = work_new(r, sizeof *w);
+    if (w == NULL)
+        return;
+    w->cid = arg(r, "channel")->n;
+    w->change = (struct chan_change){.kind = CHANGE_MARK,
+                                     .team = r->who.team,
+                                     .uid = r->who.uid,
+                                     .ts_us = arg(r, "ts")->n,
+                                     .deadline_us = r->deadline_us,
+                                     .arena = &r->arena};
+    send_mark(r);
 }

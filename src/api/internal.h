@@ -281,7 +281,7 @@ void answer_url(const struct request *r, struct buf *out, bool websocket);
 
 /* ---- shared by families ---- */
 
-/* archives/C1/p1517436010000936?thread_ts=..&cid=C1 (search.c): what follows our own address. */
+/* archives/C1/p1517436010000936?thread_ts=..&cid=C1 (chat.c): what follows our own address. */
 void permalink_path(struct buf *out, enum id_kind letter, uint64_t cid, uint64_t ts_us,
                     uint64_t thread_ts_us);
 

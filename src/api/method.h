@@ -48,6 +48,7 @@ enum arg_type {
     ARG_CHANNEL_NAME, /* conversation id, #name or name */
     ARG_USER,         /* user id */
     ARG_USERS,        /* user ids, comma-separated or an array */
+    ARG_OBJECT,       /* JSON object of at most max bytes, or its text */
     ARG_OBJECTS,      /* JSON array of at most max objects, or its text */
     ARG_CURSOR,       /* next_cursor of this method's last page */
     ARG_ANY           /* unchecked */
@@ -62,7 +63,7 @@ struct arg_spec {
     uint32_t max;     /* ARG_INT, ARG_OBJECTS, ARG_USERS as an array */
     const char *what;
 };
-enum { method_args_max = 16 };
+enum { method_args_max = 24 };
 
 struct request;
 typedef void method_fn(struct request *r);

@@ -112,19 +112,6 @@ static void put_channel(struct json_out *j, const struct search_found *f)
     json_obj_end(j);
 }
 
-void permalink_path(struct buf *out, enum id_kind letter, uint64_t cid, uint64_t ts_us,
-                    uint64_t thread_ts_us)
-{
-    char id[id_text_max], ts[ts_text_len], thread[ts_text_len];
-    size_t id_len = id_format(id, letter, cid);
-    ts_format(ts, ts_us);
-    buf_printf(out, "archives/%.*s/p%.10s%.6s", (int)id_len, id, ts, ts + 11);
-    if (thread_ts_us == TS_NONE)
-        return;
-    ts_format(thread, thread_ts_us);
-    buf_printf(out, "?thread_ts=%.*s&cid=%.*s", (int)ts_text_len, thread, (int)id_len, id);
-}
-
 static void put_permalink(struct request *r, const struct search_found *f)
 {
     struct buf url;

@@ -86,14 +86,17 @@ struct chan_change {
     uint64_t team, uid;
     bool admin; /* may change and delete what others wrote */
     uint64_t ts_us;
-    struct str_view content;  /* UPDATE: ,"text":"..",... as the end of chan_post.members */
-    struct str_view metadata; /* UPDATE: empty: as it is */
-    struct str_view name;     /* REACT, UNREACT: of the emoji, without colons, 1..100 bytes */
+    /* UPDATE: JSON values, valid and on one line. p NULL: as it is; len 0: away with it. */
+    struct str_view text, blocks, attachments, metadata;
+    struct str_view name; /* REACT, UNREACT: of the emoji, without colons, 1..100 bytes */
     /* DELETE: of a thread's newest reply the newest one before it must be known, which only hist
      * can find (HIST_REPLY_BEFORE): ERR_BEFORE_NEEDED asks for it, with thread_ts_us; then the
      * request comes again. 0: there is none. chan looks whether it is still there. */
     bool before_known;
     uint64_t before_ts_us;
+    /* MARK: likewise, of the newest message of the channel that is not newer than ts_us
+     * (HIST_SEQ_AT), when ts_us is none itself. */
+    uint64_t before_seq;
     uint64_t deadline_us;
     struct arena *arena; /* in */
     /* out */

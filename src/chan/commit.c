@@ -241,8 +241,13 @@ static void release(struct chan_shard *s, const struct chan_batch *cb, struct ef
         emit_channel(s, e->c, e->frame, e->to);
         return;
     case EFFECT_CHANNEL_EVENT:
+        if (e->edited)
+            emit_search(s, e->c->cid, true);
         if (MUTANT(MEMBER_EVENT_LOST, true, false))
             emit_channel(s, e->c, e->frame, e->to);
+        return;
+    case EFFECT_HINT:
+        emit_hint(s, e);
         return;
     case EFFECT_USER_EVENT:
         emit_user(s, e);
@@ -258,6 +263,7 @@ static void on_durable(struct chan_shard *s, struct chan_batch *cb)
 {
     ASSERT(cb->b.epoch == s->epoch); /* log fails every batch that a failed one came before */
     dedup_forget(cb);
+    message_forget(cb);
     unpin(s, cb); /* nothing is evicted before the last effect is out */
     for (struct effect *e = cb->first, *next; e != NULL; e = next) {
         next = e->next;
@@ -270,6 +276,7 @@ static void on_durable(struct chan_shard *s, struct chan_batch *cb)
 static void forget(struct chan_batch *cb, struct link *touched)
 {
     dedup_forget(cb);
+    message_forget(cb);
     for (struct effect *e = cb->first; e != NULL; e = e->next) {
         struct chan *c = e->c;
         if (c == NULL || c->batch == NULL)

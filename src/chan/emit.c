@@ -153,6 +153,25 @@ void emit_user(struct chan_shard *s, const struct effect *e)
     finish_frame(s, e->frame, sent);
 }
 
+void emit_hint(struct chan_shard *s, const struct effect *e)
+{
+    uint32_t sent = 0;
+    for (uint64_t to = e->frame == NULL ? 0 : s->fanouts; to != 0; to &= to - 1) {
+        struct cell *cell = event_to(s, (uint32_t)__builtin_ctzll(to));
+        if (cell == NULL) {
+            metric_add(s->turn->metrics, METRIC_EVENTS_DROPPED, 1);
+            continue;
+        }
+        cell->type = FAN_EVENT;
+        cell->cid = ID_NONE;
+        cell->u.u[0] = (uintptr_t)e->frame;
+        cell->u.u[1] = e->uid;
+        cell->u.u[3] = ID_NONE;
+        sent++;
+    }
+    finish_frame(s, e->frame, sent);
+}
+
 void emit_member(struct chan_shard *s, const struct effect *e)
 {
     struct chan *c = e->c;

@@ -22,6 +22,8 @@ enum {
     batches_max = 64,             /* made at start: one open, the others with log */
     loads_max = 64,               /* cold channels being read at once; the others wait in a list */
     pending_buckets = 4096,
+    pending_message_buckets = 1024,
+    pins_max = 100,
     fanouts_max = 64, /* bits of the interest map */
     sub_restarts_max = 4,
     dedup_probes_max = 4,
@@ -114,6 +116,7 @@ enum effect_kind {
     EFFECT_POSTED,
     EFFECT_CHANNEL_EVENT,
     EFFECT_USER_EVENT,
+    EFFECT_HINT, /* for a user's sockets; nothing is owed when it is lost */
     EFFECT_JOINED,
     EFFECT_LEFT
 };
@@ -127,6 +130,7 @@ struct effect {
     uint64_t ts_us;      /* EFFECT_POSTED */
     uint64_t to;         /* fanouts that were interested when it was decided */
     bool leaving;        /* EFFECT_USER_EVENT */
+    bool edited;         /* EFFECT_CHANNEL_EVENT: the index must see the message again */
 };
 
 /* A request from its arrival to its answer. */
@@ -155,11 +159,22 @@ struct pending_key { /* of a post that is not durable yet; in its batch's hang a
     struct pending_key *batch_next;
 };
 
+/* A message that was changed, or got a reply, in a batch that is not durable yet: what the next
+ * change begins with. In its batch's hang arena; the row lies in the batch. */
+struct pending_message {
+    uint64_t cid, ts_us;
+    struct row *row;
+    struct chan_batch *batch;
+    struct pending_message *next, **link; /* of the bucket */
+    struct pending_message *batch_next;
+};
+
 struct chan_batch {
     struct batch b; /* lent to log while in flight */
     struct arena hang;
     struct effect *first, *last;
     struct pending_key *keys;
+    struct pending_message *messages;
     struct row *ts_high_row;
     struct chan_batch *next;
 };
@@ -209,6 +224,7 @@ struct chan_shard {
     struct chan_batch *open;                       /* being built; NULL: none */
     struct chan_batch *flight_first, *flight_last; /* with log */
     struct pending_key *pending[pending_buckets];
+    struct pending_message *pending_messages[pending_message_buckets];
 
     /* emit.c */
     struct frame_slab frames;
@@ -262,6 +278,17 @@ void load_done(struct chan_shard *s, const struct cell *answer);
 
 /* ---- steps ---- */
 void post_step(struct chan_shard *s, struct chan *c, struct op *op);
+/* Rises whatever the clock does, and no other chan can give the same. */
+uint64_t post_next_ts(const struct chan_shard *s, const struct chan *c);
+/* An event about c with room for bytes, in scratch: {"type":type,"channel":..,"channel_type":..;
+ * the members follow, then event_end. */
+struct json_out event_begin(struct chan_shard *s, const struct chan *c, struct buf *b,
+                            const char *type, size_t bytes);
+/* Hangs it on the open batch for all who listen. */
+struct effect *event_end(struct chan_shard *s, struct chan *c, struct json_out *j);
+/* A parent has one reply more or less: tells who listens. */
+void change_tell_parent(struct chan_shard *s, struct chan *c, const struct row_message *m);
+void change_step(struct chan_shard *s, struct chan *c, struct op *op);
 void join_step(struct chan_shard *s, struct chan *c, struct op *op);
 void leave_step(struct chan_shard *s, struct chan *c, struct op *op);
 void invite_step(struct chan_shard *s, struct chan *c, struct op *op);
@@ -288,6 +315,23 @@ struct dedup {
 void dedup_look(struct chan_shard *s, const struct op *op, uint64_t cid, struct dedup *out);
 void dedup_add(struct chan_shard *s, struct pending_key *k);
 void dedup_forget(struct chan_batch *cb);
+
+/* ---- message.c: messages that change ---- */
+
+/* A message as it is decided so far, durable or not. Its strings lie in a batch or in scratch. */
+struct message {
+    struct row_message row;
+    bool found; /* also when it is deleted */
+};
+/* Root or reply. Point reads in the middle of the step: changes are rare beside posts. Errors:
+ * ERR_STORAGE_UNAVAILABLE. */
+MUST_USE enum err message_look(struct chan_shard *s, uint64_t cid, uint64_t ts_us,
+                               struct message *out);
+/* Room that message_put takes; hang: pending_message_bytes. */
+size_t message_room(const struct row_message *m);
+enum { pending_message_bytes = sizeof(struct pending_message) + 16 };
+void message_put(struct chan_shard *s, uint64_t cid, const struct row_message *m);
+void message_forget(struct chan_batch *cb);
 
 /* ---- commit.c ---- */
 MUST_USE enum err commit_init(struct chan_shard *s);
@@ -319,6 +363,8 @@ void emit_channel(struct chan_shard *s, struct chan *c, struct frame *f, uint64_
 /* Relayed or not: nobody is owed anything for it. */
 void emit_typing(struct chan_shard *s, const struct chan *c, struct str_view body, uint64_t uid);
 void emit_user(struct chan_shard *s, const struct effect *e);
+/* To the sockets of e->uid, where a ring has room. */
+void emit_hint(struct chan_shard *s, const struct effect *e);
 void emit_member(struct chan_shard *s, const struct effect *e); /* EFFECT_JOINED, _CREATED, _LEFT */
 void emit_owed(struct chan_shard *s);
 /* c has something new for the index; edited: an old message. */

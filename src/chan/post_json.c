@@ -84,24 +84,55 @@ static void bot_members(struct json_out *j, const struct post_json *p)
     json_obj_end(j);
 }
 
-void post_json_members(struct buf *b, const struct post_json *p)
+static void name_members(struct json_out *j, const struct post_json *p)
 {
-    struct json_out j = json_out_on(b);
-    json_kv_str(&j, "type", SV("message"));
-    json_kv_id(&j, "user", ID_USER, p->uid);
-    json_kv_id(&j, "team", ID_TEAM, p->team);
+    if (p->username.len > 0)
+        json_kv_str(j, "username", p->username);
+    if (p->icon_url.len == 0 && p->icon_emoji.len == 0)
+        return;
+    json_key(j, "icons");
+    json_obj(j);
+    if (p->icon_emoji.len > 0)
+        json_kv_str(j, "emoji", p->icon_emoji);
+    if (p->icon_url.len > 0)
+        json_kv_str(j, "image_48", p->icon_url);
+    json_obj_end(j);
+}
+
+static void put_array(struct json_out *j, const char *name, struct str_view array)
+{
+    if (array.len == 0)
+        return;
+    json_key(j, name);
+    json_raw(j, array);
+}
+
+void post_json_content(struct buf *b, const struct post_json *p)
+{
+    struct json_out j = {.b = b, .comma = true};
     json_key(&j, "text");
     post_json_text(&j, b->arena, p->text);
+    put_array(&j, "blocks", p->blocks);
+    put_array(&j, "attachments", p->attachments);
+    put_array(&j, "files", p->files);
+}
+
+uint32_t post_json_members(struct buf *b, const struct post_json *p)
+{
+    struct json_out j = json_out_on(b);
+    size_t begin = b->len;
+    json_kv_str(&j, "type", SV("message"));
+    if (p->subtype.len > 0)
+        json_kv_str(&j, "subtype", p->subtype);
+    if (!sv_eq(p->subtype, SV("bot_message"))) /* that one speaks for somebody else */
+        json_kv_id(&j, "user", ID_USER, p->uid);
+    json_kv_id(&j, "team", ID_TEAM, p->team);
     if (p->bot_id != ID_NONE)
         bot_members(&j, p);
-    if (p->blocks.len > 0) {
-        json_key(&j, "blocks");
-        json_raw(&j, p->blocks);
-    }
-    if (p->attachments.len > 0) {
-        json_key(&j, "attachments");
-        json_raw(&j, p->attachments);
-    }
+    name_members(&j, p);
     if (p->client_msg_id.len > 0)
         json_kv_str(&j, "client_msg_id", p->client_msg_id);
+    uint32_t content_at = (uint32_t)(b->len - begin);
+    post_json_content(b, p);
+    return content_at;
 }

@@ -251,6 +251,8 @@ static void step(struct chan_shard *s, struct chan *c, struct op *op)
         sub_step(s, op);
         return;
     case CHAN_CHANGE:
+        change_step(s, c, op);
+        return;
     case CHAN_SCHEDULE:
     case CHAN_IDLE:
     case CHAN_TYPING:

@@ -157,6 +157,8 @@ static void on_typing(struct fanout *f, struct fan_conn *c, const struct rtm *m)
 
 struct message { /* judged */
     uint64_t cid;
+    uint64_t thread_ts_us;
+    bool broadcast;
     struct str_view text, client_msg_id;
 };
 
@@ -169,6 +171,9 @@ static bool judge(struct fanout *f, struct fan_conn *c, const struct rtm *m, str
 {
     const struct json_value *key = json_find(m->members, m->len, SV("client_msg_id"));
     const struct json_value *thread = json_find(m->members, m->len, SV("thread_ts"));
+    const struct json_value *broadcast = json_find(m->members, m->len, SV("reply_broadcast"));
+    out->thread_ts_us = 0;
+    out->broadcast = broadcast != NULL && broadcast->type == JSON_BOOL && broadcast->b;
     out->text = string_of(m, SV("text"));
     out->client_msg_id = string_of(m, SV("client_msg_id"));
     if (out->text.len == 0)
@@ -180,7 +185,8 @@ static bool judge(struct fanout *f, struct fan_conn *c, const struct rtm *m, str
     else if (key != NULL && key->type != JSON_NULL &&
              (out->client_msg_id.len == 0 || out->client_msg_id.len > client_msg_id_max))
         reply_err(f, c, m->id, ERR_INVALID_CLIENT_MSG_ID);
-    else if (given(thread)) /* as chat.postMessage: never stored as a root silently */
+    else if (given(thread) &&
+             (thread->type != JSON_STRING || !ts_parse(thread->s, &out->thread_ts_us)))
         reply_err(f, c, m->id, ERR_CANNOT_REPLY_TO_MESSAGE);
     else
         return true;
@@ -201,11 +207,14 @@ static bool encode(struct fanout *f, struct post_req *r, const struct principal 
     if (u != NULL)
         pj.bot_name = u->name; /* as chat.postMessage has it: one bot, one profile */
     buf_init(&members, &r->arena, m->text.len + 512);
-    post_json_members(&members, &pj);
+    uint32_t content_at = post_json_members(&members, &pj);
     r->text = arena_dup(&r->arena, m->text);
     r->post = (struct chan_post){.team = p->team,
                                  .uid = p->uid,
                                  .members = buf_view(&members),
+                                 .content_at = content_at,
+                                 .thread_ts_us = m->thread_ts_us,
+                                 .broadcast = m->broadcast && m->thread_ts_us != 0,
                                  .deadline_us = f->turn->mono_us +
                                                 f->conf.conf->http_request_timeout_ms * 1000};
     if (m->client_msg_id.len > 0) {

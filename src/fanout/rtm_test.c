@@ -65,8 +65,8 @@ TEST(a_message_is_answered_when_chan_answers)
     CHECK_EQ(c->cid, 11);
     CHECK_EQ(p->uid, 101);
     CHECK_SV(p->client_msg_id, "k1");
-    CHECK_SV(p->members, "\"type\":\"message\",\"user\":\"U35\",\"team\":\"T7\",\"text\":\"a &amp; "
-                         "b\",\"client_msg_id\":\"k1\"");
+    CHECK_SV(p->members, "\"type\":\"message\",\"user\":\"U35\",\"team\":\"T7\","
+                         "\"client_msg_id\":\"k1\",\"text\":\"a &amp; b\"");
     post_answer(ERR_OK, 1700000000000001);
     read_all(0);
     check_frame(0, WS_TEXT,
@@ -110,7 +110,7 @@ TEST(a_message_that_cannot_be_is_told_why)
     client(0, WS_TEXT, "{\"type\":\"message\",\"channel\":\"CB\",\"text\":\"x\"}");
     client(0, WS_TEXT,
            "{\"id\":5,\"type\":\"message\",\"channel\":\"CB\",\"text\":\"x\","
-           "\"thread_ts\":\"1700000000.000001\"}");
+           "\"thread_ts\":1700000000.000001}");
     end_turn();
     read_all(0);
     check_frame(0, WS_TEXT,

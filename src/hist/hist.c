@@ -1,4 +1,5 @@
 #include "base/mutant.h"
+#include "chan/message_json.h"
 #include "hist/hist.h"
 
 #include <stdlib.h>
@@ -87,7 +88,7 @@ enum err hist_may_see(struct hist *h, const struct hist_viewer *v, uint64_t cid,
     return judge(v, &right);
 }
 
-static enum err may_read_messages(struct hist *h, const struct hist_viewer *v, uint64_t cid)
+enum err hist_may_read_messages(struct hist *h, const struct hist_viewer *v, uint64_t cid)
 {
     bool member;
     TRY(hist_may_see(h, v, cid, &member));
@@ -100,29 +101,34 @@ struct page {
     struct hist_history *m;
     enum err err;
     uint64_t last_us;
+    uint32_t hidden; /* deleted ones that were passed by */
 };
 
 enum {
-    reserve_rows_max = 128, /* room is made at once for so many rows as long as the first one */
+    hidden_rows_max = 10000, /* then the page ends, and the reader goes on by its cursor */
+    reserve_rows_max = 128,  /* room is made at once for so many rows as long as the first one */
     reserve_bytes_max = 1 << 17,
     reserve_extra_bytes = 64 /* since others are longer; and for the answer's end */
 };
 
-static void put_message(struct buf *out, const struct row_message *row)
+static void put_in_list(struct page *p, const struct row_message *row)
 {
-    buf_put_sv(out, row->body);
-    buf_putc(out, '}');
-}
-
-static void put_in_list(struct hist_history *m, const struct row_message *row)
-{
+    struct hist_history *m = p->m;
     if (m->messages > 0)
         buf_putc(&m->out, ',');
     else
         (void)buf_reserve(&m->out, MIN((row->body.len + reserve_extra_bytes) *
                                            (MIN(m->limit, (uint32_t)reserve_rows_max) + 1),
                                        (size_t)reserve_bytes_max));
-    put_message(&m->out, row);
+    message_json(&m->out, row, m->cid, m->metadata);
+    m->messages++;
+}
+
+static bool end_page(struct page *p, uint64_t next_us)
+{
+    p->m->has_more = true;
+    p->m->next_us = next_us;
+    return false;
 }
 
 static bool on_message(void *ctx, struct str_view key, struct str_view value)
@@ -132,15 +138,15 @@ static bool on_message(void *ctx, struct str_view key, struct str_view value)
     p->err = row_message_decode(&row, key, value);
     if (p->err != ERR_OK)
         return false;
-    bool whole = p->m->messages > 0 && p->m->out.len + row.body.len > hist_page_bytes_max;
-    if (p->m->messages == p->m->limit || whole) {
-        p->m->has_more = true;
-        p->m->next_us = p->last_us;
-        return false;
+    if (!message_is_shown(&row)) {
+        p->last_us = row.ts_us;
+        return ++p->hidden < hidden_rows_max || end_page(p, p->last_us);
     }
-    put_in_list(p->m, &row);
+    bool whole = p->m->messages > 0 && p->m->out.len + row.body.len > hist_page_bytes_max;
+    if (p->m->messages == p->m->limit || whole)
+        return end_page(p, p->last_us);
+    put_in_list(p, &row);
     p->last_us = row.ts_us;
-    p->m->messages++;
     return !p->m->out.failed;
 }
 
@@ -153,6 +159,15 @@ static struct ts_span span_of(const struct hist_history *m)
             m->oldest_us == 0 ? 0 : m->oldest_us + MUTANT(HISTORY_OLDEST_INCLUDED, shift, 0)};
 }
 
+static enum err read_pins(struct hist *h, struct hist_history *m)
+{
+    struct row_chan_head head;
+    TRY(hist_head(h, m->cid, &head));
+    m->pins = (int32_t)head.pins;
+    recent_note_pins(h->recent, m->cid, m->pins);
+    return ERR_OK;
+}
+
 /* The bounds become keys, newest first: from is the newest ts allowed, to the first key behind the
  * oldest. */
 static enum err history(struct hist *h, struct hist_history *m)
@@ -161,32 +176,22 @@ static enum err history(struct hist *h, struct hist_history *m)
     struct page page = {.m = m};
     m->messages = 0;
     m->has_more = false;
-    TRY(may_read_messages(h, &m->viewer, m->cid));
+    TRY(hist_may_read_messages(h, &m->viewer, m->cid));
     struct ts_span span = span_of(m);
     if (span.newest_us < span.oldest_us)
         return ERR_OK;
-    if (recent_answer(h->recent, &h->view, m, span))
+    m->pins = recent_pins_unknown;
+    if (!m->metadata && recent_answer(h->recent, &h->view, m, span)) {
+        if (m->pins == recent_pins_unknown)
+            TRY(read_pins(h, m));
         return m->out.failed ? ERR_NOMEM : ERR_OK;
+    }
+    TRY(read_pins(h, m));
     key_msg(&from, m->cid, span.newest_us);
     key_msg(&to, m->cid, span.oldest_us);
     key_prefix_end(&to);
     TRY(view_scan(&h->view, CF_MSG, key_view(&from), key_view(&to), on_message, &page));
     TRY(page.err);
-    return m->out.failed ? ERR_NOMEM : ERR_OK;
-}
-
-static enum err message(struct hist *h, struct hist_message *m)
-{
-    struct key k;
-    struct str_view value;
-    struct row_message row;
-    TRY(may_read_messages(h, &m->viewer, m->cid));
-    key_msg(&k, m->cid, m->ts_us);
-    TRY(view_get1(&h->view, CF_MSG, &k, &h->scratch, &value));
-    if (value.p == NULL)
-        return ERR_MESSAGE_NOT_FOUND;
-    TRY(row_message_decode(&row, key_view(&k), value));
-    put_message(&m->out, &row);
     return m->out.failed ? ERR_NOMEM : ERR_OK;
 }
 
@@ -331,7 +336,7 @@ static enum err serve(struct hist *h, const struct cell *c)
     case HIST_HISTORY:
         return history(h, c->u.p);
     case HIST_MESSAGE:
-        return message(h, c->u.p);
+        return hist_one(h, c->u.p);
     case HIST_INFO:
         return hist_info(h, c->u.p);
     case HIST_MEMBERS:
@@ -343,8 +348,13 @@ static enum err serve(struct hist *h, const struct cell *c)
     case HIST_LOAD:
         return load(h, c->u.p);
     case HIST_REPLIES:
+        return hist_replies(h, c->u.p);
     case HIST_REPLY_BEFORE:
+        return hist_reply_before(h, c->u.p);
+    case HIST_SEQ_AT:
+        return hist_seq_at(h, c->u.p);
     case HIST_PINS:
+        return hist_pins(h, c->u.p);
     case HIST_SCHEDULED:
     case HIST_DOCS:
         break;

@@ -18,6 +18,7 @@ enum hist_msg {
     HIST_LOAD,         /* struct hist_load: a cold channel for chan */
     HIST_REPLIES,      /* struct hist_replies */
     HIST_REPLY_BEFORE, /* struct hist_reply_before */
+    HIST_SEQ_AT,       /* struct hist_seq_at */
     HIST_PINS,         /* struct hist_pins */
     HIST_SCHEDULED,    /* struct hist_scheduled */
     HIST_DOCS          /* struct hist_docs */
@@ -43,6 +44,7 @@ struct hist_history {
     struct buf out;    /* appended: messages, comma separated, newest first: {...},{...} */
     uint32_t messages; /* out */
     bool has_more;     /* out */
+    int32_t pins;      /* out: pinned messages of the channel */
     uint64_t next_us;  /* out: continue with latest < next_us */
 };
 
@@ -73,6 +75,11 @@ struct hist_reply_before { /* the newest reply of the thread that is not deleted
                               ts_us */
     uint64_t cid, thread_ts_us, ts_us;
     uint64_t before_ts_us; /* out; 0: none */
+};
+
+struct hist_seq_at { /* of the newest message of the channel that is not newer than ts_us */
+    uint64_t cid, ts_us;
+    uint64_t seq; /* out; 0: none */
 };
 
 struct hist_pins {

@@ -31,6 +31,18 @@ MUST_USE enum err hist_may_see(struct hist *h, const struct hist_viewer *v, uint
 /* The same from the rows, with the channel's own. */
 MUST_USE enum err hist_may_read(struct hist *h, const struct hist_viewer *v, uint64_t cid,
                                 struct row_chan_info *info, bool *member);
+/* And the messages in it: bots only as members. */
+MUST_USE enum err hist_may_read_messages(struct hist *h, const struct hist_viewer *v, uint64_t cid);
+
+/* thread.c */
+MUST_USE enum err hist_one(struct hist *h, struct hist_message *m);
+MUST_USE enum err hist_replies(struct hist *h, struct hist_replies *m);
+MUST_USE enum err hist_reply_before(struct hist *h, struct hist_reply_before *m);
+MUST_USE enum err hist_seq_at(struct hist *h, struct hist_seq_at *m);
+MUST_USE enum err hist_pins(struct hist *h, struct hist_pins *m);
+
+/* list.c */
+MUST_USE enum err hist_head(struct hist *h, uint64_t cid, struct row_chan_head *head);
 MUST_USE enum err hist_info(struct hist *h, struct hist_info *m);
 MUST_USE enum err hist_list(struct hist *h, struct hist_list *m);
 

@@ -26,11 +26,13 @@ static bool on_row(void *ctx, struct str_view key, struct str_view value)
     if (o->seen++ == o->max || row_message_decode(&row, key, value) != ERR_OK ||
         row.seq <= o->after_seq)
         return false;
-    o->own += row.uid == o->uid;
+    if ((row.flags & MSG_SYSTEM) == 0) /* those count for nobody: they took no number */
+        o->own += row.uid == o->uid || (row.flags & MSG_DELETED) != 0;
     return true;
 }
 
-/* head.seq - read_seq, without the reader's own posts among the newest that may be read for it. */
+/* head.seq - read_seq, without the reader's own posts and the deleted ones among the newest that
+ * may be read for it. */
 static enum err unread_of(struct hist *h, uint64_t uid, uint64_t cid,
                           const struct row_chan_head *head, const struct row_cursor *cursor,
                           uint64_t *unread)
@@ -51,7 +53,7 @@ static enum err unread_of(struct hist *h, uint64_t uid, uint64_t cid,
 
 /* ---- one conversation ---- */
 
-static enum err head_of(struct hist *h, uint64_t cid, struct row_chan_head *head)
+enum err hist_head(struct hist *h, uint64_t cid, struct row_chan_head *head)
 {
     struct key k;
     struct str_view value;
@@ -83,7 +85,7 @@ enum err hist_info(struct hist *h, struct hist_info *m)
     struct channel_view v = {0};
     h->own_posts_left = own_posts_request_max;
     TRY(hist_may_read(h, &m->viewer, m->cid, &info, &v.is_member));
-    TRY(head_of(h, m->cid, &head));
+    TRY(hist_head(h, m->cid, &head));
     v.with_num_members = m->num_members;
     v.num_members = head.members_len;
     if (v.is_member)

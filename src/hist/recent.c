@@ -4,11 +4,13 @@
 
 #include "base/mutant.h"
 #include "base/rand.h"
+#include "chan/message_json.h"
 
 enum {
     buckets = 4096,
     noted = 4096,           /* channels that were read once */
     text_bytes_min = 8192,  /* of one channel */
+    hidden_max = 1024,      /* deleted rows among those that are read for a channel */
     answer_end_bytes = 256, /* what the acceptor writes behind the messages */
     kept_part = 2           /* of a full text, what stays to make room in front */
 };
@@ -26,6 +28,7 @@ struct channel {
     struct channel *bucket_next;
     struct channel *newer, *older; /* in order of use */
     bool whole;                    /* its first row is the channel's first */
+    int32_t pins;
     uint32_t len;
     struct row rows[recent_rows_max]; /* oldest first */
     /* {...},{...}, newest first, in [at, cap): each new message is put in front. */
@@ -152,16 +155,19 @@ static bool is_worth_keeping(struct recent *r, uint64_t cid)
 
 struct filling {
     struct recent *r;
-    uint32_t len, bytes;
+    uint64_t cid;
+    uint32_t len, bytes, hidden; /* hidden: deleted ones that were passed by */
     bool whole, failed;
 };
 
-/* {...}, into at; returns its length. */
-static uint32_t put_row(char *at, const struct row_message *row)
+/* {...}, into at, which has room for bytes_max; returns its length, 0: no room. */
+static uint32_t put_row(char *at, size_t bytes_max, const struct row_message *row, uint64_t cid)
 {
-    memcpy(at, row->body.p, row->body.len);
-    memcpy(at + row->body.len, "},", 2);
-    return (uint32_t)row->body.len + 2;
+    struct buf b;
+    buf_init_fixed(&b, at, bytes_max);
+    message_json(&b, row, cid, false);
+    buf_putc(&b, ',');
+    return b.failed ? 0 : (uint32_t)b.len;
 }
 
 static bool on_fill(void *ctx, struct str_view key, struct str_view value)
@@ -169,11 +175,16 @@ static bool on_fill(void *ctx, struct str_view key, struct str_view value)
     struct filling *f = ctx;
     struct row_message row;
     f->failed |= row_message_decode(&row, key, value) != ERR_OK;
-    f->whole = !f->failed && f->len < recent_rows_fill &&
-               row.body.len + 2 <= recent_text_bytes_max - f->bytes;
+    f->whole = !f->failed && f->len < recent_rows_fill;
     if (!f->whole)
         return false;
-    uint32_t bytes = put_row(f->r->fill_text + f->bytes, &row);
+    if (!message_is_shown(&row))
+        return f->whole = ++f->hidden < hidden_max;
+    uint32_t bytes =
+        put_row(f->r->fill_text + f->bytes, recent_text_bytes_max - f->bytes, &row, f->cid);
+    f->whole = bytes > 0;
+    if (!f->whole)
+        return false;
     f->r->fill_rows[f->len++] = (struct row){row.ts_us, bytes};
     f->bytes += bytes;
     return true;
@@ -182,6 +193,7 @@ static bool on_fill(void *ctx, struct str_view key, struct str_view value)
 static void take_over(struct channel *c, const struct filling *f, uint64_t moment)
 {
     c->moment = moment;
+    c->pins = recent_pins_unknown;
     c->whole = f->whole;
     c->len = f->len;
     c->at = c->cap - f->bytes;
@@ -204,7 +216,7 @@ static struct channel *fill(struct recent *r, const struct view *v, uint64_t cid
                             struct channel *old)
 {
     struct key prefix, end;
-    struct filling f = {.r = r, .whole = true};
+    struct filling f = {.r = r, .cid = cid, .whole = true};
     uint64_t moment;
     key_msg_prefix(&prefix, cid);
     end = prefix;
@@ -230,6 +242,7 @@ static struct channel *fill(struct recent *r, const struct view *v, uint64_t cid
 
 struct news {
     struct recent *r;
+    uint64_t cid;
     struct str_view prefix; /* of messages' keys */
     uint64_t newest_us;     /* of the rows that are kept */
     uint32_t len, bytes;
@@ -242,13 +255,18 @@ static bool on_new(void *ctx, struct str_view key, struct str_view value)
     struct news *n = ctx;
     struct row_message row;
     if (n->len == recent_rows_fill || !sv_starts(key, n->prefix) ||
-        row_message_decode(&row, key, value) != ERR_OK ||
-        row.body.len + 2 > recent_text_bytes_max - n->bytes || row.ts_us <= n->newest_us ||
+        row_message_decode(&row, key, value) != ERR_OK || row.ts_us <= n->newest_us ||
         (n->len > 0 && row.ts_us >= n->r->fill_rows[n->len - 1].ts_us)) {
         n->failed = true;
         return false;
     }
-    uint32_t bytes = put_row(n->r->fill_text + n->bytes, &row);
+    if (!message_is_shown(&row))
+        return true;
+    uint32_t bytes =
+        put_row(n->r->fill_text + n->bytes, recent_text_bytes_max - n->bytes, &row, n->cid);
+    n->failed = bytes == 0;
+    if (n->failed)
+        return false;
     n->r->fill_rows[n->len++] = (struct row){row.ts_us, bytes};
     n->bytes += bytes;
     return true;
@@ -282,7 +300,8 @@ static bool make_room(struct channel *c, uint32_t bytes, uint32_t rows)
 static bool refresh(struct recent *r, const struct view *v, struct channel *c)
 {
     struct key prefix;
-    struct news n = {.r = r, .newest_us = c->len == 0 ? 0 : c->rows[c->len - 1].ts_us};
+    struct news n = {
+        .r = r, .cid = c->cid, .newest_us = c->len == 0 ? 0 : c->rows[c->len - 1].ts_us};
     key_msg_prefix(&prefix, c->cid);
     n.prefix = key_view(&prefix);
     uint64_t moment = 0;
@@ -333,6 +352,7 @@ static void put_range(const struct channel *c, struct range g, struct hist_histo
 {
     m->messages = g.len;
     m->has_more = g.more;
+    m->pins = c->pins;
     if (g.len == 0)
         return;
     uint32_t at = c->at + bytes_from(c, 0, g.from);
@@ -364,4 +384,11 @@ bool recent_answer(struct recent *r, const struct view *v, struct hist_history *
     put_range(c, g, m);
     r->count.hits++;
     return true;
+}
+
+void recent_note_pins(struct recent *r, uint64_t cid, int32_t pins)
+{
+    struct channel *c = find(r, cid);
+    if (c != NULL)
+        c->pins = pins;
 }

@@ -4,7 +4,7 @@
 
 #include "store/crc32c.h"
 
-enum { row_version = 1, message_version = 2, crc_bytes = 4 };
+enum { row_version = 1, message_version = 2, head_version = 2, crc_bytes = 4 };
 
 /* ---- checksum ---- */
 
@@ -267,20 +267,22 @@ enum err row_chan_info_decode(struct row_chan_info *i, struct str_view key, stru
 
 void row_chan_head_encode(struct buf *b, const struct key *k, const struct row_chan_head *h)
 {
-    struct writer w = begin(b, k);
+    struct writer w = begin_as(b, k, head_version);
     put_v(&w, h->seq);
     put_v(&w, h->last_ts_us);
     put_v(&w, h->members_len);
+    put_v(&w, h->pins);
     end(&w);
 }
 
 enum err row_chan_head_decode(struct row_chan_head *h, struct str_view key, struct str_view value)
 {
     struct reader r;
-    TRY(open_record(&r, key, value));
+    TRY(open_version(&r, key, value, head_version));
     h->seq = get_v(&r);
     h->last_ts_us = get_v(&r);
     h->members_len = (uint32_t)get_v(&r);
+    h->pins = value.p[0] == 1 ? 0 : (uint32_t)get_v(&r);
     return close_record(&r);
 }
 

@@ -57,9 +57,10 @@ struct row_chan_info {
 };
 
 struct row_chan_head {
-    uint64_t seq; /* of the newest message; 0: none */
-    uint64_t last_ts_us;
+    uint64_t seq;        /* of the newest message; 0: none */
+    uint64_t last_ts_us; /* of any message, replies too */
     uint32_t members_len;
+    uint32_t pins; /* version 2; 0 before */
 };
 
 struct row_member { /* also the value of a membership seen from the user */

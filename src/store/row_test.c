@@ -95,7 +95,7 @@ static const struct row_chan_info info = {.cid = 1,
                                           .purpose_by = 8,
                                           .purpose_set_s = 9};
 static const struct row_chan_head head = {
-    .seq = 1u << 31, .last_ts_us = 9, .members_len = UINT32_MAX};
+    .seq = 1u << 31, .last_ts_us = 9, .members_len = UINT32_MAX, .pins = 100};
 static const struct row_member member = {.joined_us = 127, .inviter = 128, .kind = CHANNEL_IM};
 static const struct row_cursor cursor = {16383, 16384, 1ull << 56, 1ull << 63};
 static const struct row_team team = {

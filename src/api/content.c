@@ -1,0 +1,71 @@
+#include "api/content.h"
+
+enum { markdown_max = 12000 };
+
+enum err content_channel(const struct request *r, uint64_t *cid)
+{
+    struct str_view name = arg(r, "channel")->s;
+    enum channel_kind kind;
+    if (id_parse_channel(name, cid))
+        return ERR_OK;
+    if (name.len > 0 && name.p[0] == '#')
+        name = (struct str_view){name.p + 1, name.len - 1};
+    return dir_channel_by_name(r->a->conf.dir_reader, r->who.team, name, cid, &kind)
+               ? ERR_OK
+               : ERR_CHANNEL_NOT_FOUND;
+}
+
+static bool is_longer(struct str_view text, uint64_t max)
+{
+    return text.len > max && utf8_count(text) > max;
+}
+
+enum err content_read(const struct request *r, struct post_json *p)
+{
+    const struct arg_value *text = arg(r, "text"), *markdown = arg(r, "markdown_text"),
+                           *blocks = arg(r, "blocks"), *attachments = arg(r, "attachments");
+    bool is_markdown = markdown->given && markdown->s.len > 0;
+    if (is_markdown && ((text->given && text->s.len > 0) || blocks->given))
+        return ERR_MARKDOWN_TEXT_CONFLICT;
+    p->text = is_markdown ? markdown->s : text->given ? text->s : SV("");
+    p->blocks = blocks->given ? blocks->s : SV_NONE;
+    p->attachments = attachments->given ? attachments->s : SV_NONE;
+    return is_longer(p->text, is_markdown ? (uint64_t)markdown_max : r->a->conf.conf->api_text_max)
+               ? ERR_MSG_TOO_LONG
+               : ERR_OK;
+}
+
+enum err content_metadata(struct request *r, struct str_view *out)
+{
+    const struct arg_value *v = arg(r, "metadata");
+    struct json_member *members;
+    uint32_t len;
+    *out = SV_NONE;
+    if (!v->given)
+        return ERR_OK;
+    TRY(json_read_object(r->a->json, &r->arena, v->s, &members, &len));
+    const struct json_value *type = json_find(members, len, SV("event_type"));
+    const struct json_value *payload = json_find(members, len, SV("event_payload"));
+    if (type == NULL || type->type != JSON_STRING || type->s.len == 0 || payload == NULL ||
+        payload->type != JSON_OBJECT)
+        return ERR_INVALID_METADATA;
+    *out = v->s;
+    return ERR_OK;
+}
+
+void content_sender(const struct request *r, struct post_json *p)
+{
+    p->team = r->who.team;
+    p->uid = r->who.uid;
+    p->app_id = r->who.app_id;
+    if (r->who.kind != TOKEN_BOT)
+        return;
+    const struct row_user *user = dir_user(r->a->conf.dir_reader, r->who.team, r->who.uid);
+    p->bot_id = r->who.bot_id;
+    p->bot_name = user == NULL ? SV("") : user->name;
+    p->username = arg(r, "username")->s;
+    p->icon_emoji = arg(r, "icon_emoji")->s;
+    p->icon_url = arg(r, "icon_url")->s;
+    if (p->username.len > 0)
+        p->subtype = SV("bot_message");
+}
