@@ -5,6 +5,7 @@
 
 #include "chan/channel_json.h"
 #include "chan/chan_msg.h"
+#include "dir/dir_msg.h"
 #include "hist/hist_msg.h"
 
 enum { client_msg_id_max = 255, before_tries_max = 3 };
@@ -15,11 +16,20 @@ static void refuse_or(struct request *r, enum err err)
         answer_error(r, err);
 }
 
+/* With the letter that the client knows it by. */
+static void put_channel(struct request *r, uint64_t cid)
+{
+    json_kv_id(&r->j, "channel", arg(r, "channel")->s.p[0] == ID_IM ? ID_IM : ID_CHANNEL, cid);
+}
+
 /* ---- posting ---- */
 
 struct post_work {
     uint64_t cid;
+    enum id_kind letter;           /* of its id */
+    struct dir_direct_open direct; /* "channel" names a user: the conversation with that one */
     struct chan_post post;
+    req_then *then;
     struct hist_message first; /* a known key: what was stored then */
 };
 
@@ -28,7 +38,7 @@ enum { post_answer_bytes = 256 }; /* at most, around the members */
 static void put_channel_ts(struct request *r, const struct post_work *w, size_t message_bytes)
 {
     answer_begin_sized(r, message_bytes + post_answer_bytes);
-    json_kv_id(&r->j, "channel", ID_CHANNEL, w->cid);
+    json_kv_id(&r->j, "channel", w->letter, w->cid);
     json_kv_ts(&r->j, "ts", w->post.ts_us);
     json_key(&r->j, "message");
 }
@@ -83,6 +93,8 @@ static void on_posted(struct request *r, const struct cell *c)
         put_posted(r, w);
 }
 
+static enum err read_channel(const struct request *r, struct post_work *w);
+
 static enum err read_key(const struct request *r, struct post_json *p)
 {
     const struct arg_value *id = arg(r, "client_msg_id");
@@ -126,7 +138,7 @@ static enum err read_thread(const struct request *r, struct chan_post *post)
 static enum err prepare_post(struct request *r, struct post_work *w)
 {
     struct post_json p = {0};
-    TRY(content_channel(r, &w->cid));
+    TRY(read_channel(r, w));
     TRY(content_read(r, &p));
     TRY(content_metadata(r, &w->post.metadata));
     TRY(read_key(r, &p));
@@ -145,13 +157,46 @@ static enum err prepare_me(struct request *r, struct post_work *w)
                           .subtype = SV("me_message"),
                           .text = arg(r, "text")->s};
     const uint64_t max = r->a->conf.conf->api_text_max;
-    TRY(content_channel(r, &w->cid));
+    TRY(read_channel(r, w));
     TRY(read_key(r, &p));
     if (p.text.len == 0)
         return ERR_NO_TEXT;
     if (p.text.len > max && utf8_count(p.text) > max)
         return ERR_MSG_TOO_LONG;
     return encode(r, &p, &w->post);
+}
+
+static void send_post(struct request *r, req_then *then)
+{
+    struct post_work *w = r->work;
+    r->post = &w->post;
+    req_send(r, req_chan(r, w->cid), CHAN_POST, w->cid, &w->post, then);
+}
+
+static void on_direct(struct request *r, const struct cell *c)
+{
+    struct post_work *w = r->work;
+    if (c->err != ERR_OK) {
+        answer_error(r, c->err == ERR_USER_NOT_FOUND ? ERR_CHANNEL_NOT_FOUND : (enum err)c->err);
+        return;
+    }
+    w->cid = w->direct.cid;
+    w->letter = channel_letter(w->direct.kind);
+    send_post(r, w->then);
+}
+
+/* An id, a name, or a user: with that one the caller speaks directly. */
+static enum err read_channel(const struct request *r, struct post_work *w)
+{
+    struct str_view name = arg(r, "channel")->s;
+    uint64_t uid;
+    w->letter = name.len > 0 && name.p[0] == ID_IM ? ID_IM : ID_CHANNEL;
+    if (!id_parse(name, ID_USER, &uid))
+        return content_channel(r, &w->cid);
+    w->direct.uids[w->direct.len++] = r->who.uid;
+    if (uid != r->who.uid)
+        w->direct.uids[w->direct.len++] = uid;
+    return ERR_OK;
 }
 
 typedef enum err prepare_fn(struct request *r, struct post_work *w);
@@ -165,8 +210,12 @@ static void post(struct request *r, prepare_fn *prepare, req_then *then)
         return;
     }
     r->work = w;
-    r->post = &w->post;
-    req_send(r, req_chan(r, w->cid), CHAN_POST, w->cid, &w->post, then);
+    if (w->direct.len > 0) {
+        w->then = then;
+        direct_open(r, &w->direct, on_direct);
+        return;
+    }
+    send_post(r, then);
 }
 
 void chat_post_message(struct request *r)
@@ -196,7 +245,7 @@ static void on_shown(struct request *r, const struct cell *c)
 static enum err prepare_ephemeral(struct request *r, struct post_work *w)
 {
     struct post_json p = {0};
-    TRY(content_channel(r, &w->cid));
+    TRY(read_channel(r, w));
     TRY(content_read(r, &p));
     TRY(content_metadata(r, &w->post.metadata));
     TRY(read_thread(r, &w->post));
@@ -240,7 +289,7 @@ static struct change_work *change_new(struct request *r, enum change_kind kind)
 
 static void put_changed(struct request *r, const struct change_work *w)
 {
-    json_kv_id(&r->j, "channel", ID_CHANNEL, w->cid);
+    put_channel(r, w->cid);
     json_kv_ts(&r->j, "ts", w->change.ts_us);
 }
 
@@ -378,9 +427,10 @@ static void on_message(struct request *r, const struct cell *c)
     }
     buf_init(&url, &r->arena, 128);
     answer_url(r, &url, false);
-    permalink_path(&url, ID_CHANNEL, m->cid, m->ts_us, m->thread_ts_us);
+    permalink_path(&url, arg(r, "channel")->s.p[0] == ID_IM ? ID_IM : ID_CHANNEL, m->cid, m->ts_us,
+                   m->thread_ts_us);
     answer_begin(r);
-    json_kv_id(&r->j, "channel", ID_CHANNEL, m->cid);
+    put_channel(r, m->cid);
     json_kv_str(&r->j, "permalink", buf_view(&url));
     r->body.failed |= url.failed;
     answer_end(r);

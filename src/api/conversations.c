@@ -81,12 +81,14 @@ static void on_list(struct request *r, const struct cell *c)
     answer_end(r);
 }
 
-void conversations_list(struct request *r)
+static void list(struct request *r, bool members_only, uint64_t of)
 {
     struct hist_list *m = work_new(r, sizeof *m);
     if (m == NULL)
         return;
     *m = (struct hist_list){.viewer = req_viewer(r),
+                            .members_only = members_only,
+                            .of = of,
                             .exclude_archived = arg(r, "exclude_archived")->n != 0,
                             .limit = limit_of(r),
                             .arena = &r->arena};
@@ -100,6 +102,21 @@ void conversations_list(struct request *r)
     r->arena.bytes_max = arena_list_max;
     buf_init(&m->out, &r->arena, 0);
     req_send(r, req_hist(r), HIST_LIST, ID_NONE, m, on_list);
+}
+
+void conversations_list(struct request *r)
+{
+    list(r, false, ID_NONE);
+}
+
+void users_conversations(struct request *r)
+{
+    const struct arg_value *user = arg(r, "user");
+    if (user->given && dir_user(r->a->conf.dir_reader, r->who.team, user->n) == NULL) {
+        answer_error(r, ERR_USER_NOT_FOUND);
+        return;
+    }
+    list(r, true, user->given && user->n != r->who.uid ? user->n : ID_NONE);
 }
 
 /* ---- info ---- */

@@ -281,6 +281,10 @@ void answer_url(const struct request *r, struct buf *out, bool websocket);
 
 /* ---- shared by families ---- */
 
+struct dir_direct_open;
+/* Finds or makes the direct conversation of the members in m, the caller among them (channel.c). */
+void direct_open(struct request *r, struct dir_direct_open *m, req_then *then);
+
 /* archives/C1/p1517436010000936?thread_ts=..&cid=C1 (chat.c): what follows our own address. */
 void permalink_path(struct buf *out, enum id_kind letter, uint64_t cid, uint64_t ts_us,
                     uint64_t thread_ts_us);

@@ -87,7 +87,7 @@ static void on_message(struct request *r, const struct cell *c)
     }
     answer_begin_sized(r, m->out.len + 128);
     json_kv_str(&r->j, "type", SV("message"));
-    json_kv_id(&r->j, "channel", ID_CHANNEL, m->cid);
+    json_kv_id(&r->j, "channel", arg(r, "channel")->s.p[0] == ID_IM ? ID_IM : ID_CHANNEL, m->cid);
     json_key(&r->j, "message");
     json_raw(&r->j, buf_view(&m->out));
     answer_end(r);

@@ -12,7 +12,8 @@ enum chan_msg {
     CHAN_JOIN,     /* request; struct chan_member_change */
     CHAN_LEAVE,    /* request; struct chan_member_change */
     CHAN_INVITE,   /* request; struct chan_member_change */
-    /* request from dir: cid is new and durable, u.u[0] = the creator. Its sockets hear of it and
+    /* request from dir: cid is new and durable, u.u[0] = the creator, ID_NONE: all of its members
+     * made it, as of a direct conversation. Their sockets hear of it and
      * get the channel's events from then on, before anybody else's change can be. Any error: they
      * were not told. */
     CHAN_CREATED,
@@ -24,10 +25,10 @@ enum chan_msg {
      * cell on its way: then chan keeps the interest, since clearing it would lose events for good.
      * A channel that comes into memory is taken to be listened to by every fanout. */
     CHAN_IDLE,
-    CHAN_CHANGE,   /* request; struct chan_change: of a message that is there */
-    CHAN_SCHEDULE, /* request; struct chan_schedule */
-    CHAN_TYPING    /* event from fanout; u.u[0] = uid, u.u[1] = team; relayed to members elsewhere,
-                      never stored */
+    CHAN_CHANGE, /* request; struct chan_change: of a message that is there */
+    CHAN_INFO,   /* request; struct chan_info_change: of the channel itself */
+    CHAN_TYPING  /* event from fanout; u.u[0] = uid, u.u[1] = team; relayed to members elsewhere,
+                    never stored */
 };
 
 /* flags of the answer to CHAN_POST and CHAN_CHANGE */
@@ -105,14 +106,21 @@ struct chan_change {
     struct str_view message; /* UPDATE: as it is now, {...}; in the arena */
 };
 
-/* A message for later. ADD: post.members and the rest as for CHAN_POST, client_msg_id empty; id is
- * chan's. DELETE: due_s and id as listed. Errors as CHAN_POST's; ERR_INVALID_SCHEDULED_MESSAGE_ID
- * (not there, not the caller's, or it is being sent), ERR_RESTRICTED_TOO_MANY. */
-struct chan_schedule {
-    bool remove;
-    uint64_t due_s, id; /* id: out of ADD */
-    struct chan_post post;
-    struct str_view text; /* what the list shows */
+enum info_kind { INFO_TOPIC, INFO_PURPOSE, INFO_ARCHIVE, INFO_UNARCHIVE };
+
+/* Members change their channel. Errors: as CHAN_CHANGE's, ERR_TOO_LONG, ERR_ALREADY_ARCHIVED,
+ * ERR_NOT_ARCHIVED, ERR_CANT_ARCHIVE_GENERAL, ERR_WRONG_CHANNEL_TYPE. What is so already is
+ * answered ok and written once. */
+enum { info_text_max = 250 }; /* characters of topic and purpose */
+struct chan_info_change {
+    enum info_kind kind;
+    uint64_t team, uid;
+    bool admin;
+    struct str_view text; /* TOPIC, PURPOSE: valid UTF-8 */
+    uint64_t deadline_us;
+    struct arena *arena;       /* in */
+    struct row_chan_info info; /* out; strings in the arena */
+    struct row_chan_head head; /* out */
 };
 
 /* JOIN: uid itself. LEAVE: uid itself. INVITE: uid invites users[]. */
@@ -121,6 +129,11 @@ struct chan_member_change {
     uint64_t team, uid;
     const uint64_t *users; /* INVITE */
     uint32_t users_len;
+    /* LEAVE: uid is made to leave by this member; ID_NONE: it leaves by itself. Errors besides:
+     * ERR_CANT_KICK_SELF, ERR_CANT_KICK_FROM_GENERAL, ERR_NOT_IN_CHANNEL, ERR_RESTRICTED_ACTION (of
+     * a public channel only admins and its creator kick). */
+    uint64_t kicker;
+    bool admin;    /* of the workspace: kicks */
     bool by_admin; /* operator's tool: no membership of the inviter needed, private too */
     bool silent;   /* no events: bulk population */
     uint64_t deadline_us;

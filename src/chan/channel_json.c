@@ -2,7 +2,7 @@
 
 enum id_kind channel_letter(enum channel_kind kind)
 {
-    return kind == CHANNEL_IM ? ID_IM : kind == CHANNEL_MPIM ? ID_GROUP : ID_CHANNEL;
+    return kind == CHANNEL_IM ? ID_IM : ID_CHANNEL;
 }
 
 static void text_object(struct json_out *j, const char *name, struct str_view value, uint64_t by,
@@ -19,13 +19,25 @@ static void text_object(struct json_out *j, const char *name, struct str_view va
     json_obj_end(j);
 }
 
+/* Of a group conversation the name is stored behind a mark. */
+static void put_names(struct json_out *j, const struct row_chan_info *info)
+{
+    struct str_view name = info->name;
+    if (info->kind == CHANNEL_MPIM && name.len > 0)
+        name = (struct str_view){name.p + 1, name.len - 1};
+    json_kv_str(j, "name", name);
+    json_kv_str(j, "name_normalized", name);
+}
+
 void channel_json(struct json_out *j, const struct row_chan_info *info,
                   const struct channel_view *v)
 {
     json_obj(j);
-    json_kv_id(j, "id", ID_CHANNEL, info->cid);
-    json_kv_str(j, "name", info->name);
-    json_kv_str(j, "name_normalized", info->name);
+    json_kv_id(j, "id", channel_letter(info->kind), info->cid);
+    if (info->kind == CHANNEL_IM)
+        json_kv_id(j, "user", ID_USER, info->creator == v->viewer ? info->peer : info->creator);
+    else
+        put_names(j, info);
     json_kv_bool(j, "is_channel", info->kind == CHANNEL_PUBLIC);
     json_kv_bool(j, "is_group", info->kind == CHANNEL_PRIVATE);
     json_kv_bool(j, "is_im", info->kind == CHANNEL_IM);
@@ -34,6 +46,8 @@ void channel_json(struct json_out *j, const struct row_chan_info *info,
     json_kv_bool(j, "is_archived", info->archived);
     json_kv_bool(j, "is_general", info->general);
     json_kv_bool(j, "is_member", v->is_member);
+    if (info->kind == CHANNEL_IM || info->kind == CHANNEL_MPIM)
+        json_kv_bool(j, "is_open", v->is_member);
     json_kv_bool(j, "is_shared", false);
     json_kv_bool(j, "is_ext_shared", false);
     json_kv_bool(j, "is_org_shared", false);

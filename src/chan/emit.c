@@ -166,6 +166,7 @@ void emit_hint(struct chan_shard *s, const struct effect *e)
         cell->cid = ID_NONE;
         cell->u.u[0] = (uintptr_t)e->frame;
         cell->u.u[1] = e->uid;
+        cell->u.u[2] = e->c->info.team;
         cell->u.u[3] = ID_NONE;
         sent++;
     }

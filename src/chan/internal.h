@@ -289,6 +289,7 @@ struct effect *event_end(struct chan_shard *s, struct chan *c, struct json_out *
 /* A parent has one reply more or less: tells who listens. */
 void change_tell_parent(struct chan_shard *s, struct chan *c, const struct row_message *m);
 void change_step(struct chan_shard *s, struct chan *c, struct op *op);
+void info_step(struct chan_shard *s, struct chan *c, struct op *op);
 void join_step(struct chan_shard *s, struct chan *c, struct op *op);
 void leave_step(struct chan_shard *s, struct chan *c, struct op *op);
 void invite_step(struct chan_shard *s, struct chan *c, struct op *op);
@@ -363,7 +364,7 @@ void emit_channel(struct chan_shard *s, struct chan *c, struct frame *f, uint64_
 /* Relayed or not: nobody is owed anything for it. */
 void emit_typing(struct chan_shard *s, const struct chan *c, struct str_view body, uint64_t uid);
 void emit_user(struct chan_shard *s, const struct effect *e);
-/* To the sockets of e->uid, where a ring has room. */
+/* To the sockets of e->uid, ID_NONE: of the whole team, where a ring has room. */
 void emit_hint(struct chan_shard *s, const struct effect *e);
 void emit_member(struct chan_shard *s, const struct effect *e); /* EFFECT_JOINED, _CREATED, _LEFT */
 void emit_owed(struct chan_shard *s);

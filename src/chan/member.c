@@ -82,17 +82,21 @@ static struct frame *member_frame(struct chan_shard *s, const struct change *x, 
     return emit_frame(s, c->cid, buf_view(&b));
 }
 
+static const char *const joined_types[] = {[CHANNEL_PUBLIC] = "channel_joined",
+                                           [CHANNEL_PRIVATE] = "group_joined",
+                                           [CHANNEL_IM] = "im_created",
+                                           [CHANNEL_MPIM] = "mpim_joined"};
+
 /* The channel as its new member sees it. */
-static struct frame *joined_frame(struct chan_shard *s, const struct chan *c)
+static struct frame *joined_frame(struct chan_shard *s, const struct chan *c, uint64_t uid)
 {
     struct buf b;
     struct channel_view v = {
-        .is_member = true, .with_num_members = true, .num_members = c->members.len};
+        .viewer = uid, .is_member = true, .with_num_members = true, .num_members = c->members.len};
     buf_init(&b, &s->scratch, 1024);
     struct json_out j = json_out_on(&b);
     json_obj(&j);
-    json_kv_str(&j, "type",
-                c->info.kind == CHANNEL_PUBLIC ? SV("channel_joined") : SV("group_joined"));
+    json_kv_str(&j, "type", sv_from(joined_types[c->info.kind]));
     json_key(&j, "channel");
     channel_json(&j, &c->info, &v);
     json_kv_ts(&j, "event_ts", s->turn->wall_us);
@@ -129,7 +133,7 @@ static void hang_user_event(struct chan_shard *s, const struct change *x, bool l
     struct effect *e = commit_effect(s, x->c, EFFECT_USER_EVENT);
     e->uid = x->uid;
     e->leaving = leaving;
-    e->frame = leaving ? left_frame(s, x) : joined_frame(s, x->c);
+    e->frame = leaving ? left_frame(s, x) : joined_frame(s, x->c, x->uid);
 }
 
 /* Silent or not, the user's open sockets must learn that they get this channel's events from now
@@ -234,12 +238,33 @@ void join_step(struct chan_shard *s, struct chan *c, struct op *op)
     op_answer_after(s, op, c, err);
 }
 
+static enum err may_kick(const struct chan *c, const struct chan_member_change *m)
+{
+    bool in = member_set_has(&c->members, m->kicker), public = c->info.kind == CHANNEL_PUBLIC;
+    if (c->info.team != m->team || (!in && !public))
+        return ERR_CHANNEL_NOT_FOUND;
+    if (!in)
+        return ERR_NOT_IN_CHANNEL;
+    if (m->kicker == m->uid)
+        return ERR_CANT_KICK_SELF;
+    if (is_direct(c))
+        return ERR_WRONG_CHANNEL_TYPE;
+    if (c->info.general)
+        return ERR_CANT_KICK_FROM_GENERAL;
+    if (!member_set_has(&c->members, m->uid))
+        return ERR_NOT_IN_CHANNEL;
+    return public && !m->admin && c->info.creator != m->kicker ? ERR_RESTRICTED_ACTION : ERR_OK;
+}
+
 static enum err leave(struct chan_shard *s, struct chan *c, struct chan_member_change *m)
 {
     bool member = member_set_has(&c->members, m->uid);
     if (late(s, m))
         return ERR_DEADLINE;
-    TRY(may_see(c, m, member));
+    if (m->kicker != ID_NONE)
+        TRY(may_kick(c, m));
+    else
+        TRY(may_see(c, m, member));
     m->already = !member;
     if (is_direct(c))
         return ERR_WRONG_CHANNEL_TYPE;
@@ -350,18 +375,40 @@ void created_tell(struct chan_shard *s, const struct effect *e)
         emit_channel(s, e->c, NULL, e->to); /* a gap */
 }
 
+/* A direct conversation: each of its members made it. They are told one after the other; what one
+ * of them said in it already hangs on batches, and is told before. */
+static void tell_all(struct chan_shard *s, struct chan *c, struct op *op)
+{
+    for (uint32_t i = 0; i < c->members.cap; i++) {
+        if (c->members.slots[i] == ID_NONE)
+            continue;
+        struct effect e = {.kind = EFFECT_JOINED, .c = c, .uid = c->members.slots[i]};
+        emit_member(s, &e);
+        e.kind = EFFECT_USER_EVENT;
+        e.frame = joined_frame(s, c, e.uid);
+        emit_user(s, &e);
+    }
+    if (c->changed) /* somebody was quicker than this */
+        emit_channel(s, c, NULL, s->fanouts);
+    op_answer_after(s, op, c, ERR_OK);
+}
+
 /* Its rows are dir's. All that chan decided about the channel before hangs on batches, so what is
  * told here is told behind it. */
 void created_step(struct chan_shard *s, struct chan *c, struct op *op)
 {
     uint64_t uid = op->request.u.u[0];
+    if (uid == ID_NONE) {
+        tell_all(s, c, op);
+        return;
+    }
     if (!member_set_has(&c->members, uid)) { /* found by its name and left already */
         op_answer_after(s, op, c, ERR_OK);
         return;
     }
     op->e.kind = EFFECT_CREATED;
     op->e.c = c;
-    op->e.frame = joined_frame(s, c);
+    op->e.frame = joined_frame(s, c, uid);
     op->e.uid = uid;
     c->interest |= s->fanouts;
     if (c->changed || c->head.seq > 0 || c->members.len > 1)

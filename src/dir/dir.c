@@ -128,6 +128,18 @@ static bool load_name(void *ctx, struct str_view key, struct str_view value)
     return l->err == ERR_OK;
 }
 
+static bool load_direct(void *ctx, struct str_view key, struct str_view value)
+{
+    struct load *l = ctx;
+    struct row_channel_name row;
+    struct str_view set = {key.p + key.len - key128_bytes, key128_bytes};
+    l->err = row_channel_name_decode(&row, key, value);
+    if (l->err == ERR_OK)
+        l->err = tables_put_name(&l->d->tables, TABLE_DIRECTS, l->team, set, row.cid, row.kind);
+    l->d->last_id = MAX(l->d->last_id, row.cid);
+    return l->err == ERR_OK;
+}
+
 static bool load_token(void *ctx, struct str_view key, struct str_view value)
 {
     struct load *l = ctx;
@@ -155,6 +167,8 @@ static enum err load_all(struct load *l)
         TRY(load_users(l));
         key_channel_names(&k, l->team);
         TRY(scan(l, &k, load_name));
+        key_directs(&k, l->team);
+        TRY(scan(l, &k, load_direct));
     }
     key_tokens(&k);
     return scan(l, &k, load_token);
@@ -251,7 +265,7 @@ static void finish_group(struct dir *d, enum err err)
             dir_op_publish(d, op);
         if (done && op->revokes)
             push(&d->revoking, &d->revoking_len, &d->revoking_cap, op);
-        else if (done && op->request.type == DIR_CHANNEL_CREATE)
+        else if (done && dir_op_makes_channel(op))
             dir_tell_created(d, op);
         else
             answer(d, op, op->err != ERR_OK ? op->err : err);

@@ -14,10 +14,7 @@ enum dir_msg {
     DIR_TOKEN_ISSUE,
     DIR_TOKEN_REVOKE,
     DIR_CHANNEL_CREATE,
-    DIR_CHANNEL_RENAME, /* struct dir_channel_rename */
-    DIR_DIRECT_OPEN,    /* struct dir_direct_open */
-    DIR_USER_CHANGE,    /* struct dir_user_change */
-    DIR_DOC_PUT,        /* struct dir_doc */
+    DIR_DIRECT_OPEN, /* struct dir_direct_open */
     /* control, dir -> acceptors and fanouts: u.u[0] token tag (0: every token of u.u[1] uid). The
      * receiver drops what hangs on it (tickets, sockets, cached principals), then answers with
      * DIR_REVOKED on its own control edge; dir answers the caller after all have. */
@@ -60,6 +57,15 @@ struct dir_token_revoke {
     uint64_t team; /* ID_NONE: of any */
 };
 
+/* dir's own, in a request whose channel is being announced by its chan: whom to answer, and whom to
+ * tell (ID_NONE: all members). */
+struct dir_told {
+    uint64_t req, cid, uid;
+    void *p; /* the request */
+    uint16_t type, from;
+    struct dir_told *next;
+};
+
 /* Reserves the name, writes name, info, head, the creator as member and its membership in one
  * batch: whole or absent. Emits channel_created (team, public only); then the channel's chan loads
  * it and tells the creator's sockets (CHAN_CREATED), and only then comes the answer. Errors:
@@ -70,22 +76,7 @@ struct dir_channel_create {
     bool is_private, is_general;
     struct row_chan_info info; /* out; strings in the arena */
     struct arena *arena;       /* in: where to put them */
-    /* dir's own while chan tells the creator: whom to answer */
-    uint64_t req;
-    uint16_t from;
-    struct dir_channel_create *next;
-};
-
-/* Takes the new name for itself, then asks the channel's chan (CHAN_INFO, rename), which decides
- * and writes info, both names' rows and the system message in one batch; then publishes. Errors:
- * ERR_NAME_TAKEN, ERR_INVALID_NAME*, and chan's. */
-struct dir_channel_rename {
-    uint64_t team, uid, cid;
-    bool admin;
-    struct str_view name;
-    uint64_t deadline_us;
-    struct row_chan_info info; /* out; strings in the arena */
-    struct arena *arena;
+    struct dir_told told;
 };
 
 /* The direct conversation of these members, made if it is not there: one row per set, whatever the
@@ -97,38 +88,14 @@ struct dir_direct_open {
     uint64_t team, creator;
     uint64_t uids[direct_members_max]; /* the creator among them; any order, no doubles */
     uint32_t len;
-    bool find_only;            /* ERR_CHANNEL_NOT_FOUND instead of making it */
-    bool made;                 /* out */
-    struct row_chan_info info; /* out; strings in the arena */
-    struct arena *arena;
+    bool find_only; /* ERR_CHANNEL_NOT_FOUND instead of making it */
+    /* out */
+    bool made;
+    uint64_t cid;
+    enum channel_kind kind;
+    struct arena *arena; /* in */
+    /* dir's own while chan tells the members */
+    struct dir_told told;
 };
-
-/* Changes of a user's row; p NULL: as it is. */
-struct dir_user_change {
-    uint64_t team, uid;
-    struct str_view real_name, display_name, email, title, tz, phone, status_text, status_emoji;
-    bool set_status_expiration;
-    uint64_t status_expiration_s;
-    uint32_t set_flags, clear_flags; /* USER_ADMIN, USER_OWNER, USER_GUEST... */
-};
-
-/* Writes or deletes a document if it still has the version that the requester has read (0: it is
- * not there). Errors: ERR_STALE: read again and decide anew. After it is durable, event goes to
- * event_uid's sockets, or to event_team's, or nowhere. */
-struct dir_doc {
-    uint64_t team, owner, by;
-    uint8_t kind;
-    struct str_view name;
-    uint64_t version; /* that was read; doc_any: whatever is there */
-    bool remove;
-    struct str_view json; /* at most doc_json_max */
-    uint64_t new_version; /* out */
-    struct {
-        uint64_t uid, team; /* ID_NONE: not to them */
-        struct str_view json;
-    } events[2];
-};
-enum { doc_json_max = 65536 };
-#define doc_any UINT64_MAX
 
 #endif

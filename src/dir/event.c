@@ -56,53 +56,67 @@ static void emit_json(struct dir *d, const char *type, const struct row_chan_inf
 
 /* ---- a new channel ---- */
 
+static void tell(struct dir *d, const struct dir_op *op, struct dir_told *told, uint64_t cid,
+                 uint64_t uid)
+{
+    *told = (struct dir_told){.req = op->request.req,
+                              .cid = cid,
+                              .uid = uid,
+                              .p = op->request.u.p,
+                              .type = op->request.type,
+                              .from = op->from};
+    if (d->untold_last == NULL)
+        d->untold_first = told;
+    else
+        d->untold_last->next = told;
+    d->untold_last = told;
+}
+
 void dir_tell_created(struct dir *d, const struct dir_op *op)
 {
+    if (op->request.type == DIR_DIRECT_OPEN) {
+        struct dir_direct_open *m = op->request.u.p;
+        tell(d, op, &m->told, m->cid, ID_NONE);
+        return;
+    }
     struct dir_channel_create *m = op->request.u.p;
-    m->req = op->request.req;
-    m->from = op->from;
-    m->next = NULL;
     if (!m->is_private)
         emit_json(d, "channel_created", &m->info);
-    if (d->untold_last == NULL)
-        d->untold_first = m;
-    else
-        d->untold_last->next = m;
-    d->untold_last = m;
+    tell(d, op, &m->told, m->info.cid, m->creator);
 }
 
 /* In order, so that one busy chan delays the others: creations are rare. */
 void dir_tell_untold(struct dir *d)
 {
     while (d->untold_first != NULL) {
-        struct dir_channel_create *m = d->untold_first;
-        actor_id chan = d->conf.chans[chan_of(m->info.cid, d->conf.chans_len)];
+        struct dir_told *told = d->untold_first;
+        actor_id chan = d->conf.chans[chan_of(told->cid, d->conf.chans_len)];
         struct cell *c = outbox_request(d->turn->out, chan);
         if (c == NULL)
             return; /* the answer that brings a credit brings the turn that goes on */
         c->type = CHAN_CREATED;
-        c->req = (uintptr_t)m;
-        c->cid = m->info.cid;
-        c->u.u[0] = m->creator;
+        c->req = (uintptr_t)told;
+        c->cid = told->cid;
+        c->u.u[0] = told->uid;
         d->telling_len++;
-        d->untold_first = m->next;
+        d->untold_first = told->next;
         if (d->untold_first == NULL)
             d->untold_last = NULL;
     }
 }
 
-/* The channel is there whether its creator's sockets were told or not; if not, they are told to ask
+/* The channel is there whether its members' sockets were told or not; if not, they are told to ask
  * for everything. */
 void dir_told(struct dir *d, const struct cell *answer)
 {
-    struct dir_channel_create *m = (struct dir_channel_create *)(uintptr_t)answer->req;
+    const struct dir_told *told = (const struct dir_told *)(uintptr_t)answer->req;
     for (uint16_t i = 0; i < d->conf.fanouts_len && answer->err != ERR_OK; i++)
         owe(d, i);
     d->telling_len--;
-    struct cell request = {.type = DIR_CHANNEL_CREATE, .req = m->req};
-    struct cell *c = outbox_answer(d->turn->out, m->from, &request);
+    struct cell request = {.type = told->type, .req = told->req};
+    struct cell *c = outbox_answer(d->turn->out, told->from, &request);
     c->err = ERR_OK;
-    c->u.p = m;
+    c->u.p = told->p;
 }
 
 /* ---- gaps ---- */

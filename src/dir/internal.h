@@ -41,7 +41,7 @@ struct dir {
     struct timer retry;
     /* Channels whose creators are being told: those that wait for a credit of their chan, in order,
      * and how many are with a chan. Bounded by the requesters' credits. */
-    struct dir_channel_create *untold_first, *untold_last;
+    struct dir_told *untold_first, *untold_last;
     uint32_t telling_len;
     /* Revocations go out one at a time, so that no control ring can be full. */
     struct dir_op *revoking;
@@ -58,6 +58,17 @@ MUST_USE enum err dir_op_decide(struct dir *d, struct dir_op *op);
 bool dir_op_collides(struct dir *d, const struct dir_op *op);
 /* Its rows are durable: enters the tables and emits its events. */
 void dir_op_publish(struct dir *d, struct dir_op *op);
+
+/* It made a channel, which is announced before the answer. */
+bool dir_op_makes_channel(const struct dir_op *op);
+
+/* Rising, so that lists of ids only ever grow at the end. */
+uint64_t dir_next_id(struct dir *d);
+
+/* direct.c: DIR_DIRECT_OPEN */
+uint64_t direct_claim(const struct dir_direct_open *m);
+MUST_USE enum err direct_decide(struct dir *d, struct dir_direct_open *m);
+MUST_USE enum err direct_publish(struct dir *d, struct dir_direct_open *m);
 
 /* event.c */
 

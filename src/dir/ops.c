@@ -11,7 +11,7 @@
 enum { id_epoch_s = 1577836800, id_random_bits = 20 }; /* 2020-01-01 */
 
 /* Rising, so that lists of ids only ever grow at the end; the low bits keep two servers apart. */
-static uint64_t next_id(struct dir *d)
+uint64_t dir_next_id(struct dir *d)
 {
     uint64_t now_s = MAX(d->turn->wall_us / 1000000, (uint64_t)id_epoch_s) - id_epoch_s;
     uint64_t random = rand_u64(d->turn->rand) & ((1u << id_random_bits) - 1);
@@ -67,10 +67,9 @@ static uint32_t claims_of(const struct dir_op *op, uint64_t out[3])
         out[0] = claim_of('t', 0, m->token);
         return 1;
     }
-    case DIR_CHANNEL_RENAME:
     case DIR_DIRECT_OPEN:
-    case DIR_USER_CHANGE:
-    case DIR_DOC_PUT:
+        out[0] = direct_claim(c->u.p);
+        return 1;
     case DIR_REVOKE:
     case DIR_REVOKED:
         break;
@@ -135,7 +134,7 @@ static enum err decide_team_add(struct dir *d, struct dir_team_add *m)
     TRY(name_check_domain(m->domain));
     if (tables_domain(&d->tables, m->domain) != NULL)
         return ERR_EXISTS;
-    m->team = next_id(d);
+    m->team = dir_next_id(d);
     put_team_row(d,
                  &(struct row_team){
                      .team = m->team, .created_s = now_s(d), .domain = m->domain, .name = m->name});
@@ -165,10 +164,10 @@ static enum err decide_user_add(struct dir *d, struct dir_user_add *m, struct di
         return ERR_EXISTS;
     if (m->email.len > 200 || (m->email.len > 0 && memchr(m->email.p, '@', m->email.len) == NULL))
         return ERR_INVALID_ARGUMENTS;
-    m->uid = next_id(d);
+    m->uid = dir_next_id(d);
     if ((m->flags & USER_BOT) != 0) {
-        m->bot_id = next_id(d);
-        m->app_id = next_id(d);
+        m->bot_id = dir_next_id(d);
+        m->app_id = dir_next_id(d);
     }
     op->user = (struct row_user){.uid = m->uid,
                                  .team = m->team,
@@ -330,7 +329,7 @@ static enum err decide_channel_create(struct dir *d, struct dir_channel_create *
     struct str_view name = arena_dup(m->arena, m->name);
     if (name.p == NULL)
         return ERR_NOMEM;
-    m->info = (struct row_chan_info){.cid = next_id(d),
+    m->info = (struct row_chan_info){.cid = dir_next_id(d),
                                      .team = m->team,
                                      .creator = m->creator,
                                      .created_s = now_s(d),
@@ -361,16 +360,25 @@ static enum err publish_channel_create(struct dir *d, const struct dir_channel_c
 
 /* ---- all ---- */
 
-/* Taking rights away must work on a full disk, as long as the disk takes it. */
-static bool takes_away(const struct dir_op *op)
+/* Taking rights away must work on a full disk, as long as the disk takes it; a direct conversation
+ * that is there is found. */
+static bool works_on_full_disk(const struct dir_op *op)
 {
-    return op->request.type == DIR_USER_DISABLE || op->request.type == DIR_TOKEN_REVOKE;
+    return op->request.type == DIR_USER_DISABLE || op->request.type == DIR_TOKEN_REVOKE ||
+           op->request.type == DIR_DIRECT_OPEN;
+}
+
+bool dir_op_makes_channel(const struct dir_op *op)
+{
+    const struct dir_direct_open *m = op->request.u.p;
+    return op->request.type == DIR_CHANNEL_CREATE ||
+           (op->request.type == DIR_DIRECT_OPEN && m->made);
 }
 
 enum err dir_op_decide(struct dir *d, struct dir_op *op)
 {
     void *m = op->request.u.p;
-    if (d->conf.disk_full != NULL && !takes_away(op) && d->conf.disk_full(d->conf.disk))
+    if (d->conf.disk_full != NULL && !works_on_full_disk(op) && d->conf.disk_full(d->conf.disk))
         return ERR_DISK_FULL;
     switch ((enum dir_msg)op->request.type) {
     case DIR_TEAM_ADD:
@@ -385,10 +393,8 @@ enum err dir_op_decide(struct dir *d, struct dir_op *op)
         return decide_token_revoke(d, m, op);
     case DIR_CHANNEL_CREATE:
         return decide_channel_create(d, m, op);
-    case DIR_CHANNEL_RENAME:
     case DIR_DIRECT_OPEN:
-    case DIR_USER_CHANGE:
-    case DIR_DOC_PUT:
+        return direct_decide(d, m);
     case DIR_REVOKE:
     case DIR_REVOKED:
         break;
@@ -413,10 +419,8 @@ static enum err publish(struct dir *d, struct dir_op *op)
         return publish_token_revoke(d, op);
     case DIR_CHANNEL_CREATE:
         return publish_channel_create(d, m);
-    case DIR_CHANNEL_RENAME:
     case DIR_DIRECT_OPEN:
-    case DIR_USER_CHANGE:
-    case DIR_DOC_PUT:
+        return direct_publish(d, m);
     case DIR_REVOKE:
     case DIR_REVOKED:
         break;

@@ -120,6 +120,7 @@ static const struct {
     [TABLE_TEAMS] = {hash_team, same_team},    [TABLE_DOMAINS] = {hash_domain, same_domain},
     [TABLE_USERS] = {hash_user, same_user},    [TABLE_TOKENS] = {hash_token, same_token},
     [TABLE_CHANNELS] = {hash_name, same_name}, [TABLE_LOGINS] = {hash_name, same_name},
+    [TABLE_DIRECTS] = {hash_name, same_name},
 };
 
 enum { initial_entries = 64 };

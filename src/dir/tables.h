@@ -54,7 +54,8 @@ enum table {
     TABLE_USERS,    /* struct user_entry by uid */
     TABLE_TOKENS,   /* struct token_entry by tag */
     TABLE_CHANNELS, /* struct name_entry */
-    TABLE_LOGINS, /* struct name_entry: user names and e-mail addresses */
+    TABLE_DIRECTS,  /* struct name_entry: hash of the members -> direct conversation */
+    TABLE_LOGINS,   /* struct name_entry: user names and e-mail addresses */
     TABLE_COUNT
 };
 

@@ -355,9 +355,6 @@ static enum err serve(struct hist *h, const struct cell *c)
         return hist_seq_at(h, c->u.p);
     case HIST_PINS:
         return hist_pins(h, c->u.p);
-    case HIST_SCHEDULED:
-    case HIST_DOCS:
-        break;
     }
     ASSERT(false);
     return ERR_INTERNAL_ERROR;

@@ -19,9 +19,7 @@ enum hist_msg {
     HIST_REPLIES,      /* struct hist_replies */
     HIST_REPLY_BEFORE, /* struct hist_reply_before */
     HIST_SEQ_AT,       /* struct hist_seq_at */
-    HIST_PINS,         /* struct hist_pins */
-    HIST_SCHEDULED,    /* struct hist_scheduled */
-    HIST_DOCS          /* struct hist_docs */
+    HIST_PINS          /* struct hist_pins */
 };
 
 struct hist_viewer { /* who reads */
@@ -90,39 +88,12 @@ struct hist_pins {
     uint32_t len; /* out */
 };
 
-struct hist_scheduled { /* of the caller; in one channel, or ID_NONE: in all that he is a member of
-                         */
-    struct hist_viewer viewer;
-    uint64_t cid, oldest_s, latest_s;          /* bounds of due_s; 0: open */
-    uint64_t after_cid, after_due_s, after_id; /* cursor; 0: from the beginning */
-    uint32_t limit;
-    struct buf out; /* {"id":"Q..",...},... */
-    bool has_more;
-    uint64_t next_cid, next_due_s, next_id;
-};
-
-/* Documents of an owner, in order of name; rights are the requester's to judge, but for a channel's
- * (cid not ID_NONE): there the viewer must see it. */
-struct hist_docs {
-    struct hist_viewer viewer;
-    uint64_t owner, cid;
-    uint8_t kind;
-    struct str_view name; /* not empty: this one only */
-    uint32_t limit;       /* more are not read: has_more */
-    struct {
-        struct str_view name;
-        struct row_doc row;
-    } * docs; /* out, in the arena */
-    uint32_t len;
-    bool has_more;
-    struct arena *arena;
-};
-
 struct hist_info {
     struct hist_viewer viewer;
     uint64_t cid;
     bool num_members;
-    struct buf out; /* the conversation object */
+    struct buf out;         /* the conversation object */
+    enum channel_kind kind; /* out */
 };
 
 struct hist_members {
@@ -140,7 +111,10 @@ enum { hist_types_public = 1, hist_types_private = 2, hist_types_im = 4, hist_ty
 struct hist_list {
     struct hist_viewer viewer;
     bool members_only; /* users.conversations, rtm.start */
-    bool with_unread;  /* unread_count, unread_count_display, last_read, latest ts: rtm.start */
+    /* members_only: not the viewer's but this user's, as far as the viewer may see them; ID_NONE:
+     * the viewer's */
+    uint64_t of;
+    bool with_unread; /* unread_count, unread_count_display, last_read, latest ts: rtm.start */
     bool exclude_archived;
     uint32_t types, limit; /* limit UINT32_MAX: all */
     struct str_view after; /* name to continue behind (list), empty at first */

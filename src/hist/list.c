@@ -7,7 +7,7 @@
 
 enum {
     page_channels = 128,
-    own_few_max = 1024,           /* memberships that are sorted in memory */
+    own_few_max = 4096,           /* memberships that are sorted in memory */
     own_posts_scan_max = 1000,    /* messages of one channel read for the reader's own */
     own_posts_request_max = 16384 /* and of all channels of one request: others wait behind it */
 };
@@ -86,10 +86,12 @@ enum err hist_info(struct hist *h, struct hist_info *m)
     h->own_posts_left = own_posts_request_max;
     TRY(hist_may_read(h, &m->viewer, m->cid, &info, &v.is_member));
     TRY(hist_head(h, m->cid, &head));
+    v.viewer = m->viewer.uid;
     v.with_num_members = m->num_members;
     v.num_members = head.members_len;
     if (v.is_member)
         TRY(read_state(h, m->viewer.uid, m->cid, &head, &v));
+    m->kind = info.kind;
     struct json_out j = json_out_on(&m->out);
     channel_json(&j, &info, &v);
     return m->out.failed ? ERR_NOMEM : ERR_OK;
@@ -121,6 +123,9 @@ static uint32_t type_bit(enum channel_kind kind)
                                     [CHANNEL_MPIM] = hist_types_mpim};
     return bits[kind];
 }
+
+/* Names of direct conversations begin with a mark that stands before all other names. */
+enum { direct_mark = '!' };
 
 static bool wanted(const struct hist_list *m, enum channel_kind kind, bool archived)
 {
@@ -154,7 +159,8 @@ static bool visible(const struct hist_list *m, const struct named *named,
                     const struct view_get *gets)
 {
     bool member = gets[2].value.p != NULL;
-    return member || (!m->members_only && (m->viewer.is_admin || named->kind == CHANNEL_PUBLIC));
+    return member || ((!m->members_only || m->of != ID_NONE) &&
+                      (m->viewer.is_admin || named->kind == CHANNEL_PUBLIC));
 }
 
 static enum err put_channel(struct hist *h, struct hist_list *m, struct json_out *j,
@@ -162,7 +168,7 @@ static enum err put_channel(struct hist *h, struct hist_list *m, struct json_out
 {
     struct row_chan_info info;
     struct row_chan_head head;
-    struct channel_view v = {.is_member = gets[2].value.p != NULL};
+    struct channel_view v = {.viewer = m->viewer.uid, .is_member = gets[2].value.p != NULL};
     if (gets[0].value.p == NULL || gets[1].value.p == NULL)
         return ERR_CORRUPT;
     TRY(row_chan_info_decode(&info, gets[0].key, gets[0].value));
@@ -232,8 +238,11 @@ static enum err list_team(struct listing *l)
     struct key from, end;
     key_channel_names(&end, l->m->viewer.team);
     key_prefix_end(&end);
-    key_channel_name(&from, l->m->viewer.team, l->m->after);
-    if (l->m->after.len > 0)
+    struct str_view after = l->m->after;
+    if (after.len > 0 && after.p[0] == direct_mark) /* no team has names before them */
+        after = SV("");
+    key_channel_name(&from, l->m->viewer.team, after);
+    if (after.len > 0)
         from.b[from.len++] = 0; /* the first key behind that name */
     for (;;) {
         struct names n = {.l = l};
@@ -275,8 +284,8 @@ static int by_name(const void *a, const void *b)
 }
 
 /* Those of cids that are asked for, behind `after`, in order of name. */
-static enum err own_in_order(struct listing *l, const struct cids *c, struct named *list,
-                             uint32_t *len)
+static enum err own_in_order(struct listing *l, uint32_t types, const struct cids *c,
+                             struct named *list, uint32_t *len)
 {
     struct hist *h = l->h;
     struct view_get *gets = arena_alloc(&h->scratch, c->len * sizeof *gets + 1);
@@ -296,7 +305,8 @@ static enum err own_in_order(struct listing *l, const struct cids *c, struct nam
         if (gets[i].value.p == NULL)
             return ERR_CORRUPT;
         TRY(row_chan_info_decode(&info, gets[i].key, gets[i].value));
-        if (wanted(l->m, info.kind, info.archived) && sv_cmp(info.name, l->m->after) > 0)
+        if ((types & type_bit(info.kind)) != 0 && wanted(l->m, info.kind, info.archived) &&
+            sv_cmp(info.name, l->m->after) > 0)
             list[(*len)++] = (struct named){info.name, info.cid, info.kind};
     }
     qsort(list, *len, sizeof *list, by_name);
@@ -305,7 +315,7 @@ static enum err own_in_order(struct listing *l, const struct cids *c, struct nam
 
 /* Costs what the user is a member of, not what the team has. *few false: too many to sort, nothing
  * was listed. */
-static enum err list_own(struct listing *l, bool *few)
+static enum err list_own(struct listing *l, uint32_t types, bool *few)
 {
     struct hist *h = l->h;
     struct key prefix;
@@ -314,12 +324,12 @@ static enum err list_own(struct listing *l, bool *few)
     uint32_t len = 0;
     if (c.p == NULL || list == NULL)
         return ERR_NOMEM;
-    key_memberships(&prefix, l->m->viewer.uid);
+    key_memberships(&prefix, l->m->of != ID_NONE ? l->m->of : l->m->viewer.uid);
     TRY(view_scan_prefix(&h->view, CF_USER, &prefix, on_own, &c));
     *few = !c.more;
     if (c.more)
         return ERR_OK;
-    TRY(own_in_order(l, &c, list, &len));
+    TRY(own_in_order(l, types, &c, list, &len));
     for (uint32_t i = 0; i < len && !l->full; i += page_channels)
         TRY(put_page(l, list + i, MIN(len - i, (uint32_t)page_channels)));
     return ERR_OK;
@@ -336,7 +346,12 @@ enum err hist_list(struct hist *h, struct hist_list *m)
         return ERR_INVALID_CURSOR;
     if (m->after.len > 0)
         memcpy(l.last, m->after.p, m->after.len);
-    if (m->members_only)
-        TRY(list_own(&l, &few));
-    return few ? ERR_OK : list_team(&l);
+    if (m->members_only) {
+        TRY(list_own(&l, m->types, &few));
+        return few ? ERR_OK : list_team(&l);
+    }
+    bool at_directs = m->after.len == 0 || m->after.p[0] == direct_mark;
+    if (at_directs && (m->types & (hist_types_im | hist_types_mpim)) != 0)
+        TRY(list_own(&l, m->types & (hist_types_im | hist_types_mpim), &few));
+    return l.full ? ERR_OK : list_team(&l);
 }

@@ -36,7 +36,8 @@ void recent_free(struct recent *r);
 bool recent_answer(struct recent *r, const struct view *v, struct hist_history *m,
                    struct ts_span span);
 /* Pinned messages of the channel, which the store tells at its first answer: m->pins is
- * recent_pins_unknown then. A pin is a change of its message, so what was noted is forgotten by then. */
+ * recent_pins_unknown then. A pin is a change of its message, so what was noted is forgotten by
+ * then. */
 enum { recent_pins_unknown = -1 };
 void recent_note_pins(struct recent *r, uint64_t cid, int32_t pins);
 const struct recent_count *recent_counts(const struct recent *r);

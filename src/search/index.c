@@ -219,17 +219,14 @@ static bool on_channel(void *ctx, struct str_view key, struct str_view value)
 {
     struct channels *c = ctx;
     struct row_channel_name name = {0};
-    uint64_t cid = ID_NONE;
-    if (key.p[0] == '2')
-        c->err = row_u64_decode(&cid, key, value);
-    else if (key.p[0] == 'n')
-        c->err = row_channel_name_decode(&name, key, value), cid = name.cid;
+    if (key.p[0] == '2' || key.p[0] == 'n')
+        c->err = row_channel_name_decode(&name, key, value);
     if (c->err != ERR_OK)
         return false;
     memcpy(c->last.b, key.p, key.len);
     c->last.len = (uint16_t)key.len;
-    if (cid != ID_NONE)
-        c->cids[c->len++] = cid;
+    if (name.cid != ID_NONE)
+        c->cids[c->len++] = name.cid;
     return c->len < compare_channels;
 }
 

@@ -199,46 +199,6 @@ void key_chan_cursor(struct key *k, uint64_t cid, uint64_t uid)
     put_u64(k, uid);
 }
 
-void key_scheduled_all(struct key *k, uint64_t cid)
-{
-    begin_owner(k, cid);
-    put_u8(k, 's');
-}
-
-void key_scheduled(struct key *k, uint64_t cid, uint64_t due_s, uint64_t id)
-{
-    key_scheduled_all(k, cid);
-    put_u64(k, due_s);
-    put_u64(k, id);
-}
-
-void key_scheduled_parts(struct str_view key, uint64_t *due_s, uint64_t *id)
-{
-    *due_s = get_u64(key, owner_bytes + 1);
-    *id = get_u64(key, owner_bytes + 1 + 8);
-}
-
-void key_docs(struct key *k, uint64_t owner, uint8_t kind)
-{
-    begin_owner(k, owner);
-    put_u8(k, 'B');
-    put_u8(k, kind);
-}
-
-void key_doc(struct key *k, uint64_t owner, uint8_t kind, struct str_view name)
-{
-    ASSERT(name.len > 0 && name.len <= key_doc_name_max);
-    key_docs(k, owner, kind);
-    put(k, name.p, name.len);
-}
-
-struct str_view key_doc_name(struct str_view key)
-{
-    size_t at = owner_bytes + 2;
-    ASSERT(key.len > at);
-    return (struct str_view){key.p + at, key.len - at};
-}
-
 void key_user(struct key *k, uint64_t uid)
 {
     begin_owner(k, uid);
@@ -389,6 +349,12 @@ void key_edited_parts(struct str_view key, uint64_t *cid, uint64_t *ts_us)
     *ts_us = get_u64(key, 1 + 8);
 }
 
+void key_directs(struct key *k, uint64_t team)
+{
+    begin_letter(k, '2');
+    put_u64(k, team);
+}
+
 void key_direct(struct key *k, uint64_t team, const uint64_t *uids, uint32_t n)
 {
     uint8_t hash[SHA256_DIGEST_LENGTH];
@@ -397,8 +363,7 @@ void key_direct(struct key *k, uint64_t team, const uint64_t *uids, uint32_t n)
     for (uint32_t i = 0; i < n; i++)
         put_u64(&members, uids[i]);
     SHA256(members.b, members.len, hash);
-    begin_letter(k, '2');
-    put_u64(k, team);
+    key_directs(k, team);
     put(k, hash, key128_bytes);
 }
 

@@ -2,25 +2,28 @@
  * numbers; `~` marks an inverted number, newest first. vs: virtual shard of a channel or user, 2
  * bytes.
  *
- *   msg   vs cid 00 ~ts                 message of the channel: a root, or a reply that is
- * broadcast vs cid 01 thread_ts ts        reply; of one that is broadcast a mark only (no body) vs
- * cid 02 ts                  reply that is not broadcast: ts -> thread_ts idx   vs cid 'd' uid
- * key128         client_msg_id -> ts, seq, and the literal key in the value vs cid 'p' ts pinned
- * message -> when it was pinned chan  vs cid 'i'                    info: name, topic, kind,
- * creator, flags vs cid 'h'                    head: seq, last ts, number of members vs cid 'm' uid
- * member vs cid 'c' uid                cursor: delivered and read vs cid 's' due id scheduled
- * message user  vs uid 'p'                    profile vs uid 'M' cid                membership,
- * seen from the user vs owner 'B' kind name        document of a user, a channel or a team
- * (doc.def) dir   'T' team                      team 'd' domain                    domain -> team
+ *   msg   vs cid 00 ~ts                 message of the channel: a root, or a broadcast reply
+ *         vs cid 01 thread_ts ts        reply; of a broadcast one a mark only (no body)
+ *         vs cid 02 ts                  reply that is not broadcast: ts -> thread_ts
+ *   idx   vs cid 'd' uid key128         client_msg_id -> ts, seq, and the literal key
+ *         vs cid 'p' ts                 pinned message -> when it was pinned
+ *   chan  vs cid 'i'                    info: name, topic, kind, creator, flags
+ *         vs cid 'h'                    head: seq, last ts, number of members
+ *         vs cid 'm' uid                member
+ *         vs cid 'c' uid                cursor: delivered and read
+ *   user  vs uid 'p'                    profile
+ *         vs uid 'M' cid                membership, seen from the user
+ *   dir   'T' team                      team
+ *         'd' domain                    domain -> team
  *         't' hash32                    token
  *         'n' team name                 channel name -> cid, kind
  *         'u' team uid                  user of a team (empty value)
  *         'e' team email                login -> uid
- *         '2' team hash16               members of a direct conversation -> cid
- *   fts   vs team 'w' word 00 ~ts        postings of a word: messages, newest first, of which ts is
- * the newest vs cid 'k'                    all messages up to this ts are in the index 'E' cid ts
- * an edited message that the index has not seen meta  "schema" "store_id" "ts_high" chan-index
- * "epoch" part
+ *         '2' team hash16               members of a direct conversation -> cid, kind
+ *   fts   vs team 'w' word 00 ~ts       postings of a word; ts of the newest message in them
+ *         vs cid 'k'                    messages up to this ts are in the index
+ *         'E' cid ts                    an edited message that the index has not seen
+ *   meta  "schema" "store_id" "ts_high" chan-index  "epoch" part
  */
 #ifndef PARLEY_STORE_KEY_H
 #define PARLEY_STORE_KEY_H
@@ -38,13 +41,7 @@ enum cf {
 
 /* key_name_bytes_max: 80 characters of four bytes, the longest channel name. key_max holds it
  * behind its team, with a byte to continue paging. */
-enum {
-    key_max = 336,
-    key_name_bytes_max = 320,
-    vshards = 1024,
-    key128_bytes = 16,
-    key_doc_name_max = 96
-};
+enum { key_max = 336, key_name_bytes_max = 320, vshards = 1024, key128_bytes = 16 };
 
 static inline uint16_t vshard_of(uint64_t cid_or_uid)
 {
@@ -80,14 +77,7 @@ void key_chan_member(struct key *k, uint64_t cid, uint64_t uid);
 void key_chan_members(struct key *k, uint64_t cid); /* prefix */
 uint64_t key_chan_member_uid(struct str_view key);
 void key_chan_cursor(struct key *k, uint64_t cid, uint64_t uid);
-void key_scheduled(struct key *k, uint64_t cid, uint64_t due_s, uint64_t id);
-void key_scheduled_all(struct key *k, uint64_t cid); /* prefix */
-void key_scheduled_parts(struct str_view key, uint64_t *due_s, uint64_t *id);
 void key_user(struct key *k, uint64_t uid);
-/* name: at most key_doc_name_max bytes, any but empty. */
-void key_doc(struct key *k, uint64_t owner, uint8_t kind, struct str_view name);
-void key_docs(struct key *k, uint64_t owner, uint8_t kind); /* prefix */
-struct str_view key_doc_name(struct str_view key);
 void key_membership(struct key *k, uint64_t uid, uint64_t cid);
 void key_memberships(struct key *k, uint64_t uid); /* prefix */
 uint64_t key_membership_cid(struct str_view key);
@@ -114,6 +104,7 @@ void key_edited(struct key *k, uint64_t cid, uint64_t ts_us);
 void key_edited_all(struct key *k); /* prefix */
 void key_edited_parts(struct str_view key, uint64_t *cid, uint64_t *ts_us);
 /* uids ascending, each once: one or two of an im, 3 to 9 of an mpim. */
+void key_directs(struct key *k, uint64_t team); /* prefix */
 void key_direct(struct key *k, uint64_t team, const uint64_t *uids, uint32_t n);
 void key_meta(struct key *k, struct str_view name, uint32_t index);
 /* The first key behind every key with this prefix. */

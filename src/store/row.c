@@ -2,9 +2,11 @@
  * before it. */
 #include "store/row.h"
 
+#include "base/id.h"
+
 #include "store/crc32c.h"
 
-enum { row_version = 1, message_version = 2, head_version = 2, crc_bytes = 4 };
+enum { row_version = 1, message_version = 2, head_version = 2, info_version = 2, crc_bytes = 4 };
 
 /* ---- checksum ---- */
 
@@ -224,7 +226,7 @@ enum { INFO_ARCHIVED = 1, INFO_GENERAL = 2 };
 
 void row_chan_info_encode(struct buf *b, const struct key *k, const struct row_chan_info *i)
 {
-    struct writer w = begin(b, k);
+    struct writer w = begin_as(b, k, info_version);
     put_v(&w, i->cid);
     put_v(&w, i->team);
     put_v(&w, i->creator);
@@ -239,13 +241,14 @@ void row_chan_info_encode(struct buf *b, const struct key *k, const struct row_c
     put_v(&w, i->topic_set_s);
     put_v(&w, i->purpose_by);
     put_v(&w, i->purpose_set_s);
+    put_v(&w, i->peer);
     end(&w);
 }
 
 enum err row_chan_info_decode(struct row_chan_info *i, struct str_view key, struct str_view value)
 {
     struct reader r;
-    TRY(open_record(&r, key, value));
+    TRY(open_version(&r, key, value, info_version));
     i->cid = get_v(&r);
     i->team = get_v(&r);
     i->creator = get_v(&r);
@@ -262,6 +265,7 @@ enum err row_chan_info_decode(struct row_chan_info *i, struct str_view key, stru
     i->topic_set_s = get_v(&r);
     i->purpose_by = get_v(&r);
     i->purpose_set_s = get_v(&r);
+    i->peer = value.p[0] == 1 ? ID_NONE : get_v(&r);
     return close_record(&r);
 }
 
@@ -430,65 +434,6 @@ enum err row_channel_name_decode(struct row_channel_name *n, struct str_view key
     n->cid = get_v(&r);
     n->kind = get_channel_kind(&r);
     n->archived = get_v(&r) != 0;
-    return close_record(&r);
-}
-
-void row_scheduled_encode(struct buf *b, const struct key *k, const struct row_scheduled *s)
-{
-    struct writer w = begin(b, k);
-    put_v(&w, s->id);
-    put_v(&w, s->due_s);
-    put_v(&w, s->created_s);
-    put_v(&w, s->team);
-    put_v(&w, s->uid);
-    put_v(&w, s->thread_ts_us);
-    put_v(&w, s->broadcast);
-    put_s(&w, s->members);
-    put_s(&w, s->metadata);
-    put_v(&w, s->content_at);
-    put_s(&w, s->text);
-    end(&w);
-}
-
-enum err row_scheduled_decode(struct row_scheduled *s, struct str_view key, struct str_view value)
-{
-    struct reader r;
-    TRY(open_record(&r, key, value));
-    s->id = get_v(&r);
-    s->due_s = get_v(&r);
-    s->created_s = get_v(&r);
-    s->team = get_v(&r);
-    s->uid = get_v(&r);
-    s->thread_ts_us = get_v(&r);
-    s->broadcast = get_v(&r) != 0;
-    s->members = get_s(&r);
-    s->metadata = get_s(&r);
-    s->content_at = (uint32_t)get_v(&r);
-    s->text = get_s(&r);
-    r.ok &= s->content_at <= s->members.len;
-    return close_record(&r);
-}
-
-void row_doc_encode(struct buf *b, const struct key *k, const struct row_doc *d)
-{
-    struct writer w = begin(b, k);
-    put_v(&w, d->version);
-    put_v(&w, d->by);
-    put_v(&w, d->created_s);
-    put_v(&w, d->updated_s);
-    put_s(&w, d->json);
-    end(&w);
-}
-
-enum err row_doc_decode(struct row_doc *d, struct str_view key, struct str_view value)
-{
-    struct reader r;
-    TRY(open_record(&r, key, value));
-    d->version = get_v(&r);
-    d->by = get_v(&r);
-    d->created_s = get_v(&r);
-    d->updated_s = get_v(&r);
-    d->json = get_s(&r);
     return close_record(&r);
 }
 

@@ -52,8 +52,11 @@ struct row_chan_info {
     uint64_t created_s, updated_s;
     enum channel_kind kind;
     bool archived, general;
+    /* Of direct conversations name is no name: it begins with '!', unique, for their order in
+     * lists. */
     struct str_view name, topic, purpose;
     uint64_t topic_by, topic_set_s, purpose_by, purpose_set_s;
+    uint64_t peer; /* CHANNEL_IM: the member beside creator, creator itself if alone; version 2 */
 };
 
 struct row_chan_head {
@@ -100,23 +103,6 @@ struct row_channel_name {
     bool archived;
 };
 
-/* A message that will be posted at due_s. Of the same form as struct chan_post. */
-struct row_scheduled {
-    uint64_t id, due_s, created_s, team, uid, thread_ts_us;
-    bool broadcast;
-    struct str_view members, metadata;
-    uint32_t content_at;
-    struct str_view text; /* for the list */
-};
-
-/* A JSON value with a version: what a user, a channel or a team has beside messages (doc.def).
- * Who changes it says which version it has read. */
-struct row_doc {
-    uint64_t version; /* 1 at first; rises with each change */
-    uint64_t by, created_s, updated_s;
-    struct str_view json;
-};
-
 /* Each encodes into b (record and checksum over key_view(k) and record). A missing room sticks in
  * b->failed. */
 void row_message_encode(struct buf *b, const struct key *k, const struct row_message *r);
@@ -129,8 +115,6 @@ void row_team_encode(struct buf *b, const struct key *k, const struct row_team *
 void row_user_encode(struct buf *b, const struct key *k, const struct row_user *r);
 void row_token_encode(struct buf *b, const struct key *k, const struct row_token *r);
 void row_channel_name_encode(struct buf *b, const struct key *k, const struct row_channel_name *r);
-void row_scheduled_encode(struct buf *b, const struct key *k, const struct row_scheduled *r);
-void row_doc_encode(struct buf *b, const struct key *k, const struct row_doc *r);
 void row_u64_encode(struct buf *b, const struct key *k,
                     uint64_t v); /* domain -> team, email -> uid, pointers, pins, meta */
 
@@ -150,9 +134,6 @@ MUST_USE enum err row_user_decode(struct row_user *r, struct str_view key, struc
 MUST_USE enum err row_token_decode(struct row_token *r, struct str_view key, struct str_view value);
 MUST_USE enum err row_channel_name_decode(struct row_channel_name *r, struct str_view key,
                                           struct str_view value);
-MUST_USE enum err row_scheduled_decode(struct row_scheduled *r, struct str_view key,
-                                       struct str_view value);
-MUST_USE enum err row_doc_decode(struct row_doc *r, struct str_view key, struct str_view value);
 MUST_USE enum err row_u64_decode(uint64_t *v, struct str_view key, struct str_view value);
 
 #endif

@@ -31,8 +31,6 @@ CODEC(team)
 CODEC(user)
 CODEC(token)
 CODEC(channel_name)
-CODEC(scheduled)
-CODEC(doc)
 static void encode_u64(struct buf *b, const struct key *k, const void *row)
 {
     row_u64_encode(b, k, *(const uint64_t *)row);
@@ -64,19 +62,6 @@ static const struct row_message message = {.ts_us = 1517436010000936,
                                            .metadata = S("{}")};
 static const struct row_message plain_message = {
     .ts_us = 1, .seq = 2, .uid = 3, .body = S("{\"text\":\"\""), .content_at = 1, .content_len = 9};
-static const struct row_scheduled scheduled = {.id = 1,
-                                               .due_s = 2,
-                                               .created_s = 3,
-                                               .team = 4,
-                                               .uid = 5,
-                                               .thread_ts_us = 6,
-                                               .broadcast = true,
-                                               .members = S("abc"),
-                                               .metadata = S("{}"),
-                                               .content_at = 3,
-                                               .text = S("t")};
-static const struct row_doc doc = {
-    .version = 1, .by = 2, .created_s = 3, .updated_s = 4, .json = S("[1]")};
 static const struct row_message empty_message = {.body = S("")};
 static const struct row_dedup dedup = {.ts_us = 1, .seq = UINT64_MAX, .client_msg_id = S("x")};
 static const struct row_chan_info info = {.cid = 1,
@@ -93,7 +78,8 @@ static const struct row_chan_info info = {.cid = 1,
                                           .topic_by = 6,
                                           .topic_set_s = 7,
                                           .purpose_by = 8,
-                                          .purpose_set_s = 9};
+                                          .purpose_set_s = 9,
+                                          .peer = 10};
 static const struct row_chan_head head = {
     .seq = 1u << 31, .last_ts_us = 9, .members_len = UINT32_MAX, .pins = 100};
 static const struct row_member member = {.joined_us = 127, .inviter = 128, .kind = CHANNEL_IM};
@@ -132,8 +118,6 @@ static const struct codec codecs[] = {
     {"name", encode_channel_name, decode_channel_name, &name},
     {"u64", encode_u64, decode_u64, &number},
     {"plain message", encode_message, decode_message, &plain_message},
-    {"scheduled", encode_scheduled, decode_scheduled, &scheduled},
-    {"doc", encode_doc, decode_doc, &doc},
 };
 
 enum { row_max = 1024 };

@@ -1,0 +1,229 @@
+/* channel.c - what members do to a channel, and direct conversations. Source: Slack
+ * conversations.open, .kick, .setTopic, .setPurpose, .archive, .unarchive. */
+#include "api/handlers.h"
+#include "api/internal.h"
+
+#include "chan/chan_msg.h"
+#include "chan/channel_json.h"
+#include "dir/dir_msg.h"
+#include "hist/hist_msg.h"
+
+static bool refused(struct request *r, const struct cell *c)
+{
+    if (c->err == ERR_OK)
+        return false;
+    answer_error(r, (enum err)c->err);
+    return true;
+}
+
+static bool is_admin(const struct request *r)
+{
+    return (r->who.user_flags & (USER_ADMIN | USER_OWNER)) != 0;
+}
+
+/* ---- topic, purpose, archive ---- */
+
+static void on_changed(struct request *r, const struct cell *c)
+{
+    const struct chan_info_change *m = r->work;
+    if (refused(r, c))
+        return;
+    answer_begin(r);
+    if (m->kind == INFO_TOPIC || m->kind == INFO_PURPOSE) {
+        json_key(&r->j, "channel");
+        channel_json(&r->j, &m->info,
+                     &(struct channel_view){.viewer = r->who.uid,
+                                            .is_member = true,
+                                            .with_num_members = true,
+                                            .num_members = m->head.members_len});
+    }
+    answer_end(r);
+}
+
+static void change(struct request *r, enum info_kind kind, struct str_view text)
+{
+    struct chan_info_change *m = arena_zalloc(&r->arena, sizeof *m);
+    enum err err = m == NULL ? ERR_NOMEM : utf8_count(text) > info_text_max ? ERR_TOO_LONG : ERR_OK;
+    if (err != ERR_OK) {
+        answer_error(r, err);
+        return;
+    }
+    uint64_t cid = arg(r, "channel")->n;
+    *m = (struct chan_info_change){.kind = kind,
+                                   .team = r->who.team,
+                                   .uid = r->who.uid,
+                                   .admin = is_admin(r),
+                                   .text = text,
+                                   .deadline_us = r->deadline_us,
+                                   .arena = &r->arena};
+    r->work = m;
+    req_send(r, req_chan(r, cid), CHAN_INFO, cid, m, on_changed);
+}
+
+void conversations_set_topic(struct request *r)
+{
+    change(r, INFO_TOPIC, arg(r, "topic")->s);
+}
+
+void conversations_set_purpose(struct request *r)
+{
+    change(r, INFO_PURPOSE, arg(r, "purpose")->s);
+}
+
+void conversations_archive(struct request *r)
+{
+    change(r, INFO_ARCHIVE, SV(""));
+}
+
+void conversations_unarchive(struct request *r)
+{
+    change(r, INFO_UNARCHIVE, SV(""));
+}
+
+/* ---- kick ---- */
+
+static void on_kicked(struct request *r, const struct cell *c)
+{
+    if (refused(r, c))
+        return;
+    answer_begin(r);
+    json_key(&r->j, "errors");
+    json_obj(&r->j);
+    json_obj_end(&r->j);
+    answer_end(r);
+}
+
+void conversations_kick(struct request *r)
+{
+    struct chan_member_change *m = arena_zalloc(&r->arena, sizeof *m);
+    uint64_t cid = arg(r, "channel")->n, uid = arg(r, "user")->n;
+    enum err err = m == NULL ? ERR_NOMEM : ERR_OK;
+    if (err == ERR_OK && dir_user(r->a->conf.dir_reader, r->who.team, uid) == NULL)
+        err = ERR_USER_NOT_FOUND;
+    if (err != ERR_OK) {
+        answer_error(r, err);
+        return;
+    }
+    *m = (struct chan_member_change){.team = r->who.team,
+                                     .uid = uid,
+                                     .kicker = r->who.uid,
+                                     .admin = is_admin(r),
+                                     .deadline_us = r->deadline_us,
+                                     .arena = &r->arena};
+    r->work = m;
+    req_send(r, req_chan(r, cid), CHAN_LEAVE, cid, m, on_kicked);
+}
+
+/* ---- open ---- */
+
+struct open_work {
+    struct dir_direct_open direct;
+    struct hist_info info; /* return_im, or a channel that was named */
+    bool made;
+};
+
+static void put_flags(struct request *r, const struct open_work *w)
+{
+    json_kv_bool(&r->j, "no_op", !w->made);
+    json_kv_bool(&r->j, "already_open", !w->made);
+    json_key(&r->j, "channel");
+}
+
+static void on_info(struct request *r, const struct cell *c)
+{
+    const struct open_work *w = r->work;
+    if (refused(r, c))
+        return;
+    if (w->info.kind != CHANNEL_IM && w->info.kind != CHANNEL_MPIM) {
+        answer_error(r, ERR_WRONG_CHANNEL_TYPE);
+        return;
+    }
+    answer_begin(r);
+    put_flags(r, w);
+    json_raw(&r->j, buf_view(&w->info.out));
+    answer_end(r);
+}
+
+static void read_info(struct request *r, struct open_work *w, uint64_t cid)
+{
+    w->info = (struct hist_info){.viewer = req_viewer(r), .cid = cid};
+    buf_init(&w->info.out, &r->arena, 0);
+    req_send(r, req_hist(r), HIST_INFO, cid, &w->info, on_info);
+}
+
+static void on_opened(struct request *r, const struct cell *c)
+{
+    struct open_work *w = r->work;
+    if (refused(r, c))
+        return;
+    w->made = w->direct.made;
+    if (arg(r, "return_im")->n != 0) {
+        read_info(r, w, w->direct.cid);
+        return;
+    }
+    answer_begin(r);
+    put_flags(r, w);
+    json_obj(&r->j);
+    json_kv_id(&r->j, "id", channel_letter(w->direct.kind), w->direct.cid);
+    json_obj_end(&r->j);
+    answer_end(r);
+}
+
+static bool has_user(const struct dir_direct_open *m, uint64_t uid)
+{
+    for (uint32_t i = 0; i < m->len; i++) {
+        if (m->uids[i] == uid)
+            return true;
+    }
+    return false;
+}
+
+static enum err read_members(struct request *r, struct dir_direct_open *m)
+{
+    struct str_view rest = arg(r, "users")->s;
+    bool any = false;
+    m->uids[m->len++] = r->who.uid;
+    while (rest.p != NULL) {
+        struct str_view name = sv_trim(sv_cut(&rest, ','));
+        uint64_t uid;
+        if (name.len == 0)
+            continue;
+        any = true;
+        if (!id_parse(name, ID_USER, &uid))
+            return ERR_USER_NOT_FOUND;
+        if (has_user(m, uid))
+            continue;
+        if (m->len == direct_members_max)
+            return ERR_TOO_MANY_USERS;
+        m->uids[m->len++] = uid;
+    }
+    return any ? ERR_OK : ERR_NOT_ENOUGH_USERS;
+}
+
+void direct_open(struct request *r, struct dir_direct_open *m, req_then *then)
+{
+    m->team = r->who.team;
+    m->creator = r->who.uid;
+    m->arena = &r->arena;
+    req_send(r, r->a->conf.dir, DIR_DIRECT_OPEN, ID_NONE, m, then);
+}
+
+void conversations_open(struct request *r)
+{
+    struct open_work *w = arena_zalloc(&r->arena, sizeof *w);
+    enum err err = w == NULL ? ERR_NOMEM : ERR_OK;
+    if (err == ERR_OK && arg(r, "channel")->given) {
+        r->work = w;
+        read_info(r, w, arg(r, "channel")->n);
+        return;
+    }
+    if (err == ERR_OK)
+        err = arg(r, "users")->given ? read_members(r, &w->direct) : ERR_USERS_NOT_SUPPLIED;
+    if (err != ERR_OK) {
+        answer_error(r, err);
+        return;
+    }
+    r->work = w;
+    w->direct.find_only = arg(r, "prevent_creation")->n != 0;
+    direct_open(r, &w->direct, on_opened);
+}

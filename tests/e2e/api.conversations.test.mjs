@@ -1,0 +1,164 @@
+// Channels administered and direct conversations, with Slack's SDKs and what sockets hear of it.
+import { test, before, after } from 'node:test';
+import assert from 'node:assert/strict';
+import { WebClient } from '@slack/web-api';
+import { WebClient as WebClient8 } from 'slack-web-api-8';
+import { Parley, eventually } from './harness.mjs';
+import { rtm } from './ws.mjs';
+
+let parley, demo, ada, grace, linus, bot, sockets;
+const client = (token, Client = WebClient) => new Client(token, { slackApiUrl: parley.api, retryConfig: { retries: 0 } });
+const fails = (promise, error) => assert.rejects(promise, (e) => e.data?.error === error || assert.fail(`${e.data?.error ?? e}, not ${error}`));
+const heard = (who, what) => eventually(async () => sockets[who].events.find(what), `${who} hears it`);
+let serial = 0;
+const channel = async (options = {}) => (await ada.conversations.create({ name: `conv-${++serial}`, ...options })).channel.id;
+
+before(async () => {
+  parley = await Parley.start();
+  demo = parley.demo();
+  ada = client(demo.users[0].token);
+  grace = client(demo.users[1].token, WebClient8);
+  linus = client(demo.users[2].token);
+  bot = client(demo.bot.token);
+  sockets = { ada: await rtm(parley, demo.users[0].token), grace: await rtm(parley, demo.users[1].token), linus: await rtm(parley, demo.users[2].token) };
+});
+after(() => parley.stop());
+
+test('topic and purpose', async () => {
+  const c = await channel();
+  await grace.conversations.join({ channel: c });
+  const set = await grace.conversations.setTopic({ channel: c, topic: 'the "topic" & more' });
+  assert.equal(set.channel.topic.value, 'the "topic" & more');
+  await ada.conversations.setPurpose({ channel: c, purpose: 'why' });
+  const { channel: now } = await ada.conversations.info({ channel: c });
+  assert.equal(now.topic.value, 'the "topic" & more');
+  assert.equal(now.topic.creator, demo.users[1].id);
+  assert.ok(now.topic.last_set > 1.7e9);
+  assert.equal(now.purpose.value, 'why');
+  const said = (await ada.conversations.history({ channel: c })).messages;
+  assert.deepEqual(said.map((m) => m.subtype), ['channel_purpose', 'channel_topic']);
+  assert.equal(said[1].topic, 'the "topic" & more');
+  assert.equal(said[1].text, `<@${demo.users[1].id}> set the channel topic: the "topic" & more`);
+  assert.ok(await heard('ada', (e) => e.subtype === 'channel_topic' && e.channel === c));
+  assert.equal((await ada.conversations.info({ channel: c })).channel.unread_count, 0, 'it is not unread');
+  await grace.conversations.setTopic({ channel: c, topic: 'the "topic" & more' });
+  assert.equal((await ada.conversations.history({ channel: c })).messages.length, 2, 'the same again says nothing');
+  await fails(ada.conversations.setTopic({ channel: c, topic: 'x'.repeat(251) }), 'too_long');
+  await fails(linus.conversations.setTopic({ channel: c, topic: 'x' }), 'not_in_channel');
+  await fails(grace.conversations.setTopic({ channel: await channel({ is_private: true }), topic: 'x' }), 'channel_not_found');
+});
+
+test('archive and unarchive', async () => {
+  const c = await channel();
+  await grace.conversations.join({ channel: c });
+  await ada.chat.postMessage({ channel: c, text: 'before' });
+  await fails(linus.conversations.archive({ channel: c }), 'not_in_channel');
+  await grace.conversations.archive({ channel: c });
+  await fails(ada.conversations.archive({ channel: c }), 'already_archived');
+  await fails(ada.chat.postMessage({ channel: c, text: 'x' }), 'is_archived');
+  await fails(ada.conversations.setTopic({ channel: c, topic: 'x' }), 'is_archived');
+  await fails(linus.conversations.join({ channel: c }), 'is_archived');
+  assert.ok(await heard('linus', (e) => e.type === 'channel_archive' && e.channel === c), 'a public channel is its team\'s to know');
+  assert.equal((await ada.conversations.info({ channel: c })).channel.is_archived, true);
+  const names = async (options) => (await ada.conversations.list({ limit: 1000, ...options })).channels.map((x) => x.id);
+  assert.ok((await names()).includes(c));
+  assert.ok(!(await names({ exclude_archived: true })).includes(c));
+  assert.equal((await ada.conversations.history({ channel: c })).messages.length, 2);
+  await ada.conversations.unarchive({ channel: c });
+  await fails(ada.conversations.unarchive({ channel: c }), 'not_archived');
+  await ada.chat.postMessage({ channel: c, text: 'after' });
+  assert.ok((await names({ exclude_archived: true })).includes(c));
+  const general = (await ada.conversations.list()).channels.find((x) => x.is_general);
+  await fails(ada.conversations.archive({ channel: general.id }), 'cant_archive_general');
+});
+
+test('kick', async () => {
+  const c = await channel(), hidden = await channel({ is_private: true });
+  for (const id of [c, hidden]) await ada.conversations.invite({ channel: id, users: `${demo.users[1].id},${demo.users[2].id}` });
+  await fails(grace.conversations.kick({ channel: c, user: demo.users[2].id }), 'restricted_action');
+  await grace.conversations.kick({ channel: hidden, user: demo.users[2].id });
+  assert.ok(await heard('linus', (e) => e.type === 'group_left' && e.channel === hidden));
+  await fails(linus.conversations.info({ channel: hidden }), 'channel_not_found');
+  await ada.chat.postMessage({ channel: hidden, text: 'among us' });
+  await ada.conversations.kick({ channel: c, user: demo.users[1].id });
+  await fails(ada.conversations.kick({ channel: c, user: demo.users[1].id }), 'not_in_channel');
+  await fails(ada.conversations.kick({ channel: c, user: demo.users[0].id }), 'cant_kick_self');
+  await fails(ada.conversations.kick({ channel: c, user: 'U1' }), 'user_not_found');
+  await heard('grace', (e) => e.text === 'among us');
+  assert.ok(!sockets.linus.events.some((e) => e.text === 'among us'), 'who is gone hears nothing');
+});
+
+test('a direct conversation is one, however it is opened', async () => {
+  const opened = await Promise.all(Array.from({ length: 20 }, (_, i) => (i % 2 ? ada : grace).conversations.open({ users: demo.users[i % 2 ? 1 : 0].id })));
+  const ids = new Set(opened.map((o) => o.channel.id));
+  assert.equal(ids.size, 1);
+  const [id] = ids;
+  assert.match(id, /^D/);
+  assert.equal(opened.filter((o) => !o.already_open).length, 1);
+  const whole = await ada.conversations.open({ users: demo.users[1].id, return_im: true });
+  assert.equal(whole.channel.is_im, true);
+  assert.equal(whole.channel.user, demo.users[1].id);
+  assert.equal((await grace.conversations.info({ channel: id })).channel.user, demo.users[0].id);
+  for (const who of ['ada', 'grace']) assert.ok(await heard(who, (e) => e.type === 'im_created' && e.channel.id === id));
+  assert.ok(!sockets.linus.events.some((e) => e.type === 'im_created'));
+  const sent = await ada.chat.postMessage({ channel: demo.users[1].id, text: 'directly' });
+  assert.equal(sent.channel, id);
+  const event = await heard('grace', (e) => e.text === 'directly');
+  assert.equal(event.channel, id);
+  assert.equal(event.channel_type, 'im');
+  assert.ok(!sockets.linus.events.some((e) => e.text === 'directly'));
+  assert.deepEqual((await grace.conversations.history({ channel: id })).messages.map((m) => m.text), ['directly']);
+  for (const call of [() => linus.conversations.history({ channel: id }), () => linus.conversations.info({ channel: id }),
+    () => linus.conversations.members({ channel: id }), () => linus.chat.postMessage({ channel: id, text: 'x' }),
+    () => linus.conversations.join({ channel: id }), () => linus.conversations.open({ channel: id })]) await fails(call(), 'channel_not_found');
+  await fails(ada.conversations.leave({ channel: id }), 'method_not_supported_for_channel_type');
+  await fails(ada.conversations.archive({ channel: id }), 'method_not_supported_for_channel_type');
+  assert.deepEqual((await ada.conversations.members({ channel: id })).members.sort(), [demo.users[0].id, demo.users[1].id].sort());
+});
+
+test('a group conversation, oneself, and who cannot be', async () => {
+  const users = `${demo.users[1].id},${demo.users[2].id}`;
+  const group = await ada.conversations.open({ users, return_im: true });
+  assert.equal(group.channel.is_mpim, true);
+  assert.match(group.channel.name, /^mpdm-ada--grace--linus-1/);
+  assert.equal((await linus.conversations.open({ users: `${demo.users[0].id},${demo.users[1].id}` })).channel.id, group.channel.id);
+  for (const who of ['ada', 'grace', 'linus']) assert.ok(await heard(who, (e) => e.type === 'mpim_joined' && e.channel.id === group.channel.id));
+  await linus.chat.postMessage({ channel: group.channel.id, text: 'to the group' });
+  assert.equal((await heard('grace', (e) => e.text === 'to the group')).channel_type, 'mpim');
+  const self = await ada.conversations.open({ users: demo.users[0].id });
+  assert.match(self.channel.id, /^D/);
+  await fails(ada.conversations.open({ users: 'UZZZZZ' }), 'user_not_found');
+  await fails(ada.conversations.open({}), 'users_list_not_supplied');
+  await fails(linus.conversations.open({ users: demo.bot.user_id ?? demo.users[1].id, prevent_creation: true }), 'channel_not_found');
+});
+
+test('lists: each sees its own direct conversations, in pages', async () => {
+  const all = [];
+  for await (const page of ada.paginate('conversations.list', { types: 'public_channel,private_channel,im,mpim', limit: 2 })) all.push(...page.channels);
+  assert.equal(new Set(all.map((c) => c.id)).size, all.length);
+  assert.equal(all.filter((c) => c.is_im).length, 2);
+  assert.equal(all.filter((c) => c.is_mpim).length, 1);
+  assert.ok(all.some((c) => c.name === 'general'));
+  assert.ok(all.filter((c) => c.is_im).every((c) => c.name === undefined && c.user));
+  const linusOnes = (await linus.conversations.list({ types: 'im,mpim' })).channels;
+  assert.deepEqual(linusOnes.map((c) => c.is_mpim), [true]);
+  const own = await ada.users.conversations({ types: 'im' });
+  assert.equal(own.channels.length, 2);
+  const others = await ada.users.conversations({ user: demo.users[2].id, types: 'public_channel,private_channel,im,mpim', limit: 1000 });
+  assert.ok(others.channels.some((c) => c.name === 'general'));
+  assert.ok(others.channels.every((c) => !c.is_private || c.is_member), 'nothing that the caller may not see');
+});
+
+test('all of it is there after a kill', async () => {
+  const before = await ada.conversations.open({ users: demo.users[1].id });
+  const c = await channel();
+  await ada.conversations.setTopic({ channel: c, topic: 'kept' });
+  await ada.conversations.archive({ channel: c });
+  await parley.kill();
+  await parley.restart();
+  assert.equal((await grace.conversations.open({ users: demo.users[0].id })).channel.id, before.channel.id);
+  const { channel: now } = await ada.conversations.info({ channel: c });
+  assert.equal(now.topic.value, 'kept');
+  assert.equal(now.is_archived, true);
+  await fails(ada.chat.postMessage({ channel: c, text: 'x' }), 'is_archived');
+});
