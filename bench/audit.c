@@ -68,7 +68,9 @@ static void judge_keyed(struct ledger *l, uint32_t i, uint32_t channel, uint64_t
     const char *name = l->channels[channel];
     if (!m->sent)
         report_problem(r, "message %u is in history of %s and was never sent", i, name);
-    if (++m->stored > 1)
+    if (m->stored < UINT8_MAX)
+        m->stored++;
+    if (m->stored > 1)
         report_problem(r, "message %u is in history %u times", i, m->stored);
     if (m->channel != channel)
         report_problem(r, "message %u is in history of %s, not of its own channel", i, name);

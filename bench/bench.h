@@ -15,9 +15,9 @@ struct options {
     const char *command, *trace, *demo, *ctl, *data_dir, *base_url;
     uint64_t pid;
     uint64_t conns, rate, seconds, text_bytes, channels, subscribers, sockets, in_flight, fill,
-        processes;
+        processes, sample;
     double speed; /* 0: as fast as accepted */
-    bool json;
+    bool json, skewed, hold;
 };
 
 struct bench {

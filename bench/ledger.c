@@ -23,6 +23,7 @@ void ledger_init(struct ledger *l, struct bench *b, uint64_t seed)
 void ledger_deinit(struct ledger *l)
 {
     free(l->messages);
+    free(l->deliveries_of);
     free(l->got);
     free(l->expected);
     free(l->last_ts);
@@ -68,9 +69,13 @@ uint32_t ledger_add(struct ledger *l, uint32_t channel, uint32_t text, uint64_t 
     if (l->len == l->cap) {
         size_t old = l->cap, row = l->words * sizeof(uint64_t);
         l->cap = MAX(4096u, l->cap * 2);
-        l->messages = grow(l->messages, old * sizeof *l->messages, l->cap * sizeof *l->messages);
-        if (l->sockets != NULL)
+        l->messages = realloc(l->messages, l->cap * sizeof *l->messages);
+        ASSERT(l->messages != NULL);
+        if (l->sockets != NULL) {
             l->got = grow(l->got, old * row, l->cap * row);
+            l->deliveries_of = grow(l->deliveries_of, old * sizeof *l->deliveries_of,
+                                    l->cap * sizeof *l->deliveries_of);
+        }
         if (l->read != NULL)
             l->read = grow(l->read, old * row, l->cap * row);
         if (l->expected != NULL)
@@ -117,9 +122,10 @@ static void on_message(void *owner, struct ws_client *ws, struct str_view frame)
                        SV_ARG(channel));
         return;
     }
-    if (m->event_ts_us == TS_NONE)
-        m->event_ts_us = ts_us;
-    else if (m->event_ts_us != ts_us)
+    struct delivery *d = &l->deliveries_of[i];
+    if (d->event_ts_us == TS_NONE)
+        d->event_ts_us = ts_us;
+    else if (d->event_ts_us != ts_us)
         report_problem(&l->bench->report, "message %u was pushed with two ts", i);
     uint64_t *word = &l->got[(size_t)i * l->words + ws->index / 64];
     uint64_t bit = (uint64_t)1 << ws->index % 64;
@@ -137,7 +143,7 @@ static void on_message(void *owner, struct ws_client *ws, struct str_view frame)
         report_problem(&l->bench->report, "socket %u got message %u of %s out of order", ws->index,
                        i, l->channels[m->channel]);
     *last = ts_us;
-    if (++m->delivered == l->sockets->len && l->delivered != NULL)
+    if (++d->sockets == l->sockets->len && l->delivered != NULL)
         l->delivered(l->owner, i);
 }
 
@@ -157,12 +163,13 @@ void ledger_watch(struct ledger *l, struct ws_set *sockets, bool per_message)
     l->words = (sockets->len + 63) / 64;
     l->cap = 4096;
     l->messages = calloc(l->cap, sizeof *l->messages);
+    l->deliveries_of = calloc(l->cap, sizeof *l->deliveries_of);
     l->got = calloc(l->cap, l->words * sizeof *l->got);
     l->last_ts = calloc((size_t)sockets->len * l->channels_len, sizeof *l->last_ts);
     if (per_message)
         l->expected = calloc(l->cap, l->words * sizeof *l->expected);
-    ASSERT(l->messages != NULL && l->got != NULL && l->last_ts != NULL &&
-           (!per_message || l->expected != NULL));
+    ASSERT(l->messages != NULL && l->deliveries_of != NULL && l->got != NULL &&
+           l->last_ts != NULL && (!per_message || l->expected != NULL));
     sockets->on_message = on_message;
     sockets->on_hello = on_hello;
     sockets->owner = l;
@@ -206,20 +213,21 @@ void ledger_settle(struct ledger *l)
 enum due { DUE_NOT_CONNECTED, DUE_GAP, DUE_MISSING };
 
 /* Why a socket may not have a message. */
-static enum due judge(const struct ledger *l, const struct ws_client *ws, const struct message *m)
+static enum due judge(const struct ledger *l, const struct ws_client *ws, uint32_t i)
 {
+    const char *channel = l->channels[l->messages[i].channel];
+    uint64_t written_us = l->deliveries_of[i].written_us;
     const struct ws_span *at = NULL;
     for (uint32_t k = ws->spans_len; k-- > 0 && at == NULL;) {
-        if (ws->spans[k].hello_us < m->written_us)
+        if (ws->spans[k].hello_us < written_us)
             at = &ws->spans[k];
     }
-    if (at == NULL || (at->lost_us != 0 && at->lost_us <= m->written_us))
+    if (at == NULL || (at->lost_us != 0 && at->lost_us <= written_us))
         return DUE_NOT_CONNECTED;
     if (at->lost_us != 0)
         return DUE_GAP;
-    for (uint32_t k = ws->hints_len; k-- > 0 && ws->hints[k].at_us >= m->written_us;) {
-        if (ws->hints[k].channel[0] == '\0' ||
-            strcmp(ws->hints[k].channel, l->channels[m->channel]) == 0)
+    for (uint32_t k = ws->hints_len; k-- > 0 && ws->hints[k].at_us >= written_us;) {
+        if (ws->hints[k].channel[0] == '\0' || strcmp(ws->hints[k].channel, channel) == 0)
             return DUE_GAP;
     }
     return DUE_MISSING;
@@ -239,7 +247,7 @@ static void audit_message(struct ledger *l, uint32_t i)
             continue;
         enum due due = got || read       ? DUE_GAP
                        : l->read != NULL ? DUE_MISSING
-                                         : judge(l, &l->sockets->clients[s], m);
+                                         : judge(l, &l->sockets->clients[s], i);
         l->caught_up += read && !got;
         l->audited_deliveries += got || due != DUE_NOT_CONNECTED;
         if (!got && !read && due == DUE_GAP)
@@ -260,7 +268,8 @@ void ledger_audit_deliveries(struct ledger *l)
         const struct message *m = &l->messages[i];
         if (m->ts_us == TS_NONE)
             continue;
-        if (m->event_ts_us != TS_NONE && m->event_ts_us != m->ts_us)
+        uint64_t event_ts_us = l->deliveries_of[i].event_ts_us;
+        if (event_ts_us != TS_NONE && event_ts_us != m->ts_us)
             report_problem(&l->bench->report, "message %u: pushed ts is not the acknowledged one",
                            i);
         audit_message(l, i);

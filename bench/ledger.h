@@ -14,18 +14,21 @@ enum {
     ledger_messages_max = 50 * 1000 * 1000
 };
 
-struct message {
+struct message {          /* 32 bytes: a run of an hour has twenty million of them */
     uint64_t intended_us; /* steady clock; latency counts from here */
-    uint64_t written_us;  /* first byte of the first try; set with the acknowledgement */
     uint64_t ts_us;       /* acknowledged; TS_NONE: not */
-    uint64_t event_ts_us; /* of the first event that carried it */
     uint32_t channel;
-    uint32_t text;   /* what the owner's text() wants to know */
-    uint32_t stored; /* times seen in history */
-    uint32_t delivered;
+    uint32_t text;  /* what the owner's text() wants to know */
+    uint8_t stored; /* times seen in history, 255 at most */
     bool sent;
     bool due;      /* acknowledged before the history audit began: it must find it */
     bool repeated; /* was in history before this run: its events were then */
+};
+
+struct delivery {         /* the rest of a message, when sockets are watched */
+    uint64_t written_us;  /* first byte of the first try; set with the acknowledgement */
+    uint64_t event_ts_us; /* of the first event that carried it */
+    uint32_t sockets;     /* that have it */
 };
 
 struct ledger {
@@ -40,11 +43,12 @@ struct ledger {
     struct str_view (*text)(void *owner, uint32_t i);
     void *owner;
     /* deliveries: a bit per message and socket */
-    struct ws_set *sockets;   /* NULL: none */
-    uint32_t words;           /* per message */
-    uint64_t *got, *expected; /* expected NULL: every socket, every message */
-    uint64_t *last_ts;        /* per socket and channel, of the present connection */
-    uint64_t *read;           /* as got: found in history instead; NULL: nobody catches up */
+    struct ws_set *sockets;         /* NULL: none */
+    struct delivery *deliveries_of; /* a line per message */
+    uint32_t words;                 /* per message */
+    uint64_t *got, *expected;       /* expected NULL: every socket, every message */
+    uint64_t *last_ts;              /* per socket and channel, of the present connection */
+    uint64_t *read;                 /* as got: found in history instead; NULL: nobody catches up */
     void (*hello)(void *owner, struct ws_client *ws); /* may be NULL */
     void (*delivered)(void *owner, uint32_t i);       /* to every socket; may be NULL */
     struct hist_log *delivery_us;                     /* from intended; NULL: not measured */

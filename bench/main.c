@@ -34,7 +34,8 @@ static const char help[] =
     "      Replays Slack messages (JSON lines) over HTTP, all authors listening on WebSockets.\n"
     "      Survives a server that is killed and started again (60 s of patience per call).\n"
     "  parley-bench send --demo DEMO.json [--conns C] [--rate R] [--seconds S]\n"
-    "               [--text-bytes B] [--channels K] [--in-flight F]\n"
+    "               [--text-bytes B] [--channels K] [--in-flight F] [--skewed] [--sample T]\n"
+    "               [--hold]\n"
     "      Posts only. Without --rate each connection sends as soon as it is answered; with it,\n"
     "      posts go out on time and latency counts from the intended time.\n"
     "  parley-bench fanout --demo DEMO.json --subscribers N [--rate R] [--seconds S]\n"
@@ -62,6 +63,10 @@ static const char help[] =
     "  --channels K      channels posted to (1)\n"
     "  --in-flight F     with --rate: posts that are due while F wait for their answers are not\n"
     "                    sent, but counted (1048576); bounds what an outage leaves to catch up\n"
+    "  --skewed          send: the k-th channel gets a share of 1/k (else each the same)\n"
+    "  --sample T        send: a JSON line on standard output for each T seconds (0: none)\n"
+    "  --hold            send: before the audit says {\"hold\":true} and waits for a line on\n"
+    "                    standard input: the server may be started anew meanwhile\n"
     "  --subscribers N   sockets of fanout (100)\n"
     "  --sockets N       sockets of idle (1000)\n"
     "  --processes P     helpers of idle: each may hold as many files as one process\n"
@@ -104,17 +109,20 @@ static bool parse_options(struct options *o, int argc, char **argv)
                                       {"pid", &o->pid, INT32_MAX},
                                       {"in-flight", &o->in_flight, load_in_flight_max},
                                       {"fill", &o->fill, 1000000},
-                                      {"processes", &o->processes, crowd_max}};
+                                      {"processes", &o->processes, crowd_max},
+                                      {"sample", &o->sample, 86400}};
     enum { numbers_len = ARRAY_LEN(numbers) };
     const struct {
         const char *name, **at;
     } texts[] = {
         {"demo", &o->demo}, {"ctl", &o->ctl}, {"data", &o->data_dir}, {"base-url", &o->base_url}};
-    struct option long_options[numbers_len + ARRAY_LEN(texts) + 4] = {
+    struct option long_options[numbers_len + ARRAY_LEN(texts) + 6] = {
         {"help", no_argument, NULL, 'h'},
         {"json", no_argument, NULL, 'j'},
+        {"skewed", no_argument, NULL, 'k'},
+        {"hold", no_argument, NULL, 'w'},
         {"speed", required_argument, NULL, 's'}};
-    size_t n = 3;
+    size_t n = 5;
     for (size_t i = 0; i < numbers_len; i++)
         long_options[n++] =
             (struct option){numbers[i].name, required_argument, NULL, 1000 + (int)i};
@@ -127,6 +135,10 @@ static bool parse_options(struct options *o, int argc, char **argv)
             exit(0);
         } else if (c == 'j') {
             o->json = true;
+        } else if (c == 'k') {
+            o->skewed = true;
+        } else if (c == 'w') {
+            o->hold = true;
         } else if (c == 's') {
             o->speed = strtod(optarg, &end);
             if (*end != '\0' || end == optarg || !(o->speed >= 0 && o->speed <= 1e9)) {

@@ -51,10 +51,13 @@ static void on_posted(struct http_request *r, const struct http_answer *a)
     bool ok = reply.ok && ts_parse(reply_str(&reply, "ts"), &ts_us);
     if (ok) {
         m->ts_us = ts_us;
-        m->written_us = r->first_written_us;
+        if (p->ledger->sockets != NULL)
+            p->ledger->deliveries_of[t->message].written_us = r->first_written_us;
         p->ledger->acked++;
         p->acked++;
         hist_log_add(&p->latency_us, p->bench->io.now_us - m->intended_us);
+        if (p->window_us != NULL)
+            hist_log_add(p->window_us, p->bench->io.now_us - m->intended_us);
         if (!sv_eq(reply_str(&reply, "channel"), sv_from(p->ledger->channels[m->channel])))
             report_problem(&p->bench->report, "message %u: answered with another channel",
                            t->message);

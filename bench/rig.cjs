@@ -2,7 +2,7 @@
 // bench/compare, tools/bench-report and tools/profile share. Every process started here ends with the script.
 'use strict';
 const { spawn, spawnSync } = require('node:child_process');
-const { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } = require('node:fs');
+const { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } = require('node:fs');
 const { join } = require('node:path');
 const { setTimeout: sleep } = require('node:timers/promises');
 
@@ -68,6 +68,13 @@ class Server {
   }
 
   async start() {
+    await this.launch();
+    this.rssEmpty = this.rss();
+    this.demo = await this.population(this.users, this.channels, this.memberOfAll);
+  }
+
+  // The daemon on what is there already; on the same port again.
+  async launch() {
     const began = process.hrtime.bigint();
     const sets = [...unlimited, ...this.sets].flatMap((s) => ['--set', s]);
     this.child = start([join(this.bin, 'parleyd'), '--data', this.data, '--listen', `127.0.0.1:${this.port}`, '--log-level', 'info', ...(this.config ? ['--config', this.config] : []), ...sets]);
@@ -76,9 +83,8 @@ class Server {
     }
     this.readyMs = Number(process.hrtime.bigint() - began) / 1e6;
     this.pid = this.child.pid;
+    this.port = Number(/"http_port":(\d+)/.exec(this.child.err)?.[1]);
     this.httpsPort = Number(/"https_port":(\d+)/.exec(this.child.err)?.[1]);
-    this.rssEmpty = this.rss();
-    this.demo = await this.population(this.users, this.channels, this.memberOfAll);
   }
 
   // A workspace of its own; the file that tells parley-bench of it.
@@ -113,12 +119,48 @@ class Server {
     return JSON.parse(await run(this.words(words, benchBin), lossMs + seconds * 4000));
   }
 
-  async stop() {
+  async kill() {
+    this.child.kill('SIGKILL');
+    await this.child.ended;
+  }
+
+  // The daemon ends as it should; the store stays.
+  async quit() {
     if (this.child.exitCode === null) this.child.kill('SIGTERM');
     const timer = setTimeout(() => this.child.kill('SIGKILL'), stopMs);
     const code = await this.child.ended;
     clearTimeout(timer);
-    rmSync(this.data, { recursive: true, force: true });
+    return code;
+  }
+
+  // The next start finds the page cache empty of the store's files.
+  async forgetCache() {
+    const store = join(this.data, 'store');
+    for (const name of readdirSync(store)) {
+      await run(['dd', `of=${join(store, name)}`, 'oflag=nocache', 'conv=notrunc,fdatasync', 'count=0', 'status=none'], 30000);
+    }
+  }
+
+  // What it takes on disk: all of it, and the log of commits.
+  disk() {
+    const sum = { bytes: 0, wal: 0 };
+    const store = join(this.data, 'store');
+    for (const name of readdirSync(store)) {
+      try {
+        const { blocks, size } = statSync(join(store, name));
+        sum.bytes += blocks * 512;
+        if (name.endsWith('.log')) sum.wal += size;
+      } catch { /* gone meanwhile */ }
+    }
+    return sum;
+  }
+
+  // The store is the caller's: it is not removed.
+  keep() { scratch.delete(this.data); }
+
+  async stop() {
+    const code = await this.quit();
+    if (scratch.has(this.data)) rmSync(this.data, { recursive: true, force: true });
     scratch.delete(this.data);
     if (code !== 0) throw new Error(`parleyd ended with ${code}\n${this.child.err.slice(-4000)}`);
   }

@@ -196,6 +196,30 @@ static void run_command(struct admin *a, struct admin_conn *c, struct str_view n
     finish_if_answered(a, c);
 }
 
+/* Gauges that are read when they are asked for. Absent while the store is opened anew. */
+static void render_store(const struct admin *a, struct buf *body)
+{
+    struct store_debt d;
+    if (!store_debt(a->conf.store, &d))
+        return;
+    const struct {
+        const char *name, *what;
+        uint64_t value;
+    } gauges[] = {
+        {"store_level0_files", "files that are not merged yet, all families", d.level0_files},
+        {"store_level0_files_most", "the same of the family that has most", d.level0_files_most},
+        {"store_pending_compaction_bytes", "bytes that merging has still to read, as estimated",
+         d.pending_compaction_bytes},
+        {"store_memtable_bytes", "memory of the log of commits", d.memtable_bytes},
+        {"store_wal_bytes", "the log of commits on disk", d.wal_bytes},
+        {"store_file_bytes", "sorted files", d.file_bytes},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(gauges); i++)
+        buf_printf(body, "# HELP parley_%s %s\n# TYPE parley_%s gauge\nparley_%s %llu\n",
+                   gauges[i].name, gauges[i].what, gauges[i].name, gauges[i].name,
+                   (unsigned long long)gauges[i].value);
+}
+
 static void serve_metrics(struct admin *a, struct admin_conn *c)
 {
     const struct topology *t = a->conf.topology;
@@ -209,6 +233,7 @@ static void serve_metrics(struct admin *a, struct admin_conn *c)
                "# HELP parley_disk_full 1 while writes are refused for want of disk space\n"
                "# TYPE parley_disk_full gauge\nparley_disk_full %d\n",
                log_disk_full(a->conf.log) ? 1 : 0);
+    render_store(a, &body);
     buf_printf(&body, "# HELP parley_ring_full_total cells that found their ring full\n"
                       "# TYPE parley_ring_full_total counter\n"
                       "# HELP parley_ring_high_water most cells seen in a ring\n# TYPE "

@@ -23,6 +23,7 @@ struct admin_conf {
     const struct conf *conf;
     const struct topology *topology; /* metrics and rings of every loop, read while they run */
     const struct log *log;
+    struct store *store; /* asked what it owes */
     uint16_t plain_port, tls_port;
 };
 

@@ -273,6 +273,7 @@ static enum err make_admin(struct server *s)
                             .conf = s->conf,
                             .topology = t,
                             .log = s->log,
+                            .store = s->store,
                             .plain_port = s->plain_port,
                             .tls_port = s->tls_port};
     TRY(admin_new(&s->admin, &ac));

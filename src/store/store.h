@@ -21,4 +21,16 @@ MUST_USE enum err store_view(struct store *s, struct view *out);
 struct batch;
 MUST_USE enum err store_write_sync(struct store *s, const struct batch *b);
 
+/* What the store owes: work put off to its background, and what a start reads again. All families
+ * together. */
+struct store_debt {
+    uint64_t level0_files, level0_files_most; /* most: of one family; merged from 8 on */
+    uint64_t pending_compaction_bytes;
+    uint64_t memtable_bytes, wal_bytes; /* the log of commits, in memory and on disk */
+    uint64_t file_bytes;                /* sorted files */
+};
+/* For /metrics: looks into RocksDB and the directory, a millisecond perhaps. Any thread. False: the
+ * store is being opened anew. */
+bool store_debt(struct store *s, struct store_debt *out);
+
 #endif
