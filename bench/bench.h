@@ -15,7 +15,7 @@ struct options {
     const char *command, *trace, *demo, *ctl, *data_dir, *base_url;
     uint64_t pid;
     uint64_t conns, rate, seconds, text_bytes, channels, subscribers, sockets, in_flight, fill,
-        processes, sample;
+        processes, sample, age, page_rows;
     double speed; /* 0: as fast as accepted */
     bool json, skewed, hold;
 };

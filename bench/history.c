@@ -1,5 +1,6 @@
-/* parley-bench history: readers of pages of 100, of the newest ones and then of deeper ones. What
- * each page must hold is known beforehand: the channels' pages are walked once before the load. */
+/* parley-bench history: readers of pages of 100 (or fewer), of the newest ones and then of deeper
+ * ones. What each page must hold is known beforehand: the channels' pages are walked once before
+ * the load. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -7,12 +8,12 @@
 #include "base/rand.h"
 #include "load.h"
 
-enum { page_rows = 100, pages_max = 64, readers_max = 1024 };
-#define page_limit "100"
+enum { pages_max = 64, readers_max = 1024 };
 
 /* A channel's pages, newest first. */
 struct shelf {
     struct {
+        uint64_t latest_us; /* what it is asked for with; TS_NONE: nothing */
         uint64_t newest_us, oldest_us;
     } pages[pages_max];
     uint32_t len;
@@ -32,7 +33,10 @@ struct history {
     struct shelf *shelves;
     struct reader *readers;
     struct rand_src rand;
-    bool deep, running;
+    bool deep;
+    uint64_t page_rows;
+    char limit[16];  /* the same as an argument */
+    uint64_t old_us; /* deeper pages begin here; TS_NONE: behind the newest one */
     uint64_t end_us, under_way, pages, bytes;
     struct hist_log newest_us, deep_us;
 };
@@ -97,27 +101,38 @@ static void fill(struct load *l, uint64_t posts)
     l->poster.done = NULL;
 }
 
+static void latest_text(uint64_t ts_us, char out[ts_text_len + 1])
+{
+    out[0] = '\0';
+    if (ts_us == TS_NONE)
+        return;
+    ts_format(out, ts_us);
+    out[ts_text_len] = '\0';
+}
+
 static bool walk(struct history *h, uint32_t channel)
 {
     struct shelf *s = &h->shelves[channel];
-    char latest[ts_text_len + 1] = "";
+    uint64_t latest_us = TS_NONE;
     while (s->len < pages_max) {
         struct reply reply;
+        char latest[ts_text_len + 1] = "";
+        latest_text(latest_us, latest);
         uint64_t first_us = 0, last_us = 0;
         if (!api_call(h->bench, h->ledger.channel_tokens[channel], "conversations.history",
-                      API_ARGS("channel", h->ledger.channels[channel], "limit", "\1" page_limit,
+                      API_ARGS("channel", h->ledger.channels[channel], "limit", h->limit,
                                latest[0] != '\0' ? "latest" : NULL, latest),
                       &reply)) {
             report_problem(&h->bench->report, "conversations.history: %.*s", SV_ARG(reply.error));
             return false;
         }
         struct json_value *list = json_find(reply.members, reply.len, SV("messages"));
-        if (list == NULL || scan_page(list->s, &first_us, &last_us) != page_rows)
+        if (list == NULL || scan_page(list->s, &first_us, &last_us) != h->page_rows)
             break;
+        s->pages[s->len].latest_us = latest_us;
         s->pages[s->len].newest_us = first_us;
         s->pages[s->len++].oldest_us = last_us;
-        ts_format(latest, last_us);
-        latest[ts_text_len] = '\0';
+        latest_us = s->len == 1 && h->old_us != TS_NONE ? h->old_us : last_us;
     }
     return true;
 }
@@ -133,17 +148,10 @@ static void read_next(struct reader *r)
     r->shelf = (uint32_t)rand_below(&h->rand, h->ledger.channels_len);
     struct shelf *s = &h->shelves[r->shelf];
     r->page = h->deep ? 1 + (uint32_t)rand_below(&h->rand, s->len - 1) : 0;
-    char latest[ts_text_len + 1] = "";
-    if (r->page > 0) {
-        ts_format(latest, s->pages[r->page - 1].oldest_us);
-        latest[ts_text_len] = '\0';
-    }
-    const char *const args[] = {"channel",
-                                h->ledger.channels[r->shelf],
-                                "limit",
-                                "\1" page_limit,
-                                r->page > 0 ? "latest" : NULL,
-                                latest,
+    char latest[ts_text_len + 1];
+    latest_text(s->pages[r->page].latest_us, latest);
+    const char *const args[] = {"channel", h->ledger.channels[r->shelf],  "limit",
+                                h->limit,  r->page > 0 ? "latest" : NULL, latest,
                                 NULL};
     json_args(&j, args);
     ASSERT(!body.failed);
@@ -163,7 +171,7 @@ static void on_page(struct http_request *q, const struct http_answer *a)
     uint64_t first_us = 0, last_us = 0;
     uint32_t rows = scan_page(a->body, &first_us, &last_us);
     h->under_way--;
-    if (a->status != 200 || rows != page_rows || first_us != s->pages[r->page].newest_us ||
+    if (a->status != 200 || rows != h->page_rows || first_us != s->pages[r->page].newest_us ||
         last_us != s->pages[r->page].oldest_us)
         report_problem(&h->bench->report, "page %u of %s: HTTP %d, %u rows or the wrong ones",
                        r->page, h->ledger.channels[r->shelf], a->status, rows);
@@ -229,8 +237,8 @@ static bool prepare(struct history *h, struct load *load, uint64_t *heads_us)
     }
     if (shallowest >= 2 && !io_stop)
         return true;
-    fprintf(stderr, "parley-bench: a channel has less than two pages of %d; use --fill\n",
-            page_rows);
+    fprintf(stderr, "parley-bench: a channel has less than two pages of %u; use --fill\n",
+            (unsigned)h->page_rows);
     return false;
 }
 
@@ -242,6 +250,9 @@ bool history_run(struct bench *b)
         MIN(b->population.channels_len, (uint32_t)MAX(b->opt.channels, (uint64_t)1));
     uint32_t lanes = MAX(channels, (uint32_t)b->opt.conns);
     h->bench = b;
+    h->page_rows = b->opt.page_rows;
+    snprintf(h->limit, sizeof h->limit, "\1%u", (unsigned)h->page_rows);
+    h->old_us = b->opt.age > 0 ? clock_wall_us() - b->opt.age * 1000000 : TS_NONE;
     h->shelves = bench_zalloc(b, channels * sizeof *h->shelves);
     h->readers = bench_zalloc(b, b->opt.conns * sizeof *h->readers);
     rand_init_seeded(&h->rand, clock_wall_us());

@@ -44,7 +44,8 @@ static const char help[] =
     "      C posts are always under way, each until every socket has it.\n"
     "  parley-bench idle --demo DEMO.json --sockets N [--processes P] [--seconds S]\n"
     "      Holds N idle sockets, in P helper processes, and measures the memory they take.\n"
-    "  parley-bench history --demo DEMO.json [--conns R] [--channels K] [--fill M]\n"
+    "  parley-bench history --demo DEMO.json [--conns R] [--channels K] [--fill M] [--age A]\n"
+    "               [--page-rows P]\n"
     "      R readers of the newest page of 100 of K channels, then of deeper pages; before that\n"
     "      M messages are posted to each channel.\n"
     "  parley-bench storm --demo DEMO.json --sockets N [--rate R] [--conns C] [--seconds S]\n"
@@ -71,6 +72,8 @@ static const char help[] =
     "  --sockets N       sockets of idle (1000)\n"
     "  --processes P     helpers of idle: each may hold as many files as one process\n"
     "  --fill M          messages posted to each channel before history is read (1000)\n"
+    "  --age A           history: deeper pages begin A seconds ago (0: behind the newest page)\n"
+    "  --page-rows P     messages in a page of history (100)\n"
     "  --speed X         replay at X times the real pace (0: as fast as accepted)\n"
     "  --ctl PATH        parleyctl, to make users when the population has fewer than the trace\n"
     "  --data DIR        the server's data directory, for --ctl and to find parleyd.pid\n"
@@ -110,7 +113,9 @@ static bool parse_options(struct options *o, int argc, char **argv)
                                       {"in-flight", &o->in_flight, load_in_flight_max},
                                       {"fill", &o->fill, 1000000},
                                       {"processes", &o->processes, crowd_max},
-                                      {"sample", &o->sample, 86400}};
+                                      {"sample", &o->sample, 86400},
+                                      {"age", &o->age, 1000000000},
+                                      {"page-rows", &o->page_rows, 999}};
     enum { numbers_len = ARRAY_LEN(numbers) };
     const struct {
         const char *name, **at;
@@ -170,7 +175,8 @@ static const struct command *parse(struct options *o, int argc, char **argv)
                           .subscribers = 100,
                           .sockets = 1000,
                           .in_flight = load_in_flight_max,
-                          .fill = 1000};
+                          .fill = 1000,
+                          .page_rows = 100};
     if (cmd != NULL) {
         o->command = cmd->name;
         o->conns = cmd->conns;
@@ -194,7 +200,7 @@ static const struct command *parse(struct options *o, int argc, char **argv)
     bool trace = cmd->run == replay_run || cmd->run == mixed_run;
     bool paced = cmd->run == storm_run || cmd->run == mixed_run;
     if (argc - optind != (trace ? 1 : 0) || o->demo == NULL || o->conns == 0 ||
-        o->subscribers == 0 || o->sockets == 0 || o->in_flight == 0 ||
+        o->subscribers == 0 || o->sockets == 0 || o->in_flight == 0 || o->page_rows == 0 ||
         (o->ctl != NULL && o->data_dir == NULL) || (paced && o->rate == 0)) {
         fprintf(stderr, "parley-bench: %s needs --demo FILE%s\n", cmd->name,
                 trace ? " and one FILE of messages; --ctl needs --data" : "; and no zero counts");

@@ -42,14 +42,17 @@ async function run(words, ms) {
   return child.out;
 }
 
+const onCores = (list) => (list ? ['taskset', '-c', list] : []);
+
 class Server {
   // bin: a build folder; dir: where stores go, on a real disk; sets: ["section.key=value"]; tls: loads come over HTTPS;
-  // config: a file of settings
-  constructor({ bin, dir, sets = [], users = 128, channels = 4, memberOfAll = true, port = 0, tls = false, config = '' }) {
-    Object.assign(this, { bin, sets, users, channels, memberOfAll, port, tls, config });
+  // config: a file of settings; kept: a data directory of before, whose population is in KEPT.demo.json; cores: of
+  // the server and of its loads, as taskset wants them
+  constructor({ bin, dir, sets = [], users = 128, channels = 4, memberOfAll = true, port = 0, tls = false, config = '', kept = '', cores = {} }) {
+    Object.assign(this, { bin, sets, users, channels, memberOfAll, port, tls, config, kept, cores });
     mkdirSync(dir, { recursive: true });
-    this.data = mkdtempSync(join(dir, 'store-'));
-    scratch.add(this.data);
+    this.data = kept || mkdtempSync(join(dir, 'store-'));
+    if (!kept) scratch.add(this.data);
     if (tls) this.sets = [...sets, 'server.tls_listen=127.0.0.1:0', ...this.certificate()];
   }
 
@@ -70,14 +73,14 @@ class Server {
   async start() {
     await this.launch();
     this.rssEmpty = this.rss();
-    this.demo = await this.population(this.users, this.channels, this.memberOfAll);
+    this.demo = this.kept ? `${this.kept}.demo.json` : await this.population(this.users, this.channels, this.memberOfAll);
   }
 
   // The daemon on what is there already; on the same port again.
   async launch() {
     const began = process.hrtime.bigint();
     const sets = [...unlimited, ...this.sets].flatMap((s) => ['--set', s]);
-    this.child = start([join(this.bin, 'parleyd'), '--data', this.data, '--listen', `127.0.0.1:${this.port}`, '--log-level', 'info', ...(this.config ? ['--config', this.config] : []), ...sets]);
+    this.child = start([...onCores(this.cores.server), join(this.bin, 'parleyd'), '--data', this.data, '--listen', `127.0.0.1:${this.port}`, '--log-level', 'info', ...(this.config ? ['--config', this.config] : []), ...sets]);
     for (const deadline = Date.now() + readyMs; !this.child.err.includes('"event":"ready"'); await sleep(2)) {
       if (this.child.exitCode !== null || Date.now() > deadline) throw new Error(`parleyd is not ready\n${this.child.err}`);
     }
@@ -108,8 +111,8 @@ class Server {
   }
 
   words(words, benchBin = this.bin, demo = this.demo) {
-    return [join(benchBin, 'bench/parley-bench'), ...words.map(String), '--demo', demo, '--pid', String(this.pid), '--json',
-      ...(this.tls ? ['--base-url', `https://127.0.0.1:${this.httpsPort}`] : [])];
+    return [...onCores(this.cores.bench), join(benchBin, 'bench/parley-bench'), ...words.map(String), '--demo', demo, '--pid', String(this.pid), '--json',
+      '--base-url', this.tls ? `https://127.0.0.1:${this.httpsPort}` : `http://127.0.0.1:${this.port}`];
   }
 
   // A load with its audit; its report. Throws when the audit fails: there is no figure then.
