@@ -3,6 +3,7 @@
 'use strict';
 const { spawn, spawnSync } = require('node:child_process');
 const { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } = require('node:fs');
+const net = require('node:net');
 const { join } = require('node:path');
 const { setTimeout: sleep } = require('node:timers/promises');
 
@@ -169,6 +170,18 @@ class Server {
   }
 }
 
+// Below the range that the kernel gives to clients: one that reconnects while the daemon is down could get the daemon's
+// port by connecting to itself.
+async function freePort() {
+  for (;;) {
+    const port = 10240 + Math.floor(Math.random() * 21000);
+    const free = await new Promise((resolve) => {
+      const s = net.createServer().once('error', () => resolve(false)).listen(port, '127.0.0.1', () => s.close(() => resolve(true)));
+    });
+    if (free) return port;
+  }
+}
+
 async function floor(bin, name, words, dir, seconds) {
   mkdirSync(dir, { recursive: true });
   return JSON.parse(await run([join(bin, 'bench', name), '--json', '--seconds', String(seconds), '--dir', dir, ...words.map(String)], 10000 + seconds * 3000));
@@ -194,4 +207,4 @@ function need(bin, names) {
   if (missing.length) throw new Error(`${bin} lacks ${missing.join(', ')}: cmake --preset release && ninja -C build/release`);
 }
 
-module.exports = { Server, start, run, floor, median, flatten, need, sleep };
+module.exports = { Server, freePort, start, run, floor, median, flatten, need, sleep };

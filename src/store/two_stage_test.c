@@ -327,6 +327,36 @@ TEST(large_commits_do_not_make_each_later_one_a_file)
     fix_deinit(&f);
 }
 
+/* What /metrics says: the log of commits grows first, then there are files of level 0. */
+TEST(a_store_tells_what_it_owes)
+{
+    static struct fix f;
+    struct store_debt empty, written, settled;
+    fix_init(&f, 5);
+    CHECK(store_debt(f.store, &empty));
+    for (int i = 0; i < 20; i++)
+        commit(&f);
+    CHECK(store_debt(f.store, &written));
+    CHECK(written.wal_bytes > empty.wal_bytes);
+    CHECK(written.memtable_bytes > 0 && written.memtable_bytes >= empty.memtable_bytes);
+    CHECK_EQ(written.file_bytes, empty.file_bytes);
+    for (int i = 0; i < 40; i++) { /* a file that overlaps none goes to the last level */
+        commit(&f);
+        if (i % 20 == 0)
+            CHECK_EQ(store_settle(f.store), ERR_OK);
+    }
+    CHECK_EQ(store_settle(f.store), ERR_OK);
+    CHECK(store_debt(f.store, &settled));
+    CHECK(settled.file_bytes > 0 && settled.level0_files > settled.level0_files_most);
+    CHECK(settled.level0_files_most > 0);
+    CHECK(settled.pending_compaction_bytes > 0);
+    /* It waits for nobody: the answer is that there is none. */
+    pthread_rwlock_wrlock(&f.store->opened);
+    CHECK(!store_debt(f.store, &settled));
+    pthread_rwlock_unlock(&f.store->opened);
+    fix_deinit(&f);
+}
+
 static struct scratch *copy_from;
 static char copy_to[300];
 

@@ -148,6 +148,21 @@ test('bench/compare: ratios of pairs', { timeout: ms * 2, ...limit }, async () =
   assert.equal((await run([join(top, 'bench/compare'), bin])).code, 2);
 });
 
+test('bench/endure: a line each sample, a crash, and every post read by way of HTTP', { timeout: ms, ...limit }, async () => {
+  const keep = join(dir, 'kept'), log = join(dir, 'endure.json');
+  const r = await json([join(top, 'bench/endure'), '--json', '--bin', bin, '--minutes', 0.1, '--sample', 2, '--rate', 200, '--channels', 20, '--users', 8, '--conns', 8, '--kill', 1, '--dir', join(dir, 'endure'), '--keep', keep, '--log', log]);
+  assert.ok(r.ok && r.kills.length === 1 && r.samples.length >= 2);
+  assert.ok(r.report.posts_acknowledged > 1000 && r.report.history_messages >= r.report.posts_acknowledged && r.report.server_restarts >= 1);
+  positive(r, ['kills.0.ready_ms', 'end.cold_ready_ms', 'samples.0.posts', 'samples.0.server_cpu_us_per_post', 'samples.0.post_us.p99', 'samples.0.server_rss_bytes', 'samples.0.disk_bytes', 'samples.0.written_bytes_per_post', 'samples.0.owes.wal_bytes', 'samples.0.owes.memtable_bytes', 'samples.0.cpu_us_per_post.acceptor']);
+  assert.ok(existsSync(join(keep, 'store')) && existsSync(`${keep}.demo.json`));
+  assert.equal(readFileSync(log, 'utf8').trim().split('\n').length, r.samples.length + 2);
+  assert.equal((await run([join(top, 'bench/endure'), '--rate', '0'])).code, 2);
+  const s = await json([join(top, 'bench/scale'), '--json', '--quick', '--bin', bin, '--dir', join(dir, 'scale'), '--only', 'stored', '--large', keep, '--age', 1]);
+  positive(s, ['stored.0.post_us', 'stored.1.post_us', 'stored.1.newest_page_us', 'stored.0.deep_page_us', 'stored.1.start_cold_ms', 'stored.1.start_killed_ms']);
+  assert.deepEqual(readdirSync(join(dir, 'scale')), []);
+  assert.equal((await run([join(top, 'bench/scale'), '--only', 'word'])).code, 2);
+});
+
 test('tools/bench-report: one page that needs nothing else', { timeout: ms * 2, ...limit }, async () => {
   const out = join(dir, 'report.html');
   const r = await run([join(top, 'tools/bench-report'), '--quick', '--only', 'history', '--only', 'start', '--bin', bin, '--dir', join(dir, 'report'), '--out', out]);

@@ -176,6 +176,8 @@ describe('watching', at('ops'), () => {
         assert.ok(types.get(m[1]) !== 'counter' || m[1].endsWith('_total'), line);
       }
     }
+    assert.ok(now.parley_store_memtable_bytes > 0 && now.parley_store_wal_bytes > 0 && now.parley_store_file_bytes >= 0);
+    assert.ok(now.parley_store_level0_files >= now.parley_store_level0_files_most && now.parley_store_pending_compaction_bytes >= 0);
     assert.ok(now.parley_request_us_count > 0 && now.parley_commit_us_count === now.parley_log_batches_total);
     await w.bye();
   });
