@@ -60,7 +60,7 @@ static enum err write_file(struct store *s, const struct tail *t, enum cf cf, st
     TRY(tail_seek(&c, t, cf, SV(""), SV_NONE, tail_newest(t)));
     f->made[cf] = c.valid;
     if (c.valid) {
-        rocksdb_sstfilewriter_t *w = store_shim_table_writer(s->options[cf]);
+        rocksdb_sstfilewriter_t *w = store_shim_table_writer(s->tail_options[cf]);
         error = write_rows(w, &c, f->paths[cf]);
         rocksdb_sstfilewriter_destroy(w);
     }

@@ -18,7 +18,7 @@ struct store {
     bool read_only;
     uint32_t background_failed; /* atomic: RocksDB takes no more writes */
     rocksdb_column_family_handle_t *cfs[CF_COUNT], *log_cf;
-    rocksdb_options_t *options[CF_COUNT], *log_options;
+    rocksdb_options_t *options[CF_COUNT], *tail_options[CF_COUNT], *log_options;
     struct stages stages;
     struct ingest ingest;
     uint64_t committed; /* number of the last commit; the writer's */
