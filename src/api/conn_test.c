@@ -119,6 +119,49 @@ TEST(no_credit_parks_in_order_then_refuses)
     world_free(w);
 }
 
+static void issue_ticket(struct world *w, actor_id fan, struct cell c)
+{
+    struct fan_ticket *k = c.u.p;
+    memset(k->ticket, 'a', sizeof k->ticket);
+    reply(w, fan, c, ERR_OK, 0);
+}
+
+/* A storm of reconnects: past the burst tickets are asked for at a rate, in order, and posts of
+ * other connections do not wait for them. */
+TEST(tickets_are_asked_for_at_a_rate)
+{
+    struct world *w = world_new();
+    w->conf.ws_connects_per_s = 10;
+    w->conf.ws_connects_burst = 2;
+    w->conf.ws_connects_held_max = 2;
+    w->conf.http_parked_max = 1;
+    world_start(w);
+    pass_ms(w, 1000);
+    for (conn_id c = 0; c < 6; c++)
+        open_conn(w, c);
+    for (conn_id c = 0; c < 5; c++)
+        ask(w, c, "POST /api/rtm.connect", BEARER(ADA_TOKEN), "");
+    actor_id fan = asked(w, A_FAN) ? A_FAN : A_FAN2;
+    struct cell burst[2] = {take(w, fan), take(w, fan)};
+    CHECK(!asked(w, fan));
+    SAID(4, "HTTP/1.1 503 ");
+    CHECK_EQ(w->metrics.values[METRIC_CONNECTS_HELD], 2);
+    ask(w, 5, POST_LINE, BEARER(ADA_TOKEN) FORM_TYPE, "channel=general&text=m0");
+    posted(w, take(w, A_CHAN), 1000000);
+    SAID(5, "\"ok\":true");
+    for (conn_id c = 2; c < 4; c++) {
+        pass_ms(w, 80);
+        CHECK(!asked(w, fan));
+        pass_ms(w, 30);
+        issue_ticket(w, fan, take(w, fan));
+        SAID(c, "\"ok\":true");
+    }
+    for (int i = 0; i < 2; i++)
+        issue_ticket(w, fan, burst[i]);
+    CHECK_EQ(w->out.requests_out, 0);
+    world_free(w);
+}
+
 /* A credit comes home and a new request arrives in one turn: who waited goes first. */
 TEST(nobody_overtakes_the_parked)
 {

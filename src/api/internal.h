@@ -133,6 +133,7 @@ struct request {
     struct {
         actor_id dst;
         uint16_t type;
+        bool paced; /* ws.connects_per_s */
         uint64_t cid;
         void *p;
     } out;
@@ -186,8 +187,10 @@ struct acceptor {
     struct hconn *dirty;
     struct request *listing, **listing_last; /* in order of their next part */
     struct park parked[actors_max];
-    uint32_t parked_len;
-    uint32_t hist_next; /* reads go round */
+    uint32_t parked_len, held_len; /* held: of the parked, those that ask for a ticket */
+    uint64_t connect_due_us;       /* the next ticket may be asked for: ws.connects_per_s */
+    struct timer connect_timer;    /* armed while some wait for that */
+    uint32_t hist_next;            /* reads go round */
     bool draining;
     uint64_t drain_late_us; /* from then on nobody is waited for */
     struct proxy proxies[proxies_max];
@@ -221,6 +224,8 @@ void req_end(struct request *r, enum err err);
  */
 void req_send(struct request *r, actor_id dst, uint16_t type, uint64_t cid, void *p,
               req_then *then);
+/* The same, at the pace of ws.connects_per_s at most. No other request goes to such a dst. */
+void req_send_paced(struct request *r, actor_id dst, uint16_t type, void *p, req_then *then);
 void req_on_answer(struct acceptor *a, const struct cell *c);
 void park_resume(struct acceptor *a);
 void park_revoke(struct acceptor *a);

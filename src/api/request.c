@@ -202,6 +202,35 @@ void req_on_answer(struct acceptor *a, const struct cell *cell)
         r->then(r, cell);
 }
 
+/* ---- pacing: sockets that come back all at once do so at a rate ----
+ *
+ * A ticket is what every socket begins with. Whatever follows it (the upgrade, the hand-over, the
+ * subscriptions, a page of history) comes at this pace too, and posts find the cores free. */
+
+static bool in_turn(const struct request *r)
+{
+    return !r->out.paced || r->a->connect_due_us <= r->a->t->mono_us;
+}
+
+static void use_turn(const struct request *r)
+{
+    struct acceptor *a = r->a;
+    const struct conf *conf = a->conf.conf;
+    uint64_t each_us = 1000000 / conf->ws_connects_per_s;
+    uint64_t saved_us = (conf->ws_connects_burst - 1) * each_us;
+    if (!r->out.paced)
+        return;
+    if (a->connect_due_us + saved_us < a->t->mono_us)
+        a->connect_due_us = a->t->mono_us - saved_us;
+    a->connect_due_us += each_us;
+}
+
+/* The turn that it causes ends with park_resume. */
+static void on_connect_due(struct timer *timer, void *ctx)
+{
+    (void)timer, (void)ctx;
+}
+
 /* ---- parking: first come, first served for each destination ---- */
 
 static void park_deadline(struct timer *timer, void *ctx)
@@ -224,6 +253,7 @@ static void park_put(struct request *r)
     p->last = &r->park_next;
     r->state = REQ_PARKED;
     a->parked_len++;
+    a->held_len += r->out.paced;
     r->conn->parked++;
     r->timer.fire = park_deadline;
     wheel_arm(a->t->wheel, &r->timer, r->deadline_us);
@@ -242,6 +272,7 @@ void park_leave(struct request *r)
         a->parked[r->out.dst].last = r->park_link;
     wheel_disarm(a->t->wheel, &r->timer);
     a->parked_len--;
+    a->held_len -= r->out.paced;
     r->state = REQ_RUNNING;
     if (r->conn != NULL) {
         r->conn->parked--;
@@ -249,22 +280,51 @@ void park_leave(struct request *r)
     }
 }
 
-void req_send(struct request *r, actor_id dst, uint16_t type, uint64_t cid, void *p, req_then *then)
+static bool no_room_to_park(const struct request *r)
+{
+    const struct acceptor *a = r->a;
+    const struct conf *conf = a->conf.conf;
+    return r->out.paced ? a->held_len >= conf->ws_connects_held_max
+                        : a->parked_len - a->held_len >= conf->http_parked_max;
+}
+
+static void send_or_park(struct request *r)
 {
     struct acceptor *a = r->a;
-    r->then = then;
-    r->out.dst = dst;
-    r->out.type = type;
-    r->out.cid = cid;
-    r->out.p = p;
-    if (a->parked[dst].first == NULL && send_now(r))
+    if (a->parked[r->out.dst].first == NULL && in_turn(r) && send_now(r)) {
+        use_turn(r);
         return;
-    if (a->parked_len >= a->conf.conf->http_parked_max) {
+    }
+    if (no_room_to_park(r)) {
         metric_add(a->t->metrics, METRIC_RING_STALLS, 1);
         answer_error(r, ERR_SERVICE_UNAVAILABLE);
         return;
     }
+    if (r->out.paced)
+        metric_add(a->t->metrics, METRIC_CONNECTS_HELD, 1);
     park_put(r);
+}
+
+void req_send(struct request *r, actor_id dst, uint16_t type, uint64_t cid, void *p, req_then *then)
+{
+    r->then = then;
+    r->out.dst = dst;
+    r->out.type = type;
+    r->out.paced = false;
+    r->out.cid = cid;
+    r->out.p = p;
+    send_or_park(r);
+}
+
+void req_send_paced(struct request *r, actor_id dst, uint16_t type, void *p, req_then *then)
+{
+    r->then = then;
+    r->out.dst = dst;
+    r->out.type = type;
+    r->out.paced = true;
+    r->out.cid = ID_NONE;
+    r->out.p = p;
+    send_or_park(r);
 }
 
 /* It waited over turns: its token and its time are judged again. */
@@ -279,7 +339,7 @@ void park_resume(struct acceptor *a)
 {
     for (uint32_t dst = 0; dst < actors_max && a->parked_len > 0; dst++) {
         struct request *r;
-        while ((r = a->parked[dst].first) != NULL && a->t->out->credits[dst] > 0) {
+        while ((r = a->parked[dst].first) != NULL && a->t->out->credits[dst] > 0 && in_turn(r)) {
             park_leave(r);
             enum err err = still_good(r);
             if (err != ERR_OK) {
@@ -287,8 +347,13 @@ void park_resume(struct acceptor *a)
             } else {
                 bool sent = send_now(r);
                 ASSERT(sent);
+                use_turn(r);
             }
         }
+    }
+    if (a->held_len > 0 && a->connect_due_us > a->t->mono_us && !timer_armed(&a->connect_timer)) {
+        a->connect_timer.fire = on_connect_due;
+        wheel_arm(a->t->wheel, &a->connect_timer, a->connect_due_us);
     }
 }
 

@@ -86,7 +86,7 @@ static void ask_ticket(struct request *r, struct rtm_work *w)
     uint64_t i = (mix64(r->who.uid) + w->tried) % r->a->conf.fanouts_len;
     w->ticket = (struct fan_ticket){
         .team = r->who.team, .uid = r->who.uid, .token_tag = r->who.tag, .since_us = w->since_us};
-    req_send(r, r->a->conf.fanouts[i], FAN_TICKET, ID_NONE, &w->ticket, on_ticket);
+    req_send_paced(r, r->a->conf.fanouts[i], FAN_TICKET, &w->ticket, on_ticket);
 }
 
 static void on_channels(struct request *r, const struct cell *c)

@@ -11,7 +11,8 @@
 #include "base/log.h"
 #include "net/internal.h"
 
-enum { backlog = 1024, user_timeout_ms = 30000, accept_retry_us = 100000, listen_retry_us = 10000 };
+/* The kernel caps the backlog at net.core.somaxconn, 4096 by default. */
+enum { backlog = 4096, user_timeout_ms = 30000, accept_retry_us = 100000, listen_retry_us = 10000 };
 
 /* Splits "127.0.0.1:80", "[::1]:80" or ":80". */
 static bool split(const char *text, char host[256], const char **port)
