@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "bystander.h"
 #include "load.h"
 
 enum {
@@ -12,6 +13,7 @@ enum {
     sockets_max = 1000000,
     sockets_by_number_max = 8192, /* more: in the ring's table */
     sources_each = 4,
+    bystander_conns = 16,
     files_reserve = 256,
     arena_first = 1 << 20,
     exit_usage = 2
@@ -49,8 +51,10 @@ static const char help[] =
     "      R readers of the newest page of 100 of K channels, then of deeper pages; before that\n"
     "      M messages are posted to each channel.\n"
     "  parley-bench storm --demo DEMO.json --sockets N [--rate R] [--conns C] [--seconds S]\n"
-    "      Posts at a rate for S seconds, then cuts N sockets off at once: all come back, C at a\n"
-    "      time, and read what they missed from history, while the posts go on.\n"
+    "      A process of its own, so that it does not wait in the client behind the others, posts\n"
+    "      to a channel of its own at rate R over 16 connections; after S seconds N sockets are\n"
+    "      cut off at once. All come back over C HTTP connections and read what they missed from\n"
+    "      history, while the posts go on.\n"
     "  parley-bench mixed FILE --demo DEMO.json [--rate R] [--sockets N] [--channels K]\n"
     "      R calls a second with the channels and texts of a trace: posts, reads, typing, and\n"
     "      sockets that are lost and come back. The demo's users must not be members of all.\n\n"
@@ -272,8 +276,16 @@ int main(int argc, char **argv)
     if (cmd->run == idle_run && b.opt.processes > 0 &&
         !crowd_fork(&b.crowd, (uint32_t)b.opt.processes, &b.opt.sockets))
         return 1;
+    if (cmd->run == storm_run && !bystander_fork())
+        return 1;
+    if (bystander_part()) {
+        b.opt.conns = MIN(b.opt.conns, (uint64_t)bystander_conns);
+        b.opt.sockets = 0;
+    }
     if (!set_up(&b))
         return 1;
+    if (bystander_part())
+        return bystander_run(&b) ? 0 : 1;
     if (b.crowd.part > 0)
         return cmd->run(&b) ? 0 : 1;
     report_text(&b.report, "command", cmd->name);

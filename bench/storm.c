@@ -1,13 +1,17 @@
 /* parley-bench storm: every socket is cut off at once; all come back with rtm.connect and read
- * what they missed from history, while posts go on at their rate. */
+ * what they missed from history, while a process of its own posts at a rate (bystander.h). */
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "bystander.h"
 #include "load.h"
 
 enum {
     connect_max_us = 300 * 1000 * 1000,
     storm_max_us = 120 * 1000 * 1000,
+    missed_per_s = 20, /* for a second from the cut, so that most are read, not pushed: what is
+                          measured is the storm, not twenty thousand listeners of a channel */
+    missed_s = 1,
     post_conns = 64,
     authors_max = 64
 };
@@ -31,8 +35,9 @@ struct storm {
         posts; /* of its own: a post does not wait in the client behind the returners */
     struct returner *returners;
     bool cut;
-    uint64_t cut_us, back_us, caught_up_us, not_back, not_caught_up;
-    struct hist_log calm_us, storm_us, hello_us, catch_up_us;
+    uint64_t head_us, cut_us, back_us, caught_up_us, not_back, not_caught_up;
+    struct hist_log hello_us, catch_up_us;
+    struct bystander_figures posts_beside;
     /* the loader's text() and this file's hello() share the ledger's owner */
     struct str_view (*text)(void *owner, uint32_t i);
 };
@@ -92,13 +97,13 @@ static void on_hello(void *owner, struct ws_client *ws)
 
 static void cut_all(struct storm *s)
 {
-    s->calm_us = s->load.poster.latency_us;
-    s->load.poster.latency_us = (struct hist_log){0};
+    bystander_storm();
+    load_begin(&s->load, missed_s);
     s->cut = true;
     s->cut_us = s->bench->io.now_us;
     s->not_back = s->not_caught_up = s->sockets.len;
     for (uint32_t i = 0; i < s->sockets.len; i++) {
-        s->returners[i].seen_us = s->ledger.last_ts[i];
+        s->returners[i].seen_us = MAX(s->ledger.last_ts[i], s->head_us);
         ws_cut(&s->sockets.clients[i]);
     }
 }
@@ -114,6 +119,7 @@ static void prepare(struct storm *s)
     s->ledger.channels_len = 1;
     s->ledger.channel_tokens = b->population.tokens;
     load_init(&s->load, b, &s->ledger);
+    s->load.rate = missed_per_s;
     s->text = s->ledger.text;
     s->ledger.text = text_of;
     s->ledger.owner = s;
@@ -153,11 +159,12 @@ static void report_storm(struct storm *s)
     struct bench *b = s->bench;
     struct report *r = &b->report;
     poster_report_counts(&s->load.poster);
-    report_hist(r, "calm_post_us", &s->calm_us);
-    report_hist(r, "storm_post_us", &s->storm_us);
+    report_u64(r, "posts_beside_acknowledged", s->posts_beside.acknowledged);
+    report_hist(r, "calm_post_us", &s->posts_beside.calm_us);
+    report_hist(r, "storm_post_us", &s->posts_beside.storm_us);
     report_real(r, "storm_to_calm_p99",
-                (double)hist_log_quantile(&s->storm_us, 0.99) /
-                    (double)MAX(hist_log_quantile(&s->calm_us, 0.99), (uint64_t)1));
+                (double)hist_log_quantile(&s->posts_beside.storm_us, 0.99) /
+                    (double)MAX(hist_log_quantile(&s->posts_beside.calm_us, 0.99), (uint64_t)1));
     report_real(r, "all_back_s", (double)(s->back_us - MIN(s->back_us, s->cut_us)) / 1e6);
     report_real(r, "all_caught_up_s",
                 (double)(s->caught_up_us - MIN(s->caught_up_us, s->cut_us)) / 1e6);
@@ -174,29 +181,30 @@ bool storm_run(struct bench *b)
 {
     struct storm *s = bench_zalloc(b, sizeof *s);
     struct io *io = &b->io;
-    uint64_t head_us;
     s->bench = b;
     prepare(s);
     if (!connect_all(s))
         return false;
-    ledger_read_heads(&s->ledger, &head_us);
-    load_begin(&s->load, b->opt.seconds);
-    s->load.end_us += storm_max_us;
-    uint64_t calm_end_us = s->load.start_us + b->opt.seconds * 1000000;
+    ledger_read_heads(&s->ledger, &s->head_us);
+    if (!bystander_begin())
+        return false;
+    io_step(io, 0); /* for a fresh now_us */
+    uint64_t calm_end_us = io->now_us + b->opt.seconds * 1000000;
     while (io->now_us < calm_end_us && !io_stop)
         io_step(io, calm_end_us);
-    server_proc_start(&b->server);
     cut_all(s);
-    io_run_until_zero(io, &s->not_caught_up, s->load.end_us);
+    io_run_until_zero(io, &s->not_caught_up, s->cut_us + storm_max_us);
     server_proc_sample(&b->server);
-    s->storm_us = s->load.poster.latency_us;
+    if (!bystander_end(&s->posts_beside) || s->posts_beside.problems > 0)
+        report_problem(&b->report, "the process of the posts beside: %llu problems",
+                       (unsigned long long)s->posts_beside.problems);
     s->load.end_us = io->now_us;
     poster_drain(&s->load.poster);
     bench_load_ended(b, io->now_us - s->load.start_us);
     ledger_settle(&s->ledger);
     report_storm(s);
     ledger_audit_deliveries(&s->ledger);
-    ledger_audit_history(&s->ledger, &head_us);
+    ledger_audit_history(&s->ledger, &s->head_us);
     ledger_report(&s->ledger);
     bench_report_client(b);
     ws_set_close(&s->sockets);
