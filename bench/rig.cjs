@@ -8,7 +8,7 @@ const { join } = require('node:path');
 const { setTimeout: sleep } = require('node:timers/promises');
 
 const readyMs = 30000, stopMs = 20000, lossMs = 60000;
-const unlimited = ['api.rate_posts_per_s=10000000', 'api.rate_reads_per_s=10000000', 'ws.connects_per_s=1000000'];
+const unlimited = ['api.rate_posts_per_s=10000000', 'api.rate_factor=1000000', 'ws.connects_per_s=1000000'];
 const children = new Set();
 const scratch = new Set();
 

@@ -121,8 +121,9 @@ struct arg_doc {
 
 static const struct method_doc {
     const char *name, *what;
-    uint32_t scopes, who;
-    enum rate_class rate;
+    uint64_t scopes;
+    uint32_t who;
+    enum tier tier;
     struct arg_doc args[method_args_max + 1];
 } method_docs[] = {
 #define ARG_NONE                                                                                   \
@@ -133,8 +134,8 @@ static const struct method_doc {
     {                                                                                              \
         name, #type, what, ERR_##missing, ERR_##bad, max                                           \
     }
-#define METHOD(name, function, scopes, who, rate, what, ...)                                       \
-    {name, what, scopes, who, rate, {__VA_ARGS__}},
+#define METHOD(name, function, scopes, who, tier, what, ...)                                       \
+    {name, what, scopes, who, tier, {__VA_ARGS__}},
 #include "api/method.def"
 #undef METHOD
 #undef ARG
@@ -150,6 +151,7 @@ static const char *const scope_names[] = {
 static void put_who(struct buf *out, const struct method_doc *m)
 {
     static const char *const kinds[] = {"user", "bot", "app"};
+    static const char *const tiers[] = {"tier 1", "tier 2", "tier 3", "tier 4", "special"};
     const char *between = "Token: ";
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
         if ((m->who >> i & 1) == 0)
@@ -166,7 +168,7 @@ static void put_who(struct buf *out, const struct method_doc *m)
         buf_printf(out, "%s`%s`", between, scope_names[i]);
         between = " or ";
     }
-    buf_printf(out, ". Rate: %s.\n\n", m->rate == RATE_WRITES ? "writes" : "reads");
+    buf_printf(out, ". Rate: %s.\n\n", tiers[m->tier]);
 }
 
 static void put_lower(struct buf *out, const char *name)

@@ -15,6 +15,14 @@ static void write_scopes_all(struct acceptor *a)
     a->scopes_all[b.len] = '\0';
 }
 
+static void set_tiers(struct acceptor *a, const struct conf *conf)
+{
+    static const uint32_t per_min[] = {[TIER_1] = 1, [TIER_2] = 20, [TIER_3] = 50, [TIER_4] = 100};
+    for (size_t i = 0; i < ARRAY_LEN(per_min); i++)
+        a->tiers[i] = rate_per_min(per_min[i] * conf->api_rate_factor);
+    a->tiers[TIER_SPECIAL] = rate_per_s(conf->api_rate_posts_per_s);
+}
+
 static enum err init(struct acceptor *a, const struct acceptor_conf *c)
 {
     const struct conf *conf = c->conf;
@@ -34,6 +42,8 @@ static enum err init(struct acceptor *a, const struct acceptor_conf *c)
     for (uint32_t i = 0; i < a->conns_cap; i++)
         a->conns[i].id = CONN_NONE;
     write_scopes_all(a);
+    set_tiers(a, conf);
+    method_index_init(&a->methods);
     TRY(proxies_parse(a, conf->server_trusted_proxies));
     TRY(slab_init(&a->requests, (uint32_t)requests, sizeof(struct request)));
     return json_reader_new(&a->json);

@@ -1,5 +1,4 @@
-/* address.c - the rate of calls that name no token in their head, by the client's address. A fixed
- * table of sets: an address that is not in its set takes the place of the one that owes least. */
+/* address.c - the rate of calls that name no token in their head, by the client's address. */
 #include "api/internal.h"
 #include "dir/rate.h"
 
@@ -11,33 +10,21 @@ static void to_network(uint8_t ip[16])
         memset(ip + 8, 0, 8);
 }
 
-static struct address *find(struct acceptor *a, const uint8_t ip[16])
+void address_key(const struct request *r, uint64_t key[2])
 {
-    uint64_t half[2];
-    memcpy(half, ip, sizeof half);
-    uint64_t set = mix64(half[0] ^ mix64(half[1] ^ a->address_seed)) % address_sets;
-    struct address *ways = &a->addresses[set * address_ways], *least = ways;
-    for (uint32_t i = 0; i < address_ways; i++) {
-        if (memcmp(ways[i].ip, ip, sizeof ways[i].ip) == 0)
-            return &ways[i];
-        if (ways[i].rate < least->rate)
-            least = &ways[i];
-    }
-    memcpy(least->ip, ip, sizeof least->ip);
-    least->rate = 0;
-    return least;
+    uint8_t ip[16];
+    proxy_client_ip(r, ip);
+    to_network(ip);
+    memcpy(key, ip, sizeof ip);
 }
 
 enum err address_take_rate(struct request *r)
 {
     struct acceptor *a = r->a;
-    uint8_t ip[16];
-    if (a->address_seed == 0) /* so that nobody can fill another's set on purpose */
-        a->address_seed = rand_u64(a->t->rand) | 1;
-    proxy_client_ip(r, ip);
-    to_network(ip);
-    if (rate_take(&find(a, ip)->rate, a->t->mono_us, a->conf.conf->api_rate_unauthenticated_per_s,
-                  &r->retry_after_s))
+    uint64_t key[2];
+    address_key(r, key);
+    if (rate_take(rate_table_word(&a->address_rates, a->t->rand, key), a->t->mono_us,
+                  a->conf.conf->api_rate_unauthenticated_per_s, &r->retry_after_s))
         return ERR_OK;
     metric_add(a->t->metrics, METRIC_RATE_LIMITED, 1);
     return ERR_RATELIMITED;

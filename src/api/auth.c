@@ -16,14 +16,14 @@ static void copy(struct request *r, const struct principal *p)
     r->turn = r->a->turn;
 }
 
-static enum err take_rate(struct request *r, struct principal *p)
+static enum err take_rate(struct request *r, const struct principal *p)
 {
-    const struct conf *conf = r->a->conf.conf;
-    uint64_t per_s =
-        r->method->rate == RATE_WRITES ? conf->api_rate_posts_per_s : conf->api_rate_reads_per_s;
-    if (rate_take(&p->rate[r->method->rate], r->a->t->mono_us, per_s, &r->retry_after_s))
+    struct acceptor *a = r->a;
+    uint64_t key[2] = {p->token_tag, (uint64_t)(r->method - methods) + 1};
+    if (rate_take_every(rate_table_word(&a->token_rates, a->t->rand, key), a->t->mono_us,
+                        &a->tiers[r->method->tier], &r->retry_after_s))
         return ERR_OK;
-    metric_add(r->a->t->metrics, METRIC_RATE_LIMITED, 1);
+    metric_add(a->t->metrics, METRIC_RATE_LIMITED, 1);
     return ERR_RATELIMITED;
 }
 

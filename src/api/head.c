@@ -141,7 +141,7 @@ static enum err route_api(struct request *r, struct str_view name)
         r->extra = (struct str_view){allow, sizeof allow - 1};
         return ERR_METHOD_NOT_ALLOWED;
     }
-    r->method = method_find(name);
+    r->method = method_find(&r->a->methods, name);
     return r->method == NULL ? ERR_UNKNOWN_METHOD : ERR_OK;
 }
 

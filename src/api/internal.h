@@ -6,9 +6,11 @@
 
 #include "api/acceptor.h"
 #include "api/method.h"
+#include "api/rate_table.h"
 #include "api/slow.h"
 #include "base/log.h"
 #include "base/slab.h"
+#include "dir/rate.h"
 #include "http1/parse.h"
 #include "http1/write.h"
 #include "json/read.h"
@@ -25,8 +27,6 @@ enum {
     refused_body_max = 65536, /* of a refused request: longer, and the connection ends instead */
     drain_patience_part = 5,  /* of the drain's time, for clients that are slow to send or read */
     proxies_max = 64,
-    address_sets = 1024, /* addresses under a rate of their own: sets * ways */
-    address_ways = 8,
     id_hex_len = 32,
     span_hex_len = 16
 };
@@ -169,11 +169,6 @@ struct proxy {
     unsigned bits;
 };
 
-struct address {
-    uint8_t ip[16]; /* as in struct proxy; of IPv6 the network's half */
-    uint64_t rate;  /* word of dir/rate.h */
-};
-
 struct acceptor {
     struct acceptor_conf conf;
     struct turn *t; /* of the present call */
@@ -195,8 +190,9 @@ struct acceptor {
     uint64_t drain_late_us; /* from then on nobody is waited for */
     struct proxy proxies[proxies_max];
     uint32_t proxies_len;
-    uint64_t address_seed; /* 0: not drawn yet */
-    struct address addresses[address_sets * address_ways];
+    struct rate_table address_rates, token_rates; /* by address; by token and method */
+    struct rate tiers[TIER_COUNT];
+    struct method_index methods;
     struct slow_table slow;
     char scopes_all[1024]; /* what a token with every scope is told */
 };
@@ -254,6 +250,7 @@ MUST_USE enum err auth_again(struct request *r); /* after a turn: is the token s
 MUST_USE enum err proxies_parse(struct acceptor *a, const char *list);
 bool proxies_have(const struct acceptor *a, const union peer_addr *addr);
 MUST_USE enum err address_take_rate(struct request *r);
+void address_key(const struct request *r, uint64_t key[2]); /* of IPv6 the network's half */
 /* The client's address, IPv4 as ::ffff:a.b.c.d; zeros when there is none, as for a Unix socket. */
 void proxy_client_ip(const struct request *r, uint8_t ip[16]);
 /* The client's address as text: the peer's, or what trusted proxies say. */

@@ -37,7 +37,9 @@ enum {                 /* who may call; bits of 1 << enum token_kind */
        WHO_TOKEN = WHO_MEMBER | WHO_APP
 };
 
-enum rate_class { RATE_WRITES, RATE_READS }; /* index of principal.rate */
+/* Slack's tiers: 1, 20, 50 and 100 calls a minute and method, times [api] rate_factor; special:
+ * [api] rate_posts_per_s. */
+enum tier { TIER_1, TIER_2, TIER_3, TIER_4, TIER_SPECIAL, TIER_COUNT };
 
 enum arg_type {
     ARG_TEXT,         /* string */
@@ -73,14 +75,22 @@ struct method {
     method_fn *run;
     uint64_t scopes;
     uint32_t who;
-    enum rate_class rate;
+    enum tier tier;
     const char *what;
     const struct arg_spec *args;
 };
 
 extern const struct method methods[];
 extern const uint32_t methods_len;
-const struct method *method_find(struct str_view name); /* or NULL */
+
+/* The table by name: open addressing, at most half full. */
+enum { method_slots = 512 };
+struct method_index {
+    uint16_t at[method_slots]; /* 1 + index in methods; 0: empty */
+};
+void method_index_init(struct method_index *x);
+const struct method *method_find(const struct method_index *x, struct str_view name); /* or NULL */
+
 const char *scope_name(enum scope_bit s);
 
 #endif

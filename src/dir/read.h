@@ -19,13 +19,14 @@ MUST_USE enum err dir_reader_new(struct dir_reader **out, struct dir *d);
 void dir_reader_free(struct dir_reader *r); /* NULL is fine */
 void dir_read_end(struct dir_reader *r);
 
-/* Who calls: the outcome of a token look-up. Immutable but for the rate words. */
+/* Who calls: the outcome of a token look-up. Immutable but for the words marked
+ * atomic. */
 struct principal {
     uint64_t team, uid, bot_id, app_id, scopes;
     uint64_t token_tag; /* first 8 bytes of the token's hash: names the token in revocations */
     enum token_kind kind;
     uint32_t user_flags;
-    uint64_t rate[2]; /* atomic words of rate.h: writes, reads */
+    uint64_t rate; /* atomic word of rate.h, of what its sockets send */
 };
 
 /* Errors: ERR_INVALID_AUTH, ERR_TOKEN_REVOKED, ERR_ACCOUNT_INACTIVE. Costs one keyed hash and one

@@ -128,7 +128,7 @@ static struct principal *speaker(struct fanout *f, struct fan_conn *c)
 static bool within_rate(struct fanout *f, struct principal *p)
 {
     uint32_t retry_s;
-    if (rate_take(&p->rate[0], f->turn->mono_us, f->conf.conf->api_rate_posts_per_s, &retry_s))
+    if (rate_take(&p->rate, f->turn->mono_us, f->conf.conf->api_rate_posts_per_s, &retry_s))
         return true;
     metric_add(f->turn->metrics, METRIC_RATE_LIMITED, 1);
     return false;

@@ -200,7 +200,7 @@ describe('settings of the API', at('args'), () => {
   });
 
   test('rates: 429 with an integer Retry-After, per token, before the body is parsed', async () => {
-    const parley = await Parley.start({ settings: { 'api.rate_posts_per_s': 2, 'api.rate_reads_per_s': 1000 } });
+    const parley = await Parley.start({ settings: { 'api.rate_posts_per_s': 2, 'api.rate_factor': 1000 } });
     const { users, channels } = parley.demo();
     const channel = channels.random.id;
     const got = [];

@@ -16,7 +16,7 @@ const { syntheticTrace } = createRequire(import.meta.url)('../../bench/trace.cjs
 const top = fileURLToPath(new URL('../..', import.meta.url));
 const limit = at('bench');
 const ms = 60000 * slow;
-const unlimited = { 'api.rate_posts_per_s': 10000000, 'api.rate_reads_per_s': 10000000 };
+const unlimited = { 'api.rate_posts_per_s': 10000000, 'api.rate_factor': 1000000 };
 let dir, parley, all, own;
 
 // {code, out, err} of a command that must end within ms

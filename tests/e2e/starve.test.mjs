@@ -12,7 +12,7 @@ import { once } from 'node:events';
 import { Parley, Conn, answers, post, history, eventually, freePort, raw, at, some, slow, sleep } from './harness.mjs';
 import { Ws, rtm, frame, OP } from './ws.mjs';
 
-const fast = { 'api.rate_posts_per_s': 1000000, 'api.rate_reads_per_s': 1000000 };
+const fast = { 'api.rate_posts_per_s': 1000000, 'api.rate_factor': 1000000 };
 const gauges = ['parley_conns_open', 'parley_ws_open'];
 
 async function up(settings, options) {

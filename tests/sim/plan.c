@@ -82,7 +82,7 @@ void plan_make(struct plan *p, uint64_t seed, uint64_t ops, uint32_t without)
     shrink(&p->conf, &small);
     if (!plan_has(p, FAULT_SMALL))
         p->conf = whole;
-    p->conf.api_rate_posts_per_s = p->conf.api_rate_reads_per_s = 1000000;
+    p->conf.api_rate_posts_per_s = p->conf.api_rate_factor = 1000000;
     if (rng_one_in(&r, 6))
         p->conf.api_rate_posts_per_s = rng_range(&r, 5, 200);
     p->clients = (uint32_t)rng_range(&r, 3, plan_clients_max);
