@@ -364,7 +364,7 @@ static enum err delete_message(struct chan_shard *s, struct chan *c, struct chan
     }
     commit_head(s, c);
     tell_deleted(s, c, row);
-    if (parent.found) {
+    if (MUTANT(DELETED_REPLY_COUNTS, parent.found, false)) {
         message_put(s, c->cid, &parent.row);
         change_tell_parent(s, c, &parent.row);
     }

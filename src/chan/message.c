@@ -2,6 +2,7 @@
  * about the message: of a batch on its way if there is one, else what is stored. Reads of a turn
  * are made together, before its steps; a reply is found in two: by its ts the thread, then the row.
  */
+#include "base/mutant.h"
 #include "chan/internal.h"
 
 enum { message_fixed_bytes = 160 };
@@ -92,7 +93,7 @@ static enum err read_stored(struct chan_shard *s, uint64_t cid, uint64_t ts_us, 
 
 enum err message_look(struct chan_shard *s, uint64_t cid, uint64_t ts_us, struct message *out)
 {
-    const struct pending_message *p = find_pending(s, cid, ts_us);
+    const struct pending_message *p = MUTANT(STALE_MESSAGE, find_pending(s, cid, ts_us), NULL);
     *out = (struct message){0};
     enum err err =
         p != NULL ? decode(out, p->row->key, p->row->value) : read_stored(s, cid, ts_us, out);

@@ -89,6 +89,20 @@ static void check_not_found(const struct ctx *x)
         untrue(x, "refusals_are_durable", "a channel that it may see was not found");
 }
 
+static void check_reacted(const struct ctx *x)
+{
+    uint64_t pos = x->w->oracle.msgs[x->op->number].reacted_pos[x->cl->index];
+    if (pos == 0 || pos > x->pos)
+        untrue(x, "ok_is_durable", "the reaction is not stored");
+}
+
+static void check_deleted(const struct ctx *x)
+{
+    uint64_t pos = x->w->oracle.msgs[x->op->number].deleted_pos;
+    if (pos == 0 || pos > x->pos)
+        untrue(x, "ok_is_durable", "the reply is not deleted");
+}
+
 static void judge_refusal(const struct ctx *x)
 {
     const struct op *op = x->op;
@@ -114,6 +128,10 @@ static void judge_refusal(const struct ctx *x)
     } else if (op->kind == OP_JOIN && error_is(x, "method_not_supported_for_channel_type")) {
         if (x->chan->kind != CHANNEL_PRIVATE)
             untrue(x, "refusals_are_durable", "a public channel");
+    } else if (op->kind == OP_REACT && error_is(x, "already_reacted")) {
+        check_reacted(x);
+    } else if (op->kind == OP_DELETE && error_is(x, "message_not_found")) {
+        check_deleted(x);
     } else if (op->kind == OP_CREATE && error_is(x, "name_taken")) {
         char name[32];
         bool taken = false;
@@ -148,6 +166,88 @@ static void judge_post(const struct ctx *x)
         untrue(x, "one_answer_per_request", "the answer is another message's");
 }
 
+static void judge_edit(const struct ctx *x)
+{
+    const struct oracle *o = &x->w->oracle;
+    char text[oracle_text_max], sent[oracle_text_max];
+    struct str_view want = oracle_version(x->op->number, x->op->version, sent);
+    struct str_view got = js_string(js_get(js_get(x->body, "message"), "text"), text, sizeof text);
+    if (got.p == NULL || !sv_eq(got, want))
+        untrue(x, "one_answer_per_request", "the answer shows another text");
+    if (!oracle_was_text(o, x->op->number, got, x->op->sent_pos, x->pos))
+        untrue(x, "ok_is_durable", "the edit was never stored");
+}
+
+/* What was there before the question is there in the answer. */
+static void check_reactions(const struct ctx *x, struct str_view item, uint32_t n)
+{
+    struct str_view list = js_get(item, "reactions"), one;
+    uint32_t shown = 0;
+    size_t at = 0;
+    while ((one = js_next(list, &at)).p != NULL) {
+        char name[32];
+        struct str_view got = js_string(js_get(one, "name"), name, sizeof name);
+        uint64_t client = 0;
+        if (got.p == NULL || got.len < 2 ||
+            !sv_to_u64((struct str_view){got.p + 1, got.len - 1}, &client) ||
+            client >= plan_clients_max)
+            untrue(x, "answers_whole", "a reaction that nobody gave");
+        uint64_t pos = x->w->oracle.msgs[n].reacted_pos[client];
+        if (pos == 0 || pos > x->pos)
+            untrue(x, "nothing_undurable_visible", "a reaction that is not stored");
+        shown |= 1u << client;
+    }
+    for (uint32_t i = 0; i < plan_clients_max; i++) {
+        uint64_t pos = x->w->oracle.msgs[n].reacted_pos[i];
+        if (pos != 0 && pos <= x->op->sent_pos && (shown >> i & 1) == 0)
+            untrue(x, "history_complete", "a reaction is missing");
+    }
+}
+
+/* A message as a page shows it: whole, durable, and not older than the question. */
+static uint32_t judge_item(const struct ctx *x, struct str_view item, const char *where)
+{
+    char text[oracle_text_max];
+    struct str_view got = js_string(js_get(item, "text"), text, sizeof text);
+    if (got.p == NULL)
+        untrue(x, "answers_whole", "a message without text");
+    uint32_t n = oracle_check_shown(x->w, x->op->cid, got, js_ts(js_get(item, "ts")),
+                                    js_id(js_get(item, "user")), x->pos, where);
+    if (!oracle_was_text(&x->w->oracle, n, got, x->op->sent_pos, x->pos))
+        untrue(x, "history_complete", "a text that had been edited before the question");
+    check_reactions(x, item, n);
+    return n;
+}
+
+static void judge_replies(const struct ctx *x)
+{
+    const struct oracle *o = &x->w->oracle;
+    struct str_view list = js_get(x->body, "messages"), item;
+    uint64_t last_us = 0;
+    size_t at = 0;
+    uint32_t seen = 0;
+    if (x->chan->kind == CHANNEL_PRIVATE && !was(x, x->cl->user, true))
+        untrue(x, "members_only", "a private channel's thread for a stranger");
+    for (; (item = js_next(list, &at)).p != NULL; seen++) {
+        uint32_t n = judge_item(x, item, "a thread");
+        const struct omsg *m = &o->msgs[n];
+        if (seen == 0 ? n != x->op->number : m->thread != x->op->number)
+            untrue(x, "one_answer_per_request", "a message of another thread");
+        if (m->ts_us <= last_us)
+            untrue(x, "history_complete", "a wrong order");
+        if (m->deleted_pos != 0 && m->deleted_pos <= x->op->sent_pos)
+            untrue(x, "changes_kept", "a reply that was deleted before the question");
+        last_us = m->ts_us;
+    }
+    uint32_t must = 1;
+    for (uint32_t n = 1; n <= o->msgs_len; n++)
+        must += o->msgs[n].thread == x->op->number && o->msgs[n].ts_us != 0 &&
+                o->msgs[n].pos <= x->op->sent_pos &&
+                (o->msgs[n].deleted_pos == 0 || o->msgs[n].deleted_pos > x->pos);
+    if (seen < must)
+        untrue(x, "history_complete", "a reply is missing");
+}
+
 static uint32_t rows_until(const struct ctx *x, uint64_t pos)
 {
     uint32_t n = x->chan->len;
@@ -170,12 +270,7 @@ static void judge_history(const struct ctx *x)
     while (low < x->chan->len && o->msgs[x->chan->numbers[low]].ts_us <= x->op->oldest_us)
         low++;
     while ((item = js_next(list, &at)).p != NULL) {
-        char text[oracle_text_max];
-        struct str_view got = js_string(js_get(item, "text"), text, sizeof text);
-        if (got.p == NULL)
-            untrue(x, "answers_whole", "a message without text");
-        uint32_t n = oracle_check_shown(x->w, x->op->cid, got, js_ts(js_get(item, "ts")),
-                                        js_id(js_get(item, "user")), x->pos, "history");
+        uint32_t n = judge_item(x, item, "history");
         uint32_t ordinal = o->msgs[n].ordinal;
         if (count > 0 && ordinal + 1 != above)
             untrue(x, "history_complete", "a hole or a wrong order");
@@ -295,6 +390,18 @@ static void judge_success(const struct ctx *x)
         break;
     case OP_MEMBERS:
         judge_members(x);
+        break;
+    case OP_EDIT:
+        judge_edit(x);
+        break;
+    case OP_REACT:
+        check_reacted(x);
+        break;
+    case OP_DELETE:
+        check_deleted(x);
+        break;
+    case OP_REPLIES:
+        judge_replies(x);
         break;
     case OP_CONNECT:
         judge_connect(x);

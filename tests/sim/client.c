@@ -175,6 +175,59 @@ static void choose_history(struct client *cl, struct op *op, const struct ochan 
         op->oldest_us = cl->w->oracle.msgs[c->numbers[rng_below(&cl->rng, c->len)]].ts_us;
 }
 
+/* One of the channel's newest messages, where others are busy too. */
+static uint32_t some_message(struct client *cl, const struct ochan *c)
+{
+    uint32_t back = (uint32_t)rng_below(&cl->rng, MIN(c->len, 4u));
+    return c->numbers[c->len - 1 - back];
+}
+
+static uint32_t own_reply(struct client *cl, const struct ochan *c)
+{
+    const struct oracle *o = &cl->w->oracle;
+    for (uint32_t n = o->msgs_len; n > 0; n--) {
+        const struct omsg *m = &o->msgs[n];
+        if (m->cid == c->cid && m->user == cl->user && m->thread != 0 && m->ts_us != 0 &&
+            (m->deleted_pos == 0 || rng_one_in(&cl->rng, 4)))
+            return n;
+    }
+    return 0;
+}
+
+/* False: there is nothing to change. */
+static bool choose_change(struct client *cl, struct op *op, const struct ochan *c)
+{
+    struct oracle *o = &cl->w->oracle;
+    uint32_t n = c->len == 0 ? 0 : some_message(cl, c);
+    if (n == 0)
+        return false;
+    *op = (struct op){.cid = c->cid, .number = n};
+    switch (rng_below(&cl->rng, 6)) {
+    case 0:
+        op->kind = OP_REPLIES;
+        op->limit = 1000;
+        return true;
+    case 1:
+        op->kind = OP_REACT;
+        return true;
+    case 2:
+        op->kind = OP_DELETE;
+        op->number = own_reply(cl, c);
+        return op->number != 0;
+    case 3:
+        if (o->msgs[n].user != cl->user || o->msgs[n].edits == oracle_edits_max)
+            return false;
+        op->kind = OP_EDIT;
+        op->version = ++o->msgs[n].edits;
+        return true;
+    default:
+        op->kind = OP_POST;
+        op->number = oracle_message(o, c->cid, cl->user, true);
+        o->msgs[op->number].thread = n;
+        return true;
+    }
+}
+
 /* False: it went over RTM already, or there is nothing to do. */
 static bool choose(struct client *cl, struct op *op)
 {
@@ -196,6 +249,8 @@ static bool choose(struct client *cl, struct op *op)
         op->limit = 200;
         return true;
     }
+    if (rng_below(&cl->rng, 100) < p->change_percent && choose_change(cl, op, c))
+        return true;
     bool keyed = rng_below(&cl->rng, 100) >= p->unkeyed_percent;
     uint32_t number = oracle_message(&cl->w->oracle, c->cid, cl->user, keyed);
     if (cl->ws.state == SOCKET_LIVE && rng_below(&cl->rng, 100) < p->rtm_percent) {

@@ -27,6 +27,10 @@ enum op_kind {
     OP_CREATE,
     OP_LIST,
     OP_MEMBERS,
+    OP_EDIT,
+    OP_REACT,
+    OP_DELETE, /* a reply */
+    OP_REPLIES,
     OP_CONNECT,
     OP_KINDS
 };
@@ -37,6 +41,7 @@ struct op {
     uint64_t cid;
     uint8_t other;        /* user to invite */
     uint32_t limit, name; /* name: of the channel to create */
+    uint32_t version;     /* OP_EDIT */
     uint64_t oldest_us;
     uint64_t sent_pos, sent_us; /* when the request was written */
     uint32_t token;

@@ -74,12 +74,19 @@ static void put_json(struct bytes *b, const struct arg *args, uint32_t n)
     put_text(b, "}");
 }
 
-static const char *const methods[OP_KINDS] = {
-    [OP_POST] = "chat.postMessage",       [OP_HISTORY] = "conversations.history",
-    [OP_JOIN] = "conversations.join",     [OP_LEAVE] = "conversations.leave",
-    [OP_INVITE] = "conversations.invite", [OP_CREATE] = "conversations.create",
-    [OP_LIST] = "conversations.list",     [OP_MEMBERS] = "conversations.members",
-    [OP_CONNECT] = "rtm.connect"};
+static const char *const methods[OP_KINDS] = {[OP_POST] = "chat.postMessage",
+                                              [OP_HISTORY] = "conversations.history",
+                                              [OP_JOIN] = "conversations.join",
+                                              [OP_LEAVE] = "conversations.leave",
+                                              [OP_INVITE] = "conversations.invite",
+                                              [OP_CREATE] = "conversations.create",
+                                              [OP_LIST] = "conversations.list",
+                                              [OP_MEMBERS] = "conversations.members",
+                                              [OP_EDIT] = "chat.update",
+                                              [OP_REACT] = "reactions.add",
+                                              [OP_DELETE] = "chat.delete",
+                                              [OP_REPLIES] = "conversations.replies",
+                                              [OP_CONNECT] = "rtm.connect"};
 
 static void format_id(char *out, char letter, uint64_t id)
 {
@@ -95,8 +102,16 @@ static void format_id(char *out, char letter, uint64_t id)
 }
 
 struct words { /* storage behind the arguments */
-    char cid[16], other[16], text[oracle_text_max], key[256], limit[16], oldest[24], name[32];
+    char cid[16], other[16], text[oracle_text_max], key[256], limit[16], oldest[24], name[32],
+        ts[24];
 };
+
+static struct str_view format_ts(char out[24], uint64_t ts_us)
+{
+    snprintf(out, 24, "%010llu.%06llu", (unsigned long long)(ts_us / 1000000),
+             (unsigned long long)(ts_us % 1000000));
+    return sv_from(out);
+}
 
 static uint32_t make_args(const struct client *cl, const struct op *op, struct words *s,
                           struct arg *args)
@@ -107,6 +122,19 @@ static uint32_t make_args(const struct client *cl, const struct op *op, struct w
         format_id(s->cid, 'C', op->cid);
         args[n++] = (struct arg){"channel", sv_from(s->cid)};
     }
+    const char *ts_name = op->kind == OP_REACT ? "timestamp" : "ts";
+    if (op->kind == OP_EDIT || op->kind == OP_REACT || op->kind == OP_DELETE ||
+        op->kind == OP_REPLIES)
+        args[n++] = (struct arg){ts_name, format_ts(s->ts, o->msgs[op->number].ts_us)};
+    if (op->kind == OP_EDIT)
+        args[n++] = (struct arg){"text", oracle_version(op->number, op->version, s->text)};
+    if (op->kind == OP_REACT) {
+        snprintf(s->name, sizeof s->name, "c%u", (unsigned)cl->index);
+        args[n++] = (struct arg){"name", sv_from(s->name)};
+    }
+    if (op->kind == OP_POST && o->msgs[op->number].thread != 0)
+        args[n++] =
+            (struct arg){"thread_ts", format_ts(s->ts, o->msgs[o->msgs[op->number].thread].ts_us)};
     if (op->kind == OP_POST) {
         args[n++] = (struct arg){"text", oracle_text(op->number, s->text)};
         if (o->msgs[op->number].keyed)
@@ -126,10 +154,7 @@ static uint32_t make_args(const struct client *cl, const struct op *op, struct w
         args[n++] = (struct arg){"limit", sv_from(s->limit)};
     }
     if (op->oldest_us > 0) {
-        snprintf(s->oldest, sizeof s->oldest, "%010llu.%06llu",
-                 (unsigned long long)(op->oldest_us / 1000000),
-                 (unsigned long long)(op->oldest_us % 1000000));
-        args[n++] = (struct arg){"oldest", sv_from(s->oldest)};
+        args[n++] = (struct arg){"oldest", format_ts(s->oldest, op->oldest_us)};
     }
     if (op->kind == OP_LIST)
         args[n++] = (struct arg){"types", SV("public_channel,private_channel")};

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "chan/reactions.h"
+#include "chan/thread.h"
 #include "text.h"
 #include "world.h"
 
@@ -63,6 +65,39 @@ struct str_view oracle_text(uint32_t number, char out[oracle_text_max])
         n += snprintf(out + n, oracle_text_max - (size_t)n, "%s", pieces[h % ARRAY_LEN(pieces)]);
     }
     return (struct str_view){out, (size_t)n};
+}
+
+struct str_view oracle_version(uint32_t number, uint32_t version, char out[oracle_text_max])
+{
+    struct str_view text = oracle_text(number, out);
+    if (version == 0)
+        return text;
+    int n = snprintf(out + text.len, oracle_text_max - text.len, " e%u", version);
+    return (struct str_view){out, text.len + (size_t)n};
+}
+
+/* The version of message n that a text is; UINT32_MAX: none that was sent. */
+static uint32_t version_of(const struct oracle *o, uint32_t n, struct str_view text)
+{
+    char expected[oracle_text_max];
+    for (uint32_t v = 0; n > 0 && n <= o->msgs_len && v <= o->msgs[n].edits; v++) {
+        if (sv_eq(text, oracle_version(n, v, expected)))
+            return v;
+    }
+    return UINT32_MAX;
+}
+
+bool oracle_was_text(const struct oracle *o, uint32_t number, struct str_view text, uint64_t from,
+                     uint64_t to)
+{
+    const struct omsg *m = &o->msgs[number];
+    uint32_t version = version_of(o, number, text);
+    for (uint32_t i = 0; i < m->rows_len; i++) {
+        uint64_t end = i + 1 < m->rows_len ? m->rows[i + 1].pos : UINT64_MAX;
+        if (m->rows[i].version == version && m->rows[i].pos <= to && end > from)
+            return true;
+    }
+    return false;
 }
 
 struct str_view oracle_key(const struct omsg *m, char out[256])
@@ -196,39 +231,36 @@ static struct ochan *chan_of_row(struct world *w, uint64_t cid)
     return c;
 }
 
-static void on_message(struct world *w, const struct row *r)
+static struct omsg *by_ts(struct oracle *o, uint64_t cid, uint64_t ts_us)
 {
-    struct oracle *o = &w->oracle;
-    struct ochan *c = chan_of_row(w, be64(r->key, 2));
-    struct row_message row;
-    char text[oracle_text_max], expected[oracle_text_max], key[256], body[8192];
-    if (r->op != ROW_PUT || row_message_decode(&row, r->key, r->value) != ERR_OK)
-        violation(w, "rows_whole", "a message row that cannot be read was written");
-    size_t len = MIN(row.body.len, sizeof body - 1);
-    memcpy(body, row.body.p, len);
+    for (uint32_t n = o->msgs_len; n > 0; n--) {
+        if (o->msgs[n].ts_us == ts_us && o->msgs[n].cid == cid)
+            return &o->msgs[n];
+    }
+    return NULL;
+}
+
+static uint32_t number_in(struct world *w, const struct row_message *row, uint32_t *version)
+{
+    char text[oracle_text_max], body[8192];
+    size_t len = MIN(row->body.len, sizeof body - 1);
+    memcpy(body, row->body.p, len);
     body[len] = '}';
     struct str_view got =
         js_string(js_get((struct str_view){body, len + 1}, "text"), text, sizeof text);
     uint32_t n = got.p == NULL ? 0 : oracle_number(got);
-    if (n == 0 || n > o->msgs_len || !sv_eq(got, oracle_text(n, expected)))
-        violation(w, "rows_whole", "a row holds text that nobody sent: %.*s", SV_ARG(row.body));
-    struct omsg *m = &o->msgs[n];
-    if (m->cid != c->cid || o->users[m->user].uid != row.uid)
-        violation(w, "rows_whole", "message #%u is stored for the wrong channel or sender", n);
-    if (m->ts_us != 0)
-        violation(w, "one_row_per_key", "message #%u has two rows: ts %llu and %llu", n,
-                  (unsigned long long)m->ts_us, (unsigned long long)row.ts_us);
-    if (!sv_eq(row.client_msg_id, m->keyed ? oracle_key(m, key) : SV("")))
-        violation(w, "rows_whole", "message #%u is stored with another key", n);
-    if (row.ts_us <= c->last_ts_us || row.ts_us != key_msg_ts(r->key))
-        violation(w, "ts_rises", "message #%u: ts %llu after %llu", n,
-                  (unsigned long long)row.ts_us, (unsigned long long)c->last_ts_us);
-    if (row.seq != c->len + 1ull)
+    *version = version_of(&w->oracle, n, got);
+    if (*version == UINT32_MAX)
+        violation(w, "rows_whole", "a row holds text that nobody sent: %.*s", SV_ARG(row->body));
+    return n;
+}
+
+static void on_root(struct world *w, struct ochan *c, struct omsg *m, uint32_t n,
+                    const struct row_message *row)
+{
+    if (row->seq != c->len + 1ull)
         violation(w, "seq_counts", "message #%u: seq %llu after %u messages", n,
-                  (unsigned long long)row.seq, c->len);
-    add_ts(w, row.ts_us);
-    m->ts_us = c->last_ts_us = row.ts_us;
-    m->pos = o->pos;
+                  (unsigned long long)row->seq, c->len);
     m->ordinal = c->len;
     if (c->len == c->cap) {
         c->cap = c->cap * 2 + 64;
@@ -236,8 +268,138 @@ static void on_message(struct world *w, const struct row *r)
         ASSERT(c->numbers != NULL);
     }
     c->numbers[c->len++] = n;
+}
+
+static void on_reply_row(struct world *w, const struct ochan *c, const struct omsg *m, uint32_t n,
+                         const struct row_message *row)
+{
+    struct omsg *parent = by_ts(&w->oracle, c->cid, row->thread_ts_us);
+    if (parent == NULL || parent->thread != 0 || parent != &w->oracle.msgs[m->thread])
+        violation(w, "no_orphan_reply", "message #%u is stored in a thread that is not there", n);
+    parent->thread_touched = true;
+}
+
+/* The first row of a message. */
+static void on_new(struct world *w, struct ochan *c, uint32_t n, const struct row_message *row,
+                   const struct row *r)
+{
+    struct oracle *o = &w->oracle;
+    struct omsg *m = &o->msgs[n];
+    char key[256];
+    if (m->cid != c->cid || o->users[m->user].uid != row->uid)
+        violation(w, "rows_whole", "message #%u is stored for the wrong channel or sender", n);
+    if (!sv_eq(row->client_msg_id, m->keyed ? oracle_key(m, key) : SV("")))
+        violation(w, "rows_whole", "message #%u is stored with another key", n);
+    bool reply = (row->flags & MSG_REPLY) != 0;
+    if (row->ts_us <= c->last_ts_us ||
+        row->ts_us != (reply ? key_reply_ts(r->key) : key_msg_ts(r->key)))
+        violation(w, "ts_rises", "message #%u: ts %llu after %llu", n,
+                  (unsigned long long)row->ts_us, (unsigned long long)c->last_ts_us);
+    add_ts(w, row->ts_us);
+    m->ts_us = c->last_ts_us = row->ts_us;
+    m->pos = o->pos;
+    if (reply)
+        on_reply_row(w, c, m, n, row);
+    else
+        on_root(w, c, m, n, row);
     if (!oracle_member_at(c, m->user, o->pos))
         violation(w, "members_only", "message #%u was stored for a user who is no member", n);
+}
+
+static void on_reactions(struct world *w, struct omsg *m, uint32_t n, const struct row_message *row)
+{
+    for (uint32_t i = 0; i < plan_clients_max; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "c%u", i);
+        bool is = reactions_have(row->reactions, sv_from(name));
+        if (!is && m->reacted_pos[i] != 0)
+            violation(w, "changes_kept", "message #%u lost the reaction of client %u", n, i);
+        if (is && m->reacted_pos[i] == 0)
+            m->reacted_pos[i] = w->oracle.pos;
+    }
+}
+
+static void on_text(struct world *w, struct omsg *m, uint32_t version)
+{
+    if (m->rows_len > 0 && m->rows[m->rows_len - 1].version == version)
+        return;
+    if (m->rows_len == ARRAY_LEN(m->rows)) { /* retries may go back and forth */
+        m->rows_len--;
+        memmove(m->rows, m->rows + 1, m->rows_len * sizeof m->rows[0]);
+    }
+    m->rows[m->rows_len].pos = w->oracle.pos;
+    m->rows[m->rows_len++].version = version;
+}
+
+static void on_message(struct world *w, const struct row *r)
+{
+    struct oracle *o = &w->oracle;
+    struct ochan *c = chan_of_row(w, be64(r->key, 2));
+    struct row_message row;
+    struct thread t;
+    uint32_t version = 0;
+    if (r->key.p[10] == 2) /* the way from a reply's ts to its thread */
+        return;
+    if (r->op != ROW_PUT || row_message_decode(&row, r->key, r->value) != ERR_OK ||
+        thread_read(&t, row.thread) != ERR_OK)
+        violation(w, "rows_whole", "a message row that cannot be read was written");
+    if ((row.flags & MSG_DELETED) != 0) {
+        struct omsg *m = by_ts(o, c->cid, row.ts_us);
+        if (m == NULL || m->thread == 0)
+            violation(w, "rows_whole", "something is deleted that nobody deletes");
+        m->deleted_pos = o->pos;
+        o->msgs[m->thread].thread_touched = true;
+        return;
+    }
+    uint32_t n = number_in(w, &row, &version);
+    struct omsg *m = &o->msgs[n];
+    if (m->ts_us == 0)
+        on_new(w, c, n, &row, r);
+    if (m->ts_us != row.ts_us)
+        violation(w, "one_row_per_key", "message #%u has two rows: ts %llu and %llu", n,
+                  (unsigned long long)m->ts_us, (unsigned long long)row.ts_us);
+    if (m->deleted_pos != 0)
+        violation(w, "changes_kept", "message #%u comes back after it was deleted", n);
+    on_text(w, m, version);
+    on_reactions(w, m, n, &row);
+    m->replies = t.replies;
+    m->repliers = t.users;
+    m->latest_us = t.latest_us;
+    m->thread_touched |= m->thread == 0;
+}
+
+/* After each whole batch a thread's counts are those of its replies. */
+static void check_thread(struct world *w, uint32_t n)
+{
+    struct oracle *o = &w->oracle;
+    uint32_t replies = 0, users = 0;
+    uint64_t latest_us = 0;
+    for (uint32_t i = 1; i <= o->msgs_len; i++) {
+        const struct omsg *m = &o->msgs[i];
+        if (m->thread != n || m->ts_us == 0 || m->deleted_pos != 0)
+            continue;
+        replies++;
+        users |= 1u << m->user;
+        latest_us = MAX(latest_us, m->ts_us);
+    }
+    const struct omsg *p = &o->msgs[n];
+    if (p->replies != replies || p->repliers != (uint32_t)__builtin_popcount(users) ||
+        p->latest_us != latest_us)
+        violation(w, "counts_equal_recount",
+                  "message #%u says %u replies by %u, the last %llu; there are %u by %d, %llu", n,
+                  p->replies, p->repliers, (unsigned long long)p->latest_us, replies,
+                  __builtin_popcount(users), (unsigned long long)latest_us);
+}
+
+static void check_threads(struct world *w)
+{
+    struct oracle *o = &w->oracle;
+    for (uint32_t n = 1; n <= o->msgs_len; n++) {
+        if (!o->msgs[n].thread_touched)
+            continue;
+        o->msgs[n].thread_touched = false;
+        check_thread(w, n);
+    }
 }
 
 static void on_member(struct world *w, struct ochan *c, const struct row *r)
@@ -318,7 +480,7 @@ static void check_channel(struct world *w, const struct ochan *c)
     if (c->members != c->memberships)
         violation(w, "both_sides_of_membership", "channel %s: members %x, but its users believe %x",
                   c->name, c->members, c->memberships);
-    if (c->head_seq != c->len || c->head_ts_us != (c->len == 0 ? 0 : c->last_ts_us) ||
+    if (c->head_seq != c->len || c->head_ts_us != c->last_ts_us ||
         c->head_members != (uint64_t)__builtin_popcount(c->members))
         violation(w, "head_matches_rows",
                   "channel %s: head says %llu messages, %llu members; there are %u and %d", c->name,
@@ -338,6 +500,7 @@ void oracle_on_batch(struct world *w, const struct batch *b)
         else if (r->cf == CF_USER)
             on_user_row(w, r);
     }
+    check_threads(w);
     for (uint32_t i = 0; i < o->chans_len; i++) {
         if (!o->chans[i].touched)
             continue;
@@ -361,6 +524,8 @@ void oracle_check_ok(struct world *w, uint32_t number, uint64_t ts_us, uint64_t 
                   number, (unsigned long long)m->ts_us, (unsigned long long)ts_us);
     m->acked = true;
     struct ochan *c = oracle_chan(o, m->cid);
+    if (m->thread != 0)
+        return;
     c->acked_len = MAX(c->acked_len, m->ordinal + 1);
 }
 
@@ -368,10 +533,12 @@ uint32_t oracle_check_shown(struct world *w, uint64_t cid, struct str_view text,
                             uint64_t uid, uint64_t pos, const char *where)
 {
     struct oracle *o = &w->oracle;
-    char expected[oracle_text_max];
     uint32_t n = oracle_number(text);
-    if (n == 0 || n > o->msgs_len || !sv_eq(text, oracle_text(n, expected)))
+    if (version_of(o, n, text) == UINT32_MAX)
         violation(w, "text_unchanged", "%s shows text that nobody sent: %.*s", where, SV_ARG(text));
+    if (!oracle_was_text(o, n, text, 0, pos))
+        violation(w, "nothing_undurable_visible",
+                  "%s shows an edit of message #%u that is not stored", where, n);
     const struct omsg *m = &o->msgs[n];
     if (m->ts_us == 0 || m->pos > pos)
         violation(w, "nothing_undurable_visible",

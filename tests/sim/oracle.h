@@ -11,15 +11,28 @@
 
 struct world;
 
-enum { oracle_channels_max = 96, oracle_text_max = 2048 };
+enum { oracle_channels_max = 96, oracle_text_max = 2048, oracle_edits_max = 12 };
 
 struct omsg { /* by its number, which stands in its text */
     uint64_t cid;
     uint8_t user;
     bool keyed, sent, acked;
-    uint32_t key;        /* the same one may serve other senders and other channels */
-    uint64_t ts_us, pos; /* of its row; 0: none yet */
-    uint32_t ordinal;    /* among the rows of its channel */
+    uint32_t key;         /* the same one may serve other senders and other channels */
+    uint64_t ts_us, pos;  /* of its row; 0: none yet */
+    uint32_t ordinal;     /* among the rows of its channel; a reply has none */
+    uint32_t thread;      /* number of the message that it answers to; 0: none */
+    uint64_t deleted_pos; /* 0: it is there; replies only */
+    /* Edits: version v is text of its own; how many were sent, which one each row had. */
+    uint32_t edits, rows_len;
+    struct {
+        uint64_t pos;
+        uint32_t version;
+    } rows[oracle_edits_max + 1];           /* whenever the text changed */
+    uint64_t reacted_pos[plan_clients_max]; /* since when client i's reaction is there */
+    /* What its newest row says of its thread. */
+    uint32_t replies, repliers;
+    uint64_t latest_us;
+    bool thread_touched;
 };
 
 struct toggle {
@@ -70,6 +83,8 @@ uint32_t oracle_message(struct oracle *o, uint64_t cid, uint8_t user, bool keyed
 /* Text and key are functions of the number. */
 struct str_view oracle_text(uint32_t number, char out[oracle_text_max]);
 struct str_view oracle_key(const struct omsg *m, char out[256]);
+/* The same message as its n-th edit has it; 0: as it was posted. */
+struct str_view oracle_version(uint32_t number, uint32_t version, char out[oracle_text_max]);
 /* The number in a text; 0: none. */
 uint32_t oracle_number(struct str_view text);
 
@@ -80,6 +95,10 @@ bool oracle_member_at(const struct ochan *c, uint8_t user, uint64_t pos);
 uint64_t oracle_member_since(const struct ochan *c, uint8_t user, uint64_t pos);
 /* Whether membership was `member` at any position from..to. */
 bool oracle_was(const struct ochan *c, uint8_t user, bool member, uint64_t from, uint64_t to);
+
+/* The text was the message's at some position from..to. */
+bool oracle_was_text(const struct oracle *o, uint32_t number, struct str_view text, uint64_t from,
+                     uint64_t to);
 
 /* An answer says that the message is stored with this ts; it was said at pos. */
 void oracle_check_ok(struct world *w, uint32_t number, uint64_t ts_us, uint64_t pos);

@@ -97,6 +97,7 @@ void plan_make(struct plan *p, uint64_t seed, uint64_t ops, uint32_t without)
     p->member_percent = (uint32_t)rng_range(&r, 1, 20);
     p->rtm_percent = (uint32_t)rng_range(&r, 5, 40);
     p->unkeyed_percent = (uint32_t)rng_range(&r, 0, 20);
+    p->change_percent = (uint32_t)rng_range(&r, 0, 60);
     p->duplicate_percent = (uint32_t)rng_range(&r, 0, 25);
     p->half_close_percent = (uint32_t)rng_range(&r, 0, 8);
 }

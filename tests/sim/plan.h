@@ -23,6 +23,7 @@ struct plan {
     uint64_t sync_us;     /* mean time of a sync */
     uint64_t crash_steps; /* mean number of steps between crashes */
     uint32_t history_percent, member_percent, rtm_percent, unkeyed_percent, duplicate_percent;
+    uint32_t change_percent;     /* of what is posted: replies, edits, reactions, deletions */
     uint32_t half_close_percent; /* of the requests: nothing more is sent behind them */
     struct conf conf;
 };
