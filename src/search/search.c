@@ -5,7 +5,7 @@
 #include "search/internal.h"
 #include "store/log.h"
 
-enum { scratch_first_bytes = 1 << 20, batch_first_bytes = 1 << 20, retry_us = 1000000 };
+enum { scratch_first_bytes = 1 << 20, batch_first_bytes = 1 << 20, retry_us = 500000 };
 
 enum err search_new(struct search **out, const struct search_conf *c)
 {
@@ -25,7 +25,7 @@ enum err search_new(struct search **out, const struct search_conf *c)
         search_free(s);
         return ERR_NOMEM;
     }
-    index_compare_all(s); /* what was durable and not indexed when the process ended */
+    s->behind = true; /* what was durable and not indexed when the process ended */
     *out = s;
     return ERR_OK;
 }
@@ -139,7 +139,8 @@ static void end_turn(void *self, struct turn *t)
     if (wants_timer(s) && !timer_armed(&s->timer)) {
         s->timer.fire = on_timer;
         wheel_arm(t->wheel, &s->timer,
-                  t->mono_us + (s->behind ? (uint64_t)retry_us : s->conf.delay_ms * 1000ull));
+                  t->mono_us +
+                      MAX(s->conf.delay_ms * 1000ull, s->behind ? (uint64_t)retry_us : 0u));
     }
 }
 

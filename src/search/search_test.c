@@ -233,7 +233,7 @@ TEST(what_is_durable_is_found)
     put_message(FOREIGN, 40, ADA, "quick foreign");
     put_reply(OPEN, 10, 50, "Quick reply");
     write_rows();
-    settle(); /* nobody has told: the start compares */
+    settle(); /* nobody has told: it compares after the start */
     check("quick", "50 30 20 10");
     check("QUICK brown", "10");
     check("\"quick brown\"", "10");

@@ -255,7 +255,7 @@ await withDisk('I/O error on read: named, never "absent", gone when the disk rea
   await eventually(() => /"event":"store_read_failed"/.test(w.parley.log), 'the log names it');
   w.disk.tell('clear');
   assert.equal((await texts(w)).length, 20);
-});
+}, { settings: { 'search.delay_ms': 60000 } }); // the index reads them too, and would leave them in memory
 
 // ---- damage to what is stored ----
 
