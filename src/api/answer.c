@@ -253,6 +253,8 @@ static void write_detail(struct request *r, struct json_out *j)
 
 void answer_error(struct request *r, enum err err)
 {
+    if (err == ERR_NOT_IN_CHANNEL && r->known && (r->who.user_flags & USER_GUEST) != 0)
+        err = ERR_CHANNEL_NOT_FOUND; /* to a guest a channel that it is not in is not there */
     struct buf b;
     if (err_slack(err)[0] == '\0')
         err = ERR_INTERNAL_ERROR; /* one of the codes that no client should meet */

@@ -1,6 +1,7 @@
-/* api.c - api.test, auth.test, team.info. */
+/* api.c - api.test, auth.test, auth.revoke, team.info. */
 #include "api/handlers.h"
 #include "api/internal.h"
+#include "dir/dir_msg.h"
 
 static void put_name(struct json_out *j, struct str_view name)
 {
@@ -78,6 +79,42 @@ void auth_test(struct request *r)
     answer_end(r);
 }
 
+static void on_token_revoked(struct request *r, const struct cell *c)
+{
+    if (c->err != ERR_OK) {
+        answer_error(r, (enum err)c->err);
+        return;
+    }
+    answer_begin(r);
+    json_kv_bool(&r->j, "revoked", true);
+    answer_end(r);
+}
+
+/* The token's text, wherever it stood: auth_by_args has found them equal. */
+static struct str_view token_of(const struct request *r)
+{
+    const struct json_value *v = args_find(r, SV("token"));
+    return r->fields.token.p != NULL || v == NULL ? r->fields.token : v->s;
+}
+
+void auth_revoke(struct request *r)
+{
+    if (arg(r, "test")->n != 0) {
+        answer_begin(r);
+        json_kv_bool(&r->j, "revoked", false);
+        answer_end(r);
+        return;
+    }
+    struct dir_token_revoke *m = arena_zalloc(&r->arena, sizeof *m);
+    if (m == NULL) {
+        answer_error(r, ERR_NOMEM);
+        return;
+    }
+    *m = (struct dir_token_revoke){.token = token_of(r), .team = r->who.team};
+    r->work = m;
+    req_send(r, r->a->conf.dir, DIR_TOKEN_REVOKE, ID_NONE, m, on_token_revoked);
+}
+
 void team_info(struct request *r)
 {
     const struct row_team *team = dir_team(r->a->conf.dir_reader, r->who.team);
@@ -85,7 +122,8 @@ void team_info(struct request *r)
     uint64_t id = r->who.team;
     if (asked->given && asked->s.len > 0 && !id_parse(asked->s, ID_TEAM, &id))
         id = ID_NONE;
-    if (team == NULL || id != r->who.team) {
+    struct str_view domain = arg(r, "domain")->s;
+    if (team == NULL || id != r->who.team || (domain.len > 0 && !sv_eq(domain, team->domain))) {
         answer_error(r, ERR_TEAM_NOT_FOUND);
         return;
     }

@@ -11,7 +11,7 @@ static void copy(struct request *r, const struct principal *p)
                           .scopes = p->scopes,
                           .tag = p->token_tag,
                           .kind = p->kind,
-                          .user_flags = p->user_flags};
+                          .user_flags = __atomic_load_n(&p->user_flags, __ATOMIC_RELAXED)};
     r->known = true;
     r->turn = r->a->turn;
 }

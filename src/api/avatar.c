@@ -84,19 +84,3 @@ void avatar_answer(struct request *r)
            "X-Content-Type-Options: nosniff\r\n"),
         buf_view(&b));
 }
-
-void avatar_url(struct request *r, struct buf *out, struct str_view color)
-{
-    if (r->base_url.p == NULL) {
-        struct buf base;
-        buf_init(&base, &r->arena, 128);
-        answer_url(r, &base, false);
-        if (!base.failed)
-            r->base_url = buf_view(&base);
-        out->failed |= base.failed;
-    }
-    buf_put_sv(out, r->base_url);
-    buf_put(out, prefix + 1, sizeof prefix - 2);
-    buf_put_sv(out, color);
-    buf_put(out, suffix, sizeof suffix - 1);
-}

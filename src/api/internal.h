@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/slab.h"
 #include "dir/rate.h"
+#include "dir/user_json.h"
 #include "http1/parse.h"
 #include "http1/write.h"
 #include "json/read.h"
@@ -143,6 +144,7 @@ struct request {
         uint64_t after;
         uint32_t left;
         bool room_made; /* for all of it, or it is not known how much */
+        bool with_locale;
         users_then *then;
         struct request *next; /* waits for its part of a turn too */
     } users;
@@ -293,7 +295,7 @@ void permalink_path(struct buf *out, enum id_kind letter, uint64_t cid, uint64_t
 
 struct hist_viewer;
 struct hist_viewer req_viewer(const struct request *r);
-void user_json(struct json_out *j, struct request *r, const struct row_user *u);
+struct user_view req_user_view(struct request *r); /* as this caller sees users */
 /* At most limit users with an id behind `after`, in order of id. A workspace may have tens of
  * thousands: a batch is written now, the others one a turn, one list after the other.
  * then(): next is the last of them when there are more, else 0. */
@@ -303,7 +305,6 @@ void users_step(struct acceptor *a);
 /* GET /avatar/RRGGBB.png (avatar.c) */
 bool avatar_path(struct str_view path, uint8_t rgb[3]);
 void avatar_answer(struct request *r);
-void avatar_url(struct request *r, struct buf *out, struct str_view color); /* "rrggbb" */
 
 /* GET /rtm/TICKET (upgrade.c) */
 void upgrade_judge(struct request *r);

@@ -33,7 +33,9 @@ enum {                 /* who may call; bits of 1 << enum token_kind */
        WHO_USER = 1,
        WHO_BOT = 2,
        WHO_APP = 4,
+       WHO_NO_GUESTS = 8, /* user_is_restricted */
        WHO_MEMBER = WHO_USER | WHO_BOT,
+       WHO_FULL = WHO_MEMBER | WHO_NO_GUESTS,
        WHO_TOKEN = WHO_MEMBER | WHO_APP
 };
 

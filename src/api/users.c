@@ -1,83 +1,24 @@
-/* users.c - users.list, users.info: read in place from the directory's tables. */
+/* users.c - what is read of users and bots, in place from the directory's tables. */
 #include "api/handlers.h"
 #include "api/internal.h"
+#include "dir/name.h"
 
 enum { users_batch = 128 }; /* of one turn: some 0.2 ms */
 
-/* No user has a picture: a plain one in the user's colour stands for it in every size. */
-static void put_images(struct json_out *j, struct request *r, struct str_view color)
+struct user_view req_user_view(struct request *r)
 {
-    static const char *const names[] = {"image_24", "image_32",  "image_48",
-                                        "image_72", "image_192", "image_512"};
-    char text[256];
-    struct buf url;
-    buf_init_fixed(&url, text, sizeof text);
-    avatar_url(r, &url, color);
-    json_kv_str(j, "avatar_hash", color);
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        json_kv_str(j, names[i], url.failed ? SV("") : buf_view(&url));
-}
-
-static void put_profile(struct json_out *j, struct request *r, const struct row_user *u,
-                        struct str_view color)
-{
-    struct str_view display = u->display_name.len > 0 ? u->display_name : SV("");
-    json_key(j, "profile");
-    json_obj(j);
-    json_kv_str(j, "real_name", u->real_name);
-    json_kv_str(j, "real_name_normalized", u->real_name);
-    json_kv_str(j, "display_name", display);
-    json_kv_str(j, "display_name_normalized", display);
-    if ((r->who.scopes & SCOPE_OF(USERS_READ_EMAIL)) != 0 && u->email.len > 0)
-        json_kv_str(j, "email", u->email);
-    json_kv_str(j, "title", u->title);
-    json_kv_str(j, "phone", SV(""));
-    json_kv_str(j, "status_text", SV(""));
-    json_kv_str(j, "status_emoji", SV(""));
-    json_kv_u64(j, "status_expiration", 0);
-    put_images(j, r, color);
-    json_kv_id(j, "team", ID_TEAM, u->team);
-    if (u->bot_id != ID_NONE) {
-        json_kv_id(j, "bot_id", ID_BOT, u->bot_id);
-        json_kv_id(j, "api_app_id", ID_APP, u->app_id);
+    if (r->base_url.p == NULL) {
+        struct buf base;
+        buf_init(&base, &r->arena, 128);
+        answer_url(r, &base, false);
+        if (!base.failed)
+            r->base_url = buf_view(&base);
+        r->body.failed |= base.failed;
     }
-    json_obj_end(j);
-}
-
-static struct str_view color_of(char out[6], uint64_t uid)
-{
-    static const char hex[] = "0123456789abcdef";
-    uint64_t v = mix64(uid);
-    for (int i = 0; i < 6; i++, v >>= 4)
-        out[i] = hex[v & 15];
-    return (struct str_view){out, 6};
-}
-
-void user_json(struct json_out *j, struct request *r, const struct row_user *u)
-{
-    char text[6];
-    struct str_view color = color_of(text, u->uid);
-    bool owner = (u->flags & USER_OWNER) != 0;
-    json_obj(j);
-    json_kv_id(j, "id", ID_USER, u->uid);
-    json_kv_id(j, "team_id", ID_TEAM, u->team);
-    json_kv_str(j, "name", u->name);
-    json_kv_bool(j, "deleted", (u->flags & USER_DELETED) != 0);
-    json_kv_str(j, "color", color);
-    json_kv_str(j, "real_name", u->real_name);
-    json_kv_str(j, "tz", u->tz.len > 0 ? u->tz : SV("UTC"));
-    json_kv_str(j, "tz_label", SV("Coordinated Universal Time"));
-    json_kv_u64(j, "tz_offset", 0);
-    put_profile(j, r, u, color);
-    json_kv_bool(j, "is_admin", owner || (u->flags & USER_ADMIN) != 0);
-    json_kv_bool(j, "is_owner", owner);
-    json_kv_bool(j, "is_primary_owner", false);
-    json_kv_bool(j, "is_restricted", false);
-    json_kv_bool(j, "is_ultra_restricted", false);
-    json_kv_bool(j, "is_bot", (u->flags & USER_BOT) != 0);
-    json_kv_bool(j, "is_app_user", false);
-    json_kv_u64(j, "updated", u->updated_s);
-    json_obj_end(j);
+    return (struct user_view){.now_s = r->a->t->wall_us / 1000000,
+                              .with_email = (r->who.scopes & SCOPE_OF(USERS_READ_EMAIL)) != 0,
+                              .with_locale = r->users.with_locale,
+                              .base_url = r->base_url};
 }
 
 /* ---- many, a batch a turn ---- */
@@ -96,12 +37,13 @@ static void make_room(struct request *r, uint32_t written, size_t bytes)
 static bool put_batch(struct request *r)
 {
     uint64_t uids[users_batch];
+    struct user_view view = req_user_view(r);
     uint32_t n = dir_users(r->a->conf.dir_reader, r->who.team, r->users.after, uids,
                            MIN(r->users.left, (uint32_t)users_batch));
     for (uint32_t i = 0; i < n; i++) {
         const struct row_user *u = dir_user(r->a->conf.dir_reader, r->who.team, uids[i]);
         if (u != NULL)
-            user_json(&r->j, r, u);
+            user_json(&r->j, u, &view);
     }
     if (n > 0)
         r->users.after = uids[n - 1];
@@ -209,9 +151,16 @@ void users_list(struct request *r)
         return;
     }
     r->arena.bytes_max = arena_list_max;
+    r->users.with_locale = arg(r, "include_locale")->n != 0;
     answer_begin(r);
     json_key(&r->j, "members");
     users_json(r, after, limit->given ? (uint32_t)limit->n : UINT32_MAX, end_list);
+}
+
+static void put_user(struct request *r, const struct row_user *u)
+{
+    struct user_view view = req_user_view(r);
+    user_json(&r->j, u, &view);
 }
 
 void users_info(struct request *r)
@@ -221,8 +170,99 @@ void users_info(struct request *r)
         answer_error(r, ERR_USER_NOT_FOUND);
         return;
     }
+    r->users.with_locale = arg(r, "include_locale")->n != 0;
     answer_begin(r);
     json_key(&r->j, "user");
-    user_json(&r->j, r, u);
+    put_user(r, u);
+    answer_end(r);
+}
+
+void users_lookup_by_email(struct request *r)
+{
+    struct str_view email;
+    if (name_fold_email(&r->arena, arg(r, "email")->s, &email) != ERR_OK) {
+        answer_error(r, ERR_NOMEM);
+        return;
+    }
+    const struct row_user *u = dir_user_by_email(r->a->conf.dir_reader, r->who.team, email);
+    if (u == NULL || (u->flags & USER_DELETED) != 0) {
+        answer_error(r, ERR_USERS_NOT_FOUND);
+        return;
+    }
+    answer_begin(r);
+    json_key(&r->j, "user");
+    put_user(r, u);
+    answer_end(r);
+}
+
+void users_identity(struct request *r)
+{
+    const struct row_user *u = dir_user(r->a->conf.dir_reader, r->who.team, r->who.uid);
+    if (u == NULL) {
+        answer_error(r, ERR_ACCOUNT_INACTIVE);
+        return;
+    }
+    answer_begin(r);
+    json_key(&r->j, "user");
+    json_obj(&r->j);
+    json_kv_str(&r->j, "name", u->real_name);
+    json_kv_id(&r->j, "id", ID_USER, u->uid);
+    json_obj_end(&r->j);
+    json_key(&r->j, "team");
+    json_obj(&r->j);
+    json_kv_id(&r->j, "id", ID_TEAM, u->team);
+    json_obj_end(&r->j);
+    answer_end(r);
+}
+
+/* Of before presence followed the sockets: there is nothing to set. */
+void users_set_active(struct request *r)
+{
+    answer_begin(r);
+    answer_end(r);
+}
+
+static void put_icons(struct request *r, uint64_t uid)
+{
+    static const char *const names[] = {"image_36", "image_48", "image_72"};
+    char color[6], text[256];
+    struct buf url;
+    struct user_view view = req_user_view(r);
+    buf_init_fixed(&url, text, sizeof text);
+    buf_put_sv(&url, view.base_url);
+    buf_printf(&url, "avatar/%.*s.png", SV_ARG(user_color(color, uid)));
+    json_key(&r->j, "icons");
+    json_obj(&r->j);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        json_kv_str(&r->j, names[i], url.failed ? SV("") : buf_view(&url));
+    json_obj_end(&r->j);
+}
+
+void bots_info(struct request *r)
+{
+    const struct arg_value *asked = arg(r, "bot");
+    uint64_t bot_id = asked->given ? 0 : r->who.bot_id;
+    if (!asked->given && bot_id == ID_NONE) {
+        answer_error(r, ERR_MISSING_ARGUMENT);
+        return;
+    }
+    const struct row_user *u = NULL;
+    if (!asked->given || id_parse(asked->s, ID_BOT, &bot_id))
+        u = dir_user_by_bot(r->a->conf.dir_reader, r->who.team, bot_id);
+    if (u == NULL) {
+        answer_error(r, ERR_BOT_NOT_FOUND);
+        return;
+    }
+    answer_begin(r);
+    json_key(&r->j, "bot");
+    json_obj(&r->j);
+    json_kv_id(&r->j, "id", ID_BOT, u->bot_id);
+    json_kv_bool(&r->j, "deleted", (u->flags & USER_DELETED) != 0);
+    json_kv_str(&r->j, "name", u->real_name);
+    json_kv_u64(&r->j, "updated", u->updated_s);
+    json_kv_id(&r->j, "app_id", ID_APP, u->app_id);
+    json_kv_id(&r->j, "user_id", ID_USER, u->uid);
+    put_icons(r, u->uid);
+    json_obj_end(&r->j);
     answer_end(r);
 }

@@ -19,6 +19,7 @@ struct dir_conf {
     uint8_t secret[32];                     /* keys the token hashes; DATA/secret.key */
     bool (*disk_full)(const struct log *l); /* NULL: never. What adds rows is refused then */
     const struct log *disk;
+    const char *public_url; /* of pictures in events; NULL or empty: events have none */
 };
 
 MUST_USE enum err dir_new(struct dir **out, const struct dir_conf *c);

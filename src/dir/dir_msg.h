@@ -14,7 +14,9 @@ enum dir_msg {
     DIR_TOKEN_ISSUE,
     DIR_TOKEN_REVOKE,
     DIR_CHANNEL_CREATE,
-    DIR_DIRECT_OPEN, /* struct dir_direct_open */
+    DIR_DIRECT_OPEN,  /* struct dir_direct_open */
+    DIR_USER_CHANGE,  /* struct dir_user_change */
+    DIR_PASSWORD_SET, /* struct dir_password_set */
     /* control, dir -> acceptors and fanouts: u.u[0] token tag (0: every token of u.u[1] uid). The
      * receiver drops what hangs on it (tickets, sockets, cached principals), then answers with
      * DIR_REVOKED on its own control edge; dir answers the caller after all have. */
@@ -96,6 +98,23 @@ struct dir_direct_open {
     struct arena *arena; /* in */
     /* dir's own while chan tells the members */
     struct dir_told told;
+};
+
+/* Changes of a user's row; p NULL: as it is. Tells the team (user_change and the like). Errors:
+ * ERR_USER_NOT_FOUND, ERR_EXISTS (the e-mail address is another's), ERR_INVALID_ARGUMENTS (is
+ * none). */
+struct dir_user_change {
+    uint64_t team, uid;
+    struct str_view real_name, display_name, email, title, tz, phone, status_text, status_emoji;
+    bool set_status_expiration;
+    uint64_t status_expiration_s;
+    uint32_t set_flags, clear_flags; /* USER_ADMIN, USER_OWNER, USER_GUEST... */
+};
+
+enum { password_hash_max = 160 };
+struct dir_password_set { /* ERR_USER_NOT_FOUND */
+    uint64_t team, uid;
+    struct str_view hash; /* Argon2's text; empty: takes the password away */
 };
 
 #endif

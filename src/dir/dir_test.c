@@ -313,6 +313,16 @@ TEST(tokens_work_are_revoked_and_die_with_their_user)
     fix_deinit();
 }
 
+static void keep_revocations(struct recorder *r)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < r->len; i++) {
+        if (r->cells[i].type == DIR_REVOKE)
+            r->cells[n++] = r->cells[i];
+    }
+    r->len = n;
+}
+
 /* A revocation is answered only when everyone has dropped what hangs on the token. */
 TEST(a_revocation_waits_for_everyone)
 {
@@ -337,6 +347,8 @@ TEST(a_revocation_waits_for_everyone)
     f.fanout.slow = false;
     rig_turns(&f.rig, 40);
     CHECK_EQ(f.asker.len, 3);
+    CHECK(strstr(f.fanout.events, "\"type\":\"user_change\"") != NULL);
+    keep_revocations(&f.fanout.seen);
     CHECK_EQ(f.fanout.seen.len, 3);
     CHECK_EQ(f.acceptor.seen.len, 3);
     CHECK(f.fanout.seen.cells[0].u.u[0] != 0);
@@ -461,6 +473,8 @@ TEST(events_of_new_channels_and_gaps)
     add_team_and_user();
     struct dir_channel_create c = {
         .team = f.team, .creator = f.uid, .name = SV("open"), .arena = &f.arena};
+    CHECK_EQ(f.fanout.seen.len, 1); /* team_join */
+    f.fanout.seen.len = 0;
     CHECK_EQ(call(DIR_CHANNEL_CREATE, &c), ERR_OK);
     CHECK_EQ(f.fanout.seen.len, 1);
     CHECK(f.fanout.seen.cells[0].u.u[2] == f.team);
@@ -596,5 +610,75 @@ TEST(readers_see_whole_entries_while_they_change)
     stop();
     for (int i = 0; i < 2; i++)
         dir_reader_free(readers[i]);
+    fix_deinit();
+}
+
+/* ---- users that change ---- */
+
+TEST(a_change_is_stored_seen_and_told_and_the_address_moves)
+{
+    fix_init();
+    start(true, 64);
+    add_team_and_user();
+    struct dir_user_add bob = {.team = f.team, .name = SV("bob"), .email = SV("bob@x.y")};
+    struct dir_user_change m = {.team = f.team,
+                                .uid = f.uid,
+                                .email = SV("new@x.y"),
+                                .status_text = SV("away"),
+                                .status_emoji = SV(":tea:"),
+                                .set_status_expiration = true,
+                                .status_expiration_s = 77,
+                                .set_flags = USER_GUEST};
+    struct dir_token_issue t = issue(TOKEN_USER);
+    struct principal p;
+    CHECK_EQ(call(DIR_USER_ADD, &bob), ERR_OK);
+    f.fanout.events[0] = '\0';
+    CHECK_EQ(call(DIR_USER_CHANGE, &m), ERR_OK);
+    for (int round = 0; round < 2; round++) { /* as published, and as loaded */
+        const struct row_user *u = dir_user_by_email(f.reader, f.team, SV("new@x.y"));
+        CHECK(u != NULL && u->uid == f.uid);
+        CHECK_SV(u->status_text, "away");
+        CHECK_SV(u->status_emoji, ":tea:");
+        CHECK_EQ(u->status_expiration_s, 77);
+        CHECK_EQ(look_up(t.token, &p), ERR_OK);
+        CHECK((p.user_flags & USER_GUEST) != 0);
+        CHECK(dir_user_by_email(f.reader, f.team + 1, SV("new@x.y")) == NULL);
+        CHECK(dir_user_by_email(f.reader, f.team, SV("bob")) == NULL); /* a name */
+        dir_read_end(f.reader);
+        if (round == 0) {
+            CHECK(strstr(f.fanout.events, "\"type\":\"user_change\"") != NULL);
+            CHECK(strstr(f.fanout.events, "\"type\":\"user_status_changed\"") != NULL);
+            CHECK(strstr(f.fanout.events, "new@x.y") == NULL);
+            stop();
+            start(true, 64);
+        }
+    }
+    m = (struct dir_user_change){.team = f.team, .uid = f.uid, .email = SV("bob@x.y")};
+    CHECK_EQ(call(DIR_USER_CHANGE, &m), ERR_EXISTS);
+    m.email = SV("no address");
+    CHECK_EQ(call(DIR_USER_CHANGE, &m), ERR_INVALID_ARGUMENTS);
+    m.team++;
+    CHECK_EQ(call(DIR_USER_CHANGE, &m), ERR_USER_NOT_FOUND);
+    stop();
+    fix_deinit();
+}
+
+TEST(a_bot_is_found_by_its_id_and_nothing_else)
+{
+    fix_init();
+    start(true, 64);
+    add_team_and_user();
+    struct dir_user_add bot = {.team = f.team, .name = SV("parrot"), .flags = USER_BOT};
+    struct dir_user_add last = {.team = f.team, .name = SV("zoe")};
+    CHECK_EQ(call(DIR_USER_ADD, &bot), ERR_OK);
+    CHECK_EQ(call(DIR_USER_ADD, &last), ERR_OK);
+    const struct row_user *u = dir_user_by_bot(f.reader, f.team, bot.bot_id);
+    CHECK(u != NULL && u->uid == bot.uid);
+    CHECK(dir_user_by_bot(f.reader, f.team, bot.app_id) == NULL);
+    CHECK(dir_user_by_bot(f.reader, f.team, bot.uid) == NULL);
+    CHECK(dir_user_by_bot(f.reader, f.team, 0) == NULL);
+    CHECK(dir_user_by_bot(f.reader, f.team + 1, bot.bot_id) == NULL);
+    dir_read_end(f.reader);
+    stop();
     fix_deinit();
 }

@@ -3,6 +3,7 @@
 #include "chan/chan_msg.h"
 #include "chan/channel_json.h"
 #include "dir/internal.h"
+#include "dir/user_json.h"
 #include "fanout/fanout_msg.h"
 
 static void owe(struct dir *d, uint16_t fanout)
@@ -11,7 +12,7 @@ static void owe(struct dir *d, uint16_t fanout)
 }
 
 /* One frame to every fanout, for a team; a fanout whose ring is full is owed a gap. */
-static void emit(struct dir *d, uint64_t team, struct str_view body)
+static void emit(struct dir *d, uint64_t team, uint32_t flags, struct str_view body)
 {
     uint32_t sent = 0;
     struct frame *f = frame_take(&d->frames, (uint32_t)body.len);
@@ -30,6 +31,7 @@ static void emit(struct dir *d, uint64_t team, struct str_view body)
         c->u.u[0] = (uintptr_t)f;
         c->u.u[1] = ID_NONE;
         c->u.u[2] = team;
+        c->u.u[4] = flags;
         sent++;
     }
     if (f != NULL && sent > 0)
@@ -51,7 +53,29 @@ static void emit_json(struct dir *d, const char *type, const struct row_chan_inf
     json_kv_ts(&j, "event_ts", d->turn->wall_us);
     json_obj_end(&j);
     ASSERT(!b.failed);
-    emit(d, info->team, buf_view(&b));
+    emit(d, info->team, FAN_NO_GUESTS, buf_view(&b));
+}
+
+/* Without the e-mail address: who may not read addresses gets the event, too. */
+void dir_tell_user(struct dir *d, const char *type, uint64_t uid)
+{
+    const struct row_user *u = &tables_user(&d->tables, uid)->row;
+    const uint64_t now_s = dir_now_s(d);
+    struct user_view v = {.now_s = now_s};
+    struct buf b;
+    if (d->conf.public_url != NULL)
+        v.base_url = sv_from(d->conf.public_url);
+    buf_init(&b, &d->batch.arena, 2048);
+    struct json_out j = json_out_on(&b);
+    json_obj(&j);
+    json_kv_str(&j, "type", sv_from(type));
+    json_key(&j, "user");
+    user_json(&j, u, &v);
+    json_kv_u64(&j, "cache_ts", now_s);
+    json_kv_ts(&j, "event_ts", d->turn->wall_us);
+    json_obj_end(&j);
+    ASSERT(!b.failed);
+    emit(d, u->team, 0, buf_view(&b));
 }
 
 /* ---- a new channel ---- */

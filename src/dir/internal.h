@@ -62,15 +62,31 @@ void dir_op_publish(struct dir *d, struct dir_op *op);
 /* It made a channel, which is announced before the answer. */
 bool dir_op_makes_channel(const struct dir_op *op);
 
-/* Rising, so that lists of ids only ever grow at the end. */
-uint64_t dir_next_id(struct dir *d);
-
 /* direct.c: DIR_DIRECT_OPEN */
 uint64_t direct_claim(const struct dir_direct_open *m);
 MUST_USE enum err direct_decide(struct dir *d, struct dir_direct_open *m);
 MUST_USE enum err direct_publish(struct dir *d, struct dir_direct_open *m);
 
+/* What all need. Ids rise, so that lists of them only ever grow at the end. */
+uint64_t dir_next_id(struct dir *d);
+uint64_t dir_now_s(const struct dir *d);
+void dir_put_u64(struct dir *d, const struct key *k, uint64_t v);
+
+/* user.c: the two halves of each request about a user. */
+MUST_USE enum err dir_user_decide_add(struct dir *d, struct dir_user_add *m, struct dir_op *op);
+MUST_USE enum err dir_user_publish_add(struct dir *d, const struct dir_op *op);
+MUST_USE enum err dir_user_decide_disable(struct dir *d, const struct dir_user_disable *m,
+                                          struct dir_op *op);
+MUST_USE enum err dir_user_publish_disable(struct dir *d, struct dir_op *op);
+MUST_USE enum err dir_user_decide_change(struct dir *d, const struct dir_user_change *m,
+                                         struct dir_op *op);
+MUST_USE enum err dir_user_publish_change(struct dir *d, struct dir_op *op);
+MUST_USE enum err dir_user_decide_password(struct dir *d, const struct dir_password_set *m);
+
 /* event.c */
+
+/* {"type":TYPE,"user":{..},"cache_ts":..} to the team: of who is published. */
+void dir_tell_user(struct dir *d, const char *type, uint64_t uid);
 
 /* A channel is published: tells its team, then asks its chan to tell the creator; the requester is
  * answered after that. */

@@ -50,3 +50,17 @@ enum err name_check_domain(struct str_view domain)
     }
     return ERR_OK;
 }
+
+enum err name_fold_email(struct arena *a, struct str_view email, struct str_view *out)
+{
+    *out = email;
+    if (email.len == 0)
+        return ERR_OK;
+    char *p = arena_alloc(a, email.len);
+    if (p == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < email.len; i++)
+        p[i] = email.p[i] >= 'A' && email.p[i] <= 'Z' ? (char)(email.p[i] + 32) : email.p[i];
+    *out = (struct str_view){p, email.len};
+    return ERR_OK;
+}

@@ -4,6 +4,7 @@
 #ifndef PARLEY_DIR_NAME_H
 #define PARLEY_DIR_NAME_H
 
+#include "base/arena.h"
 #include "base/err.h"
 
 enum { channel_name_chars_max = 80, user_name_bytes_max = 80, domain_bytes_max = 63 };
@@ -14,5 +15,8 @@ MUST_USE enum err name_check_channel(struct str_view name);
 MUST_USE enum err name_check_user(struct str_view name);
 /* A DNS label: lower case letters, digits and - inside. Errors: ERR_INVALID_NAME. */
 MUST_USE enum err name_check_domain(struct str_view domain);
+
+/* Addresses are kept and looked up in lower case (of ASCII). */
+MUST_USE enum err name_fold_email(struct arena *a, struct str_view email, struct str_view *out);
 
 #endif

@@ -19,7 +19,7 @@ uint64_t dir_next_id(struct dir *d)
     return d->last_id;
 }
 
-static uint64_t now_s(const struct dir *d)
+uint64_t dir_now_s(const struct dir *d)
 {
     return d->turn->wall_us / 1000000;
 }
@@ -70,6 +70,17 @@ static uint32_t claims_of(const struct dir_op *op, uint64_t out[3])
     case DIR_DIRECT_OPEN:
         out[0] = direct_claim(c->u.p);
         return 1;
+    case DIR_USER_CHANGE: {
+        const struct dir_user_change *m = c->u.p;
+        out[0] = claim_of('u', m->uid, SV_NONE);
+        out[1] = claim_of('l', m->team, m->email);
+        return m->email.len > 0 ? 2 : 1;
+    }
+    case DIR_PASSWORD_SET: {
+        const struct dir_password_set *m = c->u.p;
+        out[0] = claim_of('u', m->uid, SV_NONE);
+        return 1;
+    }
     case DIR_REVOKE:
     case DIR_REVOKED:
         break;
@@ -96,14 +107,6 @@ bool dir_op_collides(struct dir *d, const struct dir_op *op)
 
 /* ---- rows ---- */
 
-static void put_user_row(struct dir *d, const struct row_user *row)
-{
-    struct key k;
-    key_user(&k, row->uid);
-    row_user_encode(batch_put_begin(&d->batch, CF_USER, &k), &k, row);
-    batch_put_end(&d->batch);
-}
-
 static void put_token_row(struct dir *d, const uint8_t hash[32], const struct row_token *row)
 {
     struct key k;
@@ -112,7 +115,7 @@ static void put_token_row(struct dir *d, const uint8_t hash[32], const struct ro
     batch_put_end(&d->batch);
 }
 
-static void put_u64_row(struct dir *d, const struct key *k, uint64_t v)
+void dir_put_u64(struct dir *d, const struct key *k, uint64_t v)
 {
     row_u64_encode(batch_put_begin(&d->batch, CF_DIR, k), k, v);
     batch_put_end(&d->batch);
@@ -135,99 +138,20 @@ static enum err decide_team_add(struct dir *d, struct dir_team_add *m)
     if (tables_domain(&d->tables, m->domain) != NULL)
         return ERR_EXISTS;
     m->team = dir_next_id(d);
-    put_team_row(d,
-                 &(struct row_team){
-                     .team = m->team, .created_s = now_s(d), .domain = m->domain, .name = m->name});
+    put_team_row(
+        d, &(struct row_team){
+               .team = m->team, .created_s = dir_now_s(d), .domain = m->domain, .name = m->name});
     key_domain(&k, m->domain);
-    put_u64_row(d, &k, m->team);
+    dir_put_u64(d, &k, m->team);
     return ERR_OK;
 }
 
 static enum err publish_team_add(struct dir *d, const struct dir_team_add *m)
 {
     return tables_put_team(&d->tables, &(struct row_team){.team = m->team,
-                                                          .created_s = now_s(d),
+                                                          .created_s = dir_now_s(d),
                                                           .domain = m->domain,
                                                           .name = m->name});
-}
-
-/* ---- users ---- */
-
-static enum err decide_user_add(struct dir *d, struct dir_user_add *m, struct dir_op *op)
-{
-    struct key k;
-    TRY(name_check_user(m->name));
-    if (tables_team(&d->tables, m->team) == NULL)
-        return ERR_TEAM_NOT_FOUND;
-    if (tables_name(&d->tables, TABLE_LOGINS, m->team, m->name) != NULL ||
-        (m->email.len > 0 && tables_name(&d->tables, TABLE_LOGINS, m->team, m->email) != NULL))
-        return ERR_EXISTS;
-    if (m->email.len > 200 || (m->email.len > 0 && memchr(m->email.p, '@', m->email.len) == NULL))
-        return ERR_INVALID_ARGUMENTS;
-    m->uid = dir_next_id(d);
-    if ((m->flags & USER_BOT) != 0) {
-        m->bot_id = dir_next_id(d);
-        m->app_id = dir_next_id(d);
-    }
-    op->user = (struct row_user){.uid = m->uid,
-                                 .team = m->team,
-                                 .bot_id = m->bot_id,
-                                 .app_id = m->app_id,
-                                 .created_s = now_s(d),
-                                 .updated_s = now_s(d),
-                                 .flags = m->flags,
-                                 .name = m->name,
-                                 .real_name = m->real_name.len > 0 ? m->real_name : m->name,
-                                 .email = m->email,
-                                 .tz = SV("UTC")};
-    put_user_row(d, &op->user);
-    key_team_user(&k, m->team, m->uid);
-    put_u64_row(d, &k, m->uid);
-    if (m->email.len > 0) {
-        key_email(&k, m->team, m->email);
-        put_u64_row(d, &k, m->uid);
-    }
-    return ERR_OK;
-}
-
-static enum err enter_logins(struct dir *d, const struct row_user *row)
-{
-    TRY(tables_put_name(&d->tables, TABLE_LOGINS, row->team, row->name, row->uid, 0));
-    return row->email.len == 0
-               ? ERR_OK
-               : tables_put_name(&d->tables, TABLE_LOGINS, row->team, row->email, row->uid, 0);
-}
-
-static enum err publish_user_add(struct dir *d, const struct row_user *row)
-{
-    TRY(tables_put_user(&d->tables, row));
-    return enter_logins(d, row);
-}
-
-static enum err decide_user_disable(struct dir *d, const struct dir_user_disable *m,
-                                    struct dir_op *op)
-{
-    const struct user_entry *e = tables_user(&d->tables, m->uid);
-    if (e == NULL || e->row.team != m->team)
-        return ERR_USER_NOT_FOUND;
-    op->user = e->row;
-    op->user.flags |= USER_DELETED;
-    op->user.updated_s = now_s(d);
-    put_user_row(d, &op->user);
-    return ERR_OK;
-}
-
-static enum err publish_user_disable(struct dir *d, struct dir_op *op)
-{
-    TRY(tables_put_user(&d->tables, &op->user));
-    struct token_entry *e = tables_user(&d->tables, op->user.uid)->tokens;
-    for (; e != NULL; e = e->next_of_user) {
-        if (e->state == TOKEN_VALID)
-            __atomic_store_n(&e->state, TOKEN_INACTIVE, __ATOMIC_RELEASE); /* pairs with judge */
-    }
-    op->revokes = true;
-    op->revoke_uid = op->user.uid;
-    return ERR_OK;
 }
 
 /* ---- tokens ---- */
@@ -241,13 +165,13 @@ static enum err decide_token_issue(struct dir *d, struct dir_token_issue *m, str
     if (d->tables.tokens_len + d->group_len >= d->tables.tokens_max)
         return ERR_FULL;
     do {
-        token_make(m->token, m->kind, m->team, m->uid, now_s(d), d->turn->rand);
+        token_make(m->token, m->kind, m->team, m->uid, dir_now_s(d), d->turn->rand);
         token_hash(&d->tables.hasher, sv_from(m->token), op->hash);
         memcpy(&tag, op->hash, sizeof tag);
     } while (tag == 0 || tables_token(&d->tables, tag) != NULL); /* a tag names one token */
     op->token = (struct row_token){.team = m->team,
                                    .uid = m->uid,
-                                   .created_s = now_s(d),
+                                   .created_s = dir_now_s(d),
                                    .kind = m->kind,
                                    .scopes = m->scopes};
     put_token_row(d, op->hash, &op->token);
@@ -270,7 +194,7 @@ static enum err decide_token_revoke(struct dir *d, const struct dir_token_revoke
     op->token = (struct row_token){.team = e->principal.team,
                                    .uid = e->principal.uid,
                                    .created_s = e->created_s,
-                                   .revoked_s = now_s(d),
+                                   .revoked_s = dir_now_s(d),
                                    .kind = e->principal.kind,
                                    .scopes = e->principal.scopes};
     put_token_row(d, op->hash, &op->token); /* again too: the first time is of no interest */
@@ -332,8 +256,8 @@ static enum err decide_channel_create(struct dir *d, struct dir_channel_create *
     m->info = (struct row_chan_info){.cid = dir_next_id(d),
                                      .team = m->team,
                                      .creator = m->creator,
-                                     .created_s = now_s(d),
-                                     .updated_s = now_s(d),
+                                     .created_s = dir_now_s(d),
+                                     .updated_s = dir_now_s(d),
                                      .kind = m->is_private ? CHANNEL_PRIVATE : CHANNEL_PUBLIC,
                                      .general = m->is_general,
                                      .name = name};
@@ -384,9 +308,9 @@ enum err dir_op_decide(struct dir *d, struct dir_op *op)
     case DIR_TEAM_ADD:
         return decide_team_add(d, m);
     case DIR_USER_ADD:
-        return decide_user_add(d, m, op);
+        return dir_user_decide_add(d, m, op);
     case DIR_USER_DISABLE:
-        return decide_user_disable(d, m, op);
+        return dir_user_decide_disable(d, m, op);
     case DIR_TOKEN_ISSUE:
         return decide_token_issue(d, m, op);
     case DIR_TOKEN_REVOKE:
@@ -395,6 +319,10 @@ enum err dir_op_decide(struct dir *d, struct dir_op *op)
         return decide_channel_create(d, m, op);
     case DIR_DIRECT_OPEN:
         return direct_decide(d, m);
+    case DIR_USER_CHANGE:
+        return dir_user_decide_change(d, m, op);
+    case DIR_PASSWORD_SET:
+        return dir_user_decide_password(d, m);
     case DIR_REVOKE:
     case DIR_REVOKED:
         break;
@@ -410,9 +338,9 @@ static enum err publish(struct dir *d, struct dir_op *op)
     case DIR_TEAM_ADD:
         return publish_team_add(d, m);
     case DIR_USER_ADD:
-        return publish_user_add(d, &op->user);
+        return dir_user_publish_add(d, op);
     case DIR_USER_DISABLE:
-        return publish_user_disable(d, op);
+        return dir_user_publish_disable(d, op);
     case DIR_TOKEN_ISSUE:
         return tables_put_token(&d->tables, op->hash, &op->token);
     case DIR_TOKEN_REVOKE:
@@ -421,6 +349,10 @@ static enum err publish(struct dir *d, struct dir_op *op)
         return publish_channel_create(d, m);
     case DIR_DIRECT_OPEN:
         return direct_publish(d, m);
+    case DIR_USER_CHANGE:
+        return dir_user_publish_change(d, op);
+    case DIR_PASSWORD_SET:
+        return ERR_OK; /* it is in no table */
     case DIR_REVOKE:
     case DIR_REVOKED:
         break;

@@ -25,8 +25,8 @@ struct principal {
     uint64_t team, uid, bot_id, app_id, scopes;
     uint64_t token_tag; /* first 8 bytes of the token's hash: names the token in revocations */
     enum token_kind kind;
-    uint32_t user_flags;
-    uint64_t rate; /* atomic word of rate.h, of what its sockets send */
+    uint32_t user_flags; /* atomic */
+    uint64_t rate;       /* atomic word of rate.h, of what its sockets send */
 };
 
 /* Errors: ERR_INVALID_AUTH, ERR_TOKEN_REVOKED, ERR_ACCOUNT_INACTIVE. Costs one keyed hash and one
@@ -39,6 +39,10 @@ const struct row_team *dir_team(struct dir_reader *r, uint64_t team); /* NULL: n
 const struct row_team *dir_team_by_domain(struct dir_reader *r, struct str_view domain);
 /* NULL: none in this team. */
 const struct row_user *dir_user(struct dir_reader *r, uint64_t team, uint64_t uid);
+/* By e-mail address, as it is stored (name_fold_email); NULL: none in this team. */
+const struct row_user *dir_user_by_email(struct dir_reader *r, uint64_t team,
+                                         struct str_view email);
+const struct row_user *dir_user_by_bot(struct dir_reader *r, uint64_t team, uint64_t bot_id);
 /* name without '#'. False: none. Private names too: the caller must not tell a non-member. */
 bool dir_channel_by_name(struct dir_reader *r, uint64_t team, struct str_view name, uint64_t *cid,
                          enum channel_kind *kind);

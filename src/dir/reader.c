@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "base/id.h"
 #include "dir/internal.h"
 
 struct dir_reader {
@@ -101,6 +102,13 @@ const struct row_user *dir_user(struct dir_reader *r, uint64_t team, uint64_t ui
     return e == NULL || e->row.team != team ? NULL : &e->row;
 }
 
+const struct row_user *dir_user_by_email(struct dir_reader *r, uint64_t team, struct str_view email)
+{
+    const struct name_entry *e = tables_name(enter(r), TABLE_LOGINS, team, email);
+    const struct row_user *u = e == NULL ? NULL : dir_user(r, team, e->id);
+    return u != NULL && sv_eq(u->email, email) ? u : NULL; /* else it is a name */
+}
+
 bool dir_channel_by_name(struct dir_reader *r, uint64_t team, struct str_view name, uint64_t *cid,
                          enum channel_kind *kind)
 {
@@ -154,6 +162,16 @@ uint32_t dir_users(struct dir_reader *r, uint64_t team, uint64_t after, uint64_t
     return u == NULL
                ? 0
                : copy_above(u->uids, __atomic_load_n(&u->len, __ATOMIC_ACQUIRE), after, uids, n);
+}
+
+/* Ids rise, and a bot's two are drawn one behind the other: its user is the last before it. */
+const struct row_user *dir_user_by_bot(struct dir_reader *r, uint64_t team, uint64_t bot_id)
+{
+    const struct team_entry *e = tables_team(enter(r), team);
+    const struct team_users *u = e == NULL ? NULL : __atomic_load_n(&e->users, __ATOMIC_ACQUIRE);
+    uint32_t n = u == NULL ? 0 : above(u->uids, __atomic_load_n(&u->len, __ATOMIC_ACQUIRE), bot_id);
+    const struct row_user *user = n == 0 ? NULL : dir_user(r, team, u->uids[n - 1]);
+    return user != NULL && user->bot_id == bot_id && bot_id != ID_NONE ? user : NULL;
 }
 
 uint32_t dir_users_len(struct dir_reader *r, uint64_t team)

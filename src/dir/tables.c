@@ -296,7 +296,8 @@ enum err tables_put_user(struct tables *t, const struct row_user *row)
     struct user_entry *old = tables_user(t, row->uid);
     struct team_entry *team = tables_team(t, row->team);
     size_t text_len = row->name.len + row->real_name.len + row->display_name.len + row->email.len +
-                      row->title.len + row->tz.len;
+                      row->title.len + row->tz.len + row->phone.len + row->status_text.len +
+                      row->status_emoji.len;
     struct user_entry *e = malloc(sizeof *e + text_len);
     if (e == NULL)
         return ERR_NOMEM;
@@ -309,8 +310,13 @@ enum err tables_put_user(struct tables *t, const struct row_user *row)
     e->row.email = copy_text(&text, row->email);
     e->row.title = copy_text(&text, row->title);
     e->row.tz = copy_text(&text, row->tz);
+    e->row.phone = copy_text(&text, row->phone);
+    e->row.status_text = copy_text(&text, row->status_text);
+    e->row.status_emoji = copy_text(&text, row->status_emoji);
     e->tokens = old != NULL ? old->tokens : NULL;
     ASSERT(team != NULL);
+    for (struct token_entry *p = e->tokens; p != NULL; p = p->next_of_user)
+        __atomic_store_n(&p->principal.user_flags, row->flags, __ATOMIC_RELAXED);
     put(t, TABLE_USERS, e); /* before its id is listed: who reads the list finds the user */
     if (old != NULL)
         ck_epoch_call(t->writer, &old->epoch, reclaim_entry);
@@ -387,4 +393,14 @@ struct name_entry *tables_name(struct tables *t, enum table table, uint64_t team
 {
     struct name_entry probe = {.team = team, .name = name};
     return get(t, table, &probe);
+}
+
+void tables_drop_name(struct tables *t, enum table table, uint64_t team, struct str_view name)
+{
+    struct name_entry probe = {.team = team, .name = name};
+    writing = t->writer;
+    struct name_entry *e =
+        ck_hs_remove(&t->hs[table], CK_HS_HASH(&t->hs[table], kinds[table].hash, &probe), &probe);
+    if (e != NULL)
+        ck_epoch_call(t->writer, &e->epoch, reclaim_entry);
 }

@@ -81,6 +81,8 @@ MUST_USE enum err tables_put_token(struct tables *t, const uint8_t hash[32],
 MUST_USE enum err tables_put_name(struct tables *t, enum table table, uint64_t team,
                                   struct str_view name, uint64_t id, enum channel_kind kind);
 
+void tables_drop_name(struct tables *t, enum table table, uint64_t team, struct str_view name);
+
 /* The writer's own look-ups, outside of any epoch section. */
 struct team_entry *tables_team(struct tables *t, uint64_t team);
 struct team_entry *tables_domain(struct tables *t, struct str_view domain);

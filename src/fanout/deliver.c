@@ -12,10 +12,19 @@ static void owe_channel(struct fanout *f, uint64_t cid)
         queue_owe(f, conn_at(f, h->slots[k]), cid);
 }
 
+/* As of now: a guest may have become a member since it came. */
+static bool is_guest(struct fanout *f, const struct fan_conn *c)
+{
+    struct principal *p;
+    return dir_token_by_tag(f->conf.dir, c->token_tag, &p) == ERR_OK &&
+           (__atomic_load_n(&p->user_flags, __ATOMIC_RELAXED) & USER_GUEST) != 0;
+}
+
 static void deliver(struct fanout *f, const struct cell *cell, struct frame_use *use)
 {
     uint64_t uid = cell->u.u[1], team = cell->u.u[2], except = cell->u.u[3];
     bool typing = (cell->u.u[4] & FAN_TYPING) != 0;
+    bool guests = (cell->u.u[4] & FAN_NO_GUESTS) == 0;
     if (cell->cid != ID_NONE) {
         uint32_t i = subs_find(&f->subs, cell->cid);
         if (i == slot_none || f->subs.chans[i].len == 0) {
@@ -33,7 +42,7 @@ static void deliver(struct fanout *f, const struct cell *cell, struct frame_use 
             queue_event(f, c, use, typing);
     } else {
         for (struct fan_conn *c = NULL; (c = conn_of_team(f, team, c)) != NULL;) {
-            if (c->uid != except)
+            if (c->uid != except && (guests || !is_guest(f, c)))
                 queue_event(f, c, use, typing);
         }
     }

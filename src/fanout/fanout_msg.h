@@ -31,7 +31,8 @@ enum fan_msg {
 };
 
 enum fan_flags {
-    FAN_TYPING = 1 /* u.u[4]: first to be dropped: typing and presence */
+    FAN_TYPING = 1,   /* u.u[4]: first to be dropped: typing and presence */
+    FAN_NO_GUESTS = 2 /* of a team's: a channel that a guest is not in */
 };
 
 enum { ticket_text_len = 34 }; /* 2 hex digits fanout number + 32 hex digits random */

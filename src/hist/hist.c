@@ -47,6 +47,8 @@ static enum err judge(const struct hist_viewer *v, const struct right *right)
         return ERR_CHANNEL_NOT_FOUND;
     if (right->member || v->is_admin)
         return ERR_OK;
+    if (v->is_guest)
+        return ERR_CHANNEL_NOT_FOUND;
     if (MUTANT(PRIVATE_READ_BY_STRANGERS, right->kind != CHANNEL_PUBLIC, false))
         return ERR_CHANNEL_NOT_FOUND;
     return ERR_OK;

@@ -26,6 +26,7 @@ struct hist_viewer { /* who reads */
     uint64_t team, uid;
     bool is_bot;   /* bots read only where they are members: ERR_NOT_IN_CHANNEL */
     bool is_admin; /* the operator's tool: sees all */
+    bool is_guest; /* sees only where it is a member */
 };
 
 /* A page of long messages ends early: the reader asks again by its cursor. One message always fits.

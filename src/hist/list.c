@@ -159,7 +159,7 @@ static bool visible(const struct hist_list *m, const struct named *named,
                     const struct view_get *gets)
 {
     bool member = gets[2].value.p != NULL;
-    return member || ((!m->members_only || m->of != ID_NONE) &&
+    return member || ((!m->members_only || m->of != ID_NONE) && !m->viewer.is_guest &&
                       (m->viewer.is_admin || named->kind == CHANNEL_PUBLIC));
 }
 

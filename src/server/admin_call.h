@@ -29,6 +29,7 @@ struct admin_call {
         struct dir_team_add team_add;
         struct dir_user_add user_add;
         struct dir_user_disable user_disable;
+        struct dir_user_change user_change;
         struct dir_token_issue token_issue;
         struct dir_token_revoke token_revoke;
         struct dir_channel_create channel_create;

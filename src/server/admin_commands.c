@@ -2,7 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "api/method.h"
 #include "chan/chan.h"
+#include "dir/name.h"
 #include "server/admin_call.h"
 
 /* ---- arguments ---- */
@@ -165,6 +167,8 @@ static void user_members(struct json_out *j, const struct row_user *u)
     json_kv_str(j, "email", u->email);
     json_kv_bool(j, "is_bot", (u->flags & USER_BOT) != 0);
     json_kv_bool(j, "is_admin", (u->flags & USER_ADMIN) != 0);
+    json_kv_bool(j, "is_owner", (u->flags & (USER_OWNER | USER_PRIMARY_OWNER)) != 0);
+    json_kv_bool(j, "is_restricted", (u->flags & USER_GUEST) != 0);
     json_kv_bool(j, "deleted", (u->flags & USER_DELETED) != 0);
     if (u->bot_id != ID_NONE) {
         json_kv_id(j, "bot_id", ID_BOT, u->bot_id);
@@ -215,6 +219,13 @@ static void join_general(struct admin_call *c, struct turn *t)
     admin_request(c, conf->dir, DIR_CHANNEL_CREATE, &c->u.channel_create, t);
 }
 
+static uint32_t roles_of(const struct admin_call *c)
+{
+    return (arg_bool(c, "admin") ? USER_ADMIN : 0u) | (arg_bool(c, "owner") ? USER_OWNER : 0u) |
+           (arg_bool(c, "primary_owner") ? USER_PRIMARY_OWNER | USER_OWNER : 0u) |
+           (arg_bool(c, "guest") ? USER_GUEST : 0u);
+}
+
 static void user_add(struct admin_call *c, const struct cell *answer, struct turn *t)
 {
     struct dir_user_add *m = &c->u.user_add;
@@ -225,7 +236,11 @@ static void user_add(struct admin_call *c, const struct cell *answer, struct tur
                                    .name = arg_str(c, "name"),
                                    .real_name = arg_str(c, "real_name"),
                                    .email = arg_str(c, "email")};
-        m->flags = (arg_bool(c, "bot") ? USER_BOT : 0u) | (arg_bool(c, "admin") ? USER_ADMIN : 0u);
+        m->flags = (arg_bool(c, "bot") ? USER_BOT : 0u) | roles_of(c);
+        if (name_fold_email(c->arena, m->email, &m->email) != ERR_OK) {
+            admin_fail(c, ERR_NOMEM, NULL);
+            return;
+        }
         if (m->name.p == NULL) {
             missing(c, "name: how the user is called, e.g. ada");
             return;
@@ -234,7 +249,10 @@ static void user_add(struct admin_call *c, const struct cell *answer, struct tur
     } else if (c->step == 0 && answer->err == ERR_OK) {
         c->uid = m->uid;
         c->step = 1;
-        join_general(c, t);
+        if ((m->flags & USER_GUEST) != 0)
+            answer_user(c); /* a guest is where it is invited */
+        else
+            join_general(c, t);
     } else if (c->step == 0 && may_exist(c, answer) && find_user(c, m->name, &c->uid)) {
         c->step = 1;
         join_general(c, t);
@@ -269,6 +287,34 @@ static void user_list(struct admin_call *c, const struct cell *answer, struct tu
     admin_done(c);
 }
 
+/* The role is what the options say: none of them, a member. */
+static void user_change(struct admin_call *c, const struct cell *answer, struct turn *t)
+{
+    struct dir_user_change *m = &c->u.user_change;
+    if (answer != NULL) {
+        if (answer->err != ERR_OK)
+            admin_fail(c, (enum err)answer->err, NULL);
+        else
+            answer_user(c);
+        return;
+    }
+    if (!resolve_team(c) || !resolve_user(c, "user"))
+        return;
+    *m = (struct dir_user_change){.team = c->team,
+                                  .uid = c->uid,
+                                  .real_name = arg_str(c, "real_name"),
+                                  .email = arg_str(c, "email"),
+                                  .set_flags = roles_of(c)};
+    bool roles = m->set_flags != 0 || arg_bool(c, "member");
+    if (roles)
+        m->clear_flags =
+            (USER_ADMIN | USER_OWNER | USER_PRIMARY_OWNER | USER_GUEST) & ~m->set_flags;
+    if (name_fold_email(c->arena, m->email, &m->email) != ERR_OK)
+        admin_fail(c, ERR_NOMEM, NULL);
+    else
+        admin_request(c, admin_conf_of(c->admin)->dir, DIR_USER_CHANGE, m, t);
+}
+
 static void answer_plain(struct admin_call *c, const struct cell *answer)
 {
     if (answer->err != ERR_OK) {
@@ -291,6 +337,27 @@ static void user_disable(struct admin_call *c, const struct cell *answer, struct
 
 /* ---- tokens ---- */
 
+/* "chat:write,users:read"; absent: all. False: the call was answered. */
+static bool read_scopes(struct admin_call *c, uint64_t *scopes)
+{
+    struct str_view rest = arg_str(c, "scopes");
+    *scopes = rest.p == NULL ? UINT64_MAX : 0;
+    while (rest.p != NULL) {
+        struct str_view one = sv_trim(sv_cut(&rest, ','));
+        uint64_t bit = 0;
+        for (int s = 0; s < SCOPE_COUNT; s++) {
+            if (sv_eq(one, sv_from(scope_name((enum scope_bit)s))))
+                bit = UINT64_C(1) << s;
+        }
+        if (bit == 0) {
+            admin_fail(c, ERR_INVALID_ARGUMENTS, "scopes: names of docs/api.md, comma-separated");
+            return false;
+        }
+        *scopes |= bit;
+    }
+    return true;
+}
+
 static void token_issue(struct admin_call *c, const struct cell *answer, struct turn *t)
 {
     struct dir_token_issue *m = &c->u.token_issue;
@@ -298,7 +365,9 @@ static void token_issue(struct admin_call *c, const struct cell *answer, struct 
         if (!resolve_team(c) || !resolve_user(c, "user"))
             return;
         const struct row_user *u = dir_user(admin_conf_of(c->admin)->dir_reader, c->team, c->uid);
-        *m = (struct dir_token_issue){.team = c->team, .uid = c->uid, .scopes = UINT64_MAX};
+        *m = (struct dir_token_issue){.team = c->team, .uid = c->uid};
+        if (!read_scopes(c, &m->scopes))
+            return;
         if ((u->flags & USER_DELETED) != 0) {
             admin_fail(c, ERR_ACCOUNT_INACTIVE, NULL);
             return;
@@ -478,10 +547,13 @@ static void status(struct admin_call *c, const struct cell *answer, struct turn 
 static const struct admin_command commands[] = {
     {"workspace.add", workspace_add, "domain [name resume]"},
     {"workspace.list", workspace_list, ""},
-    {"user.add", user_add, "name [workspace email real_name bot admin resume]"},
+    {"user.add", user_add,
+     "name [workspace email real_name bot admin owner primary_owner guest resume]"},
+    {"user.change", user_change,
+     "user [workspace email real_name member admin owner primary_owner guest]"},
     {"user.list", user_list, "[workspace]"},
     {"user.disable", user_disable, "user [workspace]"},
-    {"token.issue", token_issue, "user [workspace]"},
+    {"token.issue", token_issue, "user [workspace scopes]"},
     {"token.revoke", token_revoke, "token [workspace]"},
     {"channel.add", channel_add, "name creator [workspace private resume]"},
     {"channel.list", channel_list, "[workspace]"},

@@ -138,7 +138,8 @@ static enum err make_dir(struct server *s)
                           .frames_max = (uint32_t)s->conf->ring_frames,
                           .tokens_max = (uint32_t)s->conf->dir_tokens_max,
                           .disk_full = log_disk_full,
-                          .disk = s->log};
+                          .disk = s->log,
+                          .public_url = s->conf->server_public_url};
     struct view v;
     memcpy(dc.secret, s->secret, sizeof dc.secret);
     TRY(dir_new(&s->dir, &dc));

@@ -285,6 +285,12 @@ uint64_t key_team_user_uid(struct str_view key)
     return get_u64(key, 9);
 }
 
+void key_password(struct key *k, uint64_t uid)
+{
+    begin_letter(k, 'p');
+    put_u64(k, uid);
+}
+
 void key_email(struct key *k, uint64_t team, struct str_view email)
 {
     begin_letter(k, 'e');

@@ -16,6 +16,7 @@
  *   dir   'T' team                      team
  *         'd' domain                    domain -> team
  *         't' hash32                    token
+ *         'p' uid                       password of a user, hashed
  *         'n' team name                 channel name -> cid, kind
  *         'u' team uid                  user of a team (empty value)
  *         'e' team email                login -> uid
@@ -84,6 +85,7 @@ uint64_t key_membership_cid(struct str_view key);
 void key_team(struct key *k, uint64_t team);
 void key_teams(struct key *k); /* prefix */
 void key_domain(struct key *k, struct str_view domain);
+void key_password(struct key *k, uint64_t uid);
 void key_token(struct key *k, const uint8_t hash[32]);
 void key_tokens(struct key *k); /* prefix */
 void key_channel_name(struct key *k, uint64_t team, struct str_view name);

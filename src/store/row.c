@@ -6,7 +6,14 @@
 
 #include "store/crc32c.h"
 
-enum { row_version = 1, message_version = 2, head_version = 2, info_version = 2, crc_bytes = 4 };
+enum {
+    row_version = 1,
+    message_version = 2,
+    head_version = 2,
+    info_version = 2,
+    user_version = 2,
+    crc_bytes = 4
+};
 
 /* ---- checksum ---- */
 
@@ -355,7 +362,7 @@ enum err row_team_decode(struct row_team *t, struct str_view key, struct str_vie
 
 void row_user_encode(struct buf *b, const struct key *k, const struct row_user *u)
 {
-    struct writer w = begin(b, k);
+    struct writer w = begin_as(b, k, user_version);
     put_v(&w, u->uid);
     put_v(&w, u->team);
     put_v(&w, u->bot_id);
@@ -369,13 +376,18 @@ void row_user_encode(struct buf *b, const struct key *k, const struct row_user *
     put_s(&w, u->email);
     put_s(&w, u->title);
     put_s(&w, u->tz);
+    put_s(&w, u->phone);
+    put_s(&w, u->status_text);
+    put_s(&w, u->status_emoji);
+    put_v(&w, u->status_expiration_s);
     end(&w);
 }
 
 enum err row_user_decode(struct row_user *u, struct str_view key, struct str_view value)
 {
     struct reader r;
-    TRY(open_record(&r, key, value));
+    TRY(open_version(&r, key, value, user_version));
+    *u = (struct row_user){0};
     u->uid = get_v(&r);
     u->team = get_v(&r);
     u->bot_id = get_v(&r);
@@ -389,6 +401,12 @@ enum err row_user_decode(struct row_user *u, struct str_view key, struct str_vie
     u->email = get_s(&r);
     u->title = get_s(&r);
     u->tz = get_s(&r);
+    if (value.p[0] == user_version) {
+        u->phone = get_s(&r);
+        u->status_text = get_s(&r);
+        u->status_emoji = get_s(&r);
+        u->status_expiration_s = get_v(&r);
+    }
     return close_record(&r);
 }
 
@@ -434,6 +452,21 @@ enum err row_channel_name_decode(struct row_channel_name *n, struct str_view key
     n->cid = get_v(&r);
     n->kind = get_channel_kind(&r);
     n->archived = get_v(&r) != 0;
+    return close_record(&r);
+}
+
+void row_password_encode(struct buf *b, const struct key *k, struct str_view hash)
+{
+    struct writer w = begin(b, k);
+    put_s(&w, hash);
+    end(&w);
+}
+
+enum err row_password_decode(struct str_view *hash, struct str_view key, struct str_view value)
+{
+    struct reader r;
+    TRY(open_record(&r, key, value));
+    *hash = get_s(&r);
     return close_record(&r);
 }
 

@@ -80,13 +80,22 @@ struct row_team {
     struct str_view domain, name;
 };
 
-enum user_flags { USER_BOT = 1, USER_DELETED = 2, USER_ADMIN = 4, USER_OWNER = 8 };
+enum user_flags {
+    USER_BOT = 1,
+    USER_DELETED = 2,
+    USER_ADMIN = 4,
+    USER_OWNER = 8,
+    USER_GUEST = 16, /* sees only conversations that it is in */
+    USER_PRIMARY_OWNER = 32
+};
 
 struct row_user {
     uint64_t uid, team, bot_id, app_id; /* bot_id, app_id: ID_NONE unless a bot */
     uint64_t created_s, updated_s;
     uint32_t flags;
     struct str_view name, real_name, display_name, email, title, tz;
+    struct str_view phone, status_text, status_emoji; /* from here on: version 2 */
+    uint64_t status_expiration_s;                     /* 0: never */
 };
 
 enum token_kind { TOKEN_USER, TOKEN_BOT, TOKEN_APP };
@@ -115,6 +124,8 @@ void row_team_encode(struct buf *b, const struct key *k, const struct row_team *
 void row_user_encode(struct buf *b, const struct key *k, const struct row_user *r);
 void row_token_encode(struct buf *b, const struct key *k, const struct row_token *r);
 void row_channel_name_encode(struct buf *b, const struct key *k, const struct row_channel_name *r);
+/* An Argon2 hash in its text form, salt and costs in it. */
+void row_password_encode(struct buf *b, const struct key *k, struct str_view hash);
 void row_u64_encode(struct buf *b, const struct key *k,
                     uint64_t v); /* domain -> team, email -> uid, pointers, pins, meta */
 
@@ -134,6 +145,8 @@ MUST_USE enum err row_user_decode(struct row_user *r, struct str_view key, struc
 MUST_USE enum err row_token_decode(struct row_token *r, struct str_view key, struct str_view value);
 MUST_USE enum err row_channel_name_decode(struct row_channel_name *r, struct str_view key,
                                           struct str_view value);
+MUST_USE enum err row_password_decode(struct str_view *hash, struct str_view key,
+                                      struct str_view value);
 MUST_USE enum err row_u64_decode(uint64_t *v, struct str_view key, struct str_view value);
 
 #endif

@@ -98,7 +98,11 @@ static const struct row_user user = {.uid = 1,
                                      .display_name = S(""),
                                      .email = S("c@d"),
                                      .title = S("e"),
-                                     .tz = S("UTC")};
+                                     .tz = S("UTC"),
+                                     .phone = S("1"),
+                                     .status_text = S("f"),
+                                     .status_emoji = S(":g:"),
+                                     .status_expiration_s = 7};
 static const struct row_token token = {
     .team = 1, .uid = 2, .created_s = 3, .revoked_s = 4, .kind = TOKEN_APP, .scopes = UINT64_MAX};
 static const struct row_channel_name name = {.cid = 5, .kind = CHANNEL_PRIVATE, .archived = true};
@@ -222,4 +226,21 @@ TEST(a_message_of_version_1_is_read)
     CHECK(row.ts_us == 5 && row.seq == 6 && row.uid == 7 && row.flags == 0);
     CHECK_SV(row.body, "{}");
     CHECK_EQ(row.content_len, 0);
+}
+
+/* Of before people had a status. */
+TEST(a_user_of_version_1_is_read)
+{
+    char value[] = "\x01\x01\x02\x00\x00\x05\x06\x04\x01"
+                   "a\x01"
+                   "b\x00\x00\x00\x03UTC....";
+    struct key k = {.len = 5, .b = "12345"};
+    struct str_view all = {value, sizeof value - 1};
+    struct row_user row;
+    uint32_t crc = ~crc32c_add(crc32c_add(~0u, (const char *)k.b, k.len), value, all.len - 4);
+    memcpy(value + all.len - 4, &crc, 4);
+    CHECK_EQ(row_user_decode(&row, key_view(&k), all), ERR_OK);
+    CHECK(row.uid == 1 && row.team == 2 && row.flags == USER_ADMIN);
+    CHECK_SV(row.tz, "UTC");
+    CHECK(row.status_text.len == 0 && row.status_expiration_s == 0);
 }
