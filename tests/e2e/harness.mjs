@@ -28,6 +28,7 @@ const plan = {
   slowReader: ['normal', true],
   tls: ['normal', true],
   who: ['quick', true],
+  people: ['quick', true],
   starve: ['normal', true],
   ops: ['normal', true],
   restart: ['normal', false],
