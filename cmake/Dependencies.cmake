@@ -17,6 +17,7 @@ plain_library(uring uring liburing.h)
 plain_library(ck ck ck_ring.h)
 plain_library(inih inih ini.h)
 plain_library(utf8proc utf8proc utf8proc.h)
+plain_library(argon2 argon2 argon2.h)
 
 # Used header-only: xxhash, and sys/sdt.h of systemtap-sdt-dev for the probes (base/probe.h).
 add_library(xxhash INTERFACE)

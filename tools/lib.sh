@@ -3,7 +3,7 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$top" || exit 1
 
 build_packages="cmake ninja-build gcc g++ pkg-config liburing-dev libck-dev librocksdb-dev android-libboringssl-dev
-  libsimdjson-dev node-llhttp libmimalloc-dev libxxhash-dev zlib1g-dev libinih-dev libcmocka-dev
+  libsimdjson-dev node-llhttp libmimalloc-dev libxxhash-dev zlib1g-dev libinih-dev libargon2-dev libcmocka-dev
   systemtap-sdt-dev libutf8proc-dev"
 run_packages="curl"
 test_packages="clang libclang-rt-14-dev nodejs npm openssl strace curl jq fuse3 libfuse3-dev libfaketime e2fsprogs mount perl

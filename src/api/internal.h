@@ -28,6 +28,7 @@ enum {
     refused_body_max = 65536, /* of a refused request: longer, and the connection ends instead */
     drain_patience_part = 5,  /* of the drain's time, for clients that are slow to send or read */
     proxies_max = 64,
+    signins_max = 16, /* under way per acceptor: about a second of hashing */
     id_hex_len = 32,
     span_hex_len = 16
 };
@@ -122,6 +123,7 @@ struct request {
     bool wants_100;   /* waits for "100 Continue" */
     bool close;       /* the connection ends behind this answer */
     bool http_errors; /* true status on API errors */
+    bool signing_in;  /* counted in signins_len */
     bool secure;      /* came by TLS, here or at a trusted proxy */
     char id[id_hex_len], trace[id_hex_len], span[span_hex_len], trace_flags[2];
     /* arguments */
@@ -193,6 +195,8 @@ struct acceptor {
     struct proxy proxies[proxies_max];
     uint32_t proxies_len;
     struct rate_table address_rates, token_rates; /* by address; by token and method */
+    struct rate_table signin_rates;               /* by address and by account */
+    uint32_t signins_len;                         /* with the login actor */
     struct rate tiers[TIER_COUNT];
     struct method_index methods;
     struct slow_table slow;
@@ -305,6 +309,8 @@ void users_step(struct acceptor *a);
 /* GET /avatar/RRGGBB.png (avatar.c) */
 bool avatar_path(struct str_view path, uint8_t rgb[3]);
 void avatar_answer(struct request *r);
+
+void signin_end(struct request *r); /* signin.c: it waits for no password (any more) */
 
 /* GET /rtm/TICKET (upgrade.c) */
 void upgrade_judge(struct request *r);

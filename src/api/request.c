@@ -45,6 +45,7 @@ void req_begins(struct request *r)
 void req_free(struct request *r)
 {
     struct acceptor *a = r->a;
+    signin_end(r);
     if (MUTANT(REQUEST_ARENA_LEAK, true, r->err == ERR_OK))
         arena_deinit(&r->arena);
     slab_give(&a->requests, r->handle);

@@ -9,8 +9,10 @@
 enum { columns_max = 16, positionals_max = 2 };
 
 struct command {
-    const char *words, *endpoint;             /* "user add", "user.add" */
-    const char *positionals[positionals_max]; /* JSON names of the words behind */
+    const char *words, *endpoint; /* "user add", "user.add" */
+    const char
+        *positionals[positionals_max]; /* JSON names of the words behind; "<name" is a line of
+                                          standard input: words of a command line are seen */
     const char *usage, *help;
     const char *list, *columns[columns_max]; /* human output: a member that is an array or object,
                                                 and its columns */
@@ -57,6 +59,13 @@ static const struct command commands[] = {
      {"user"},
      "USER",
      "all tokens of the user stop at once",
+     NULL,
+     {0}},
+    {"user password",
+     "user.password",
+     {"user", "<password"},
+     "USER",
+     "for auth.signin; a line of standard input",
      NULL,
      {0}},
     {"token issue",
@@ -251,6 +260,15 @@ static const struct command *find_command(char **words, int len, int *used)
     return NULL;
 }
 
+static struct str_view read_line(struct client *c)
+{
+    enum { line_max = 2048 };
+    char *line = arena_alloc(&c->arena, line_max);
+    if (line == NULL || fgets(line, line_max, stdin) == NULL)
+        return SV("");
+    return (struct str_view){line, strcspn(line, "\r\n")};
+}
+
 static struct str_view request_body(struct client *c, const struct command *cmd,
                                     const struct invocation *in, char **words, int len)
 {
@@ -270,6 +288,10 @@ static struct str_view request_body(struct client *c, const struct command *cmd,
         else
             json_kv_str(&j, o->member, sv_from(in->values[i]));
     }
+    for (int i = 0; i < positionals_max && cmd->positionals[i] != NULL; i++) {
+        if (cmd->positionals[i][0] == '<')
+            json_kv_str(&j, cmd->positionals[i] + 1, read_line(c));
+    }
     json_obj_end(&j);
     return buf_view(&b);
 }
@@ -278,7 +300,8 @@ static struct str_view request_body(struct client *c, const struct command *cmd,
 static bool positionals_fit(const struct command *cmd, const struct invocation *in, int given)
 {
     int most = 0, least;
-    while (most < positionals_max && cmd->positionals[most] != NULL)
+    while (most < positionals_max && cmd->positionals[most] != NULL &&
+           cmd->positionals[most][0] != '<')
         most++;
     least = most;
     for (size_t i = 0; i < request_options_len; i++) {

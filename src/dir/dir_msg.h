@@ -111,10 +111,9 @@ struct dir_user_change {
     uint32_t set_flags, clear_flags; /* USER_ADMIN, USER_OWNER, USER_GUEST... */
 };
 
-enum { password_hash_max = 160 };
 struct dir_password_set { /* ERR_USER_NOT_FOUND */
     uint64_t team, uid;
-    struct str_view hash; /* Argon2's text; empty: takes the password away */
+    struct str_view hash; /* as login makes it; empty: takes the password away */
 };
 
 #endif

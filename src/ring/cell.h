@@ -15,6 +15,7 @@ enum actor_kind {
     ACTOR_DIR,
     ACTOR_ADMIN,
     ACTOR_SEARCH,
+    ACTOR_LOGIN,
     ACTOR_KINDS
 };
 

@@ -7,6 +7,7 @@
 #include "chan/chan_msg.h"
 #include "dir/dir_msg.h"
 #include "hist/hist_msg.h"
+#include "login/login.h"
 #include "http1/parse.h"
 #include "json/read.h"
 #include "json/write.h"
@@ -30,6 +31,10 @@ struct admin_call {
         struct dir_user_add user_add;
         struct dir_user_disable user_disable;
         struct dir_user_change user_change;
+        struct {
+            struct login_hash hash;
+            struct dir_password_set set;
+        } password;
         struct dir_token_issue token_issue;
         struct dir_token_revoke token_revoke;
         struct dir_channel_create channel_create;

@@ -335,6 +335,26 @@ static void user_disable(struct admin_call *c, const struct cell *answer, struct
     }
 }
 
+/* Hashed first, by login; only the hash goes to dir. */
+static void user_password(struct admin_call *c, const struct cell *answer, struct turn *t)
+{
+    const struct admin_conf *conf = admin_conf_of(c->admin);
+    struct login_hash *m = &c->u.password.hash;
+    if (answer != NULL && answer->err == ERR_INVALID_ARGUMENTS && c->step == 0) {
+        admin_fail(c, ERR_INVALID_ARGUMENTS, "password: 8 to 1024 bytes");
+    } else if (answer != NULL && (answer->err != ERR_OK || c->step == 1)) {
+        answer_plain(c, answer);
+    } else if (answer != NULL) {
+        c->step = 1;
+        c->u.password.set =
+            (struct dir_password_set){.team = c->team, .uid = c->uid, .hash = {m->hash, m->len}};
+        admin_request(c, conf->dir, DIR_PASSWORD_SET, &c->u.password.set, t);
+    } else if (resolve_team(c) && resolve_user(c, "user")) {
+        m->password = arg_str(c, "password");
+        admin_request(c, conf->login, LOGIN_HASH, m, t);
+    }
+}
+
 /* ---- tokens ---- */
 
 /* "chat:write,users:read"; absent: all. False: the call was answered. */
@@ -553,6 +573,7 @@ static const struct admin_command commands[] = {
      "user [workspace email real_name member admin owner primary_owner guest]"},
     {"user.list", user_list, "[workspace]"},
     {"user.disable", user_disable, "user [workspace]"},
+    {"user.password", user_password, "user password [workspace]"},
     {"token.issue", token_issue, "user [workspace scopes]"},
     {"token.revoke", token_revoke, "token [workspace]"},
     {"channel.add", channel_add, "name creator [workspace private resume]"},

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "login/login.h"
 #include "server/drain.h"
 #include "server/notify.h"
 #include "server/secret.h"
@@ -181,6 +182,15 @@ static enum err make_chans(struct server *s)
     return ERR_OK;
 }
 
+static enum err make_login(struct server *s)
+{
+    struct view v;
+    TRY(store_view(s->store, &v));
+    TRY(login_new(&s->login, &v));
+    place(s, ACTOR_LOGIN, 0, &login_actor_ops, s->login);
+    return ERR_OK;
+}
+
 static enum err make_hists(struct server *s)
 {
     for (uint16_t i = 0; i < s->topology.len[ACTOR_HIST]; i++) {
@@ -243,6 +253,7 @@ static enum err make_acceptors(struct server *s)
                                    .fanouts_len = t->len[ACTOR_FANOUT],
                                    .dir = t->first[ACTOR_DIR],
                                    .search = t->first[ACTOR_SEARCH],
+                                   .login = t->first[ACTOR_LOGIN],
                                    .net = port_of(s, ACTOR_ACCEPTOR, i),
                                    .dir_reader = reader_of(s, ACTOR_ACCEPTOR, i),
                                    .conf = s->conf};
@@ -265,6 +276,7 @@ static enum err make_admin(struct server *s)
     struct admin_conf ac = {.self = a->id,
                             .dir = t->first[ACTOR_DIR],
                             .hist = t->first[ACTOR_HIST],
+                            .login = t->first[ACTOR_LOGIN],
                             .chans = topology_ids(t, ACTOR_CHAN),
                             .chans_len = t->len[ACTOR_CHAN],
                             .acceptors = topology_ids(t, ACTOR_ACCEPTOR),
@@ -311,6 +323,7 @@ static enum err start(struct server *s)
     place(s, ACTOR_LOG, 0, &log_actor_ops, s->log);
     TRY(make_dir(s));
     TRY(make_chans(s));
+    TRY(make_login(s));
     TRY(make_hists(s));
     TRY(make_search(s));
     TRY(make_fanouts(s));
@@ -334,6 +347,7 @@ static void release(struct server *s)
 {
     struct topology *t = &s->topology;
     admin_free(s->admin);
+    login_free(s->login);
     for (uint16_t i = 0; i < t->len[ACTOR_ACCEPTOR]; i++)
         acceptor_free(s->acceptors[i]);
     for (uint16_t i = 0; i < t->len[ACTOR_FANOUT]; i++)

@@ -29,6 +29,7 @@ struct server {
     struct hist *hists[server_loops_max];
     struct search *search;
     struct fanout *fanouts[server_loops_max];
+    struct login *login;
     struct dir_reader *readers[server_loops_max]; /* by loop */
     int plain_fd, tls_fd, admin_fd, control_fd;   /* listening sockets; -1: none */
     uint16_t plain_port, tls_port, admin_port;

@@ -9,7 +9,8 @@ static const struct {
     {ACTOR_CHAN, ACTOR_HIST},       {ACTOR_CHAN, ACTOR_LOG},       {ACTOR_DIR, ACTOR_LOG},
     {ACTOR_DIR, ACTOR_CHAN},        {ACTOR_ADMIN, ACTOR_DIR},      {ACTOR_ADMIN, ACTOR_CHAN},
     {ACTOR_ADMIN, ACTOR_HIST},      {ACTOR_ADMIN, ACTOR_ACCEPTOR}, {ACTOR_ADMIN, ACTOR_SEARCH},
-    {ACTOR_ACCEPTOR, ACTOR_SEARCH}, {ACTOR_SEARCH, ACTOR_LOG},
+    {ACTOR_ACCEPTOR, ACTOR_SEARCH}, {ACTOR_SEARCH, ACTOR_LOG},     {ACTOR_ACCEPTOR, ACTOR_LOGIN},
+    {ACTOR_ADMIN, ACTOR_LOGIN},
 };
 
 /* Who tells whom, without an answer. frames: what comes home needs an answer edge of that size. */
@@ -41,7 +42,7 @@ const char *wiring_kind_name(enum actor_kind kind)
     static const char *const names[ACTOR_KINDS] = {
         [ACTOR_ACCEPTOR] = "acceptor", [ACTOR_CHAN] = "chan",     [ACTOR_LOG] = "log",
         [ACTOR_HIST] = "hist",         [ACTOR_FANOUT] = "fanout", [ACTOR_DIR] = "dir",
-        [ACTOR_ADMIN] = "admin",       [ACTOR_SEARCH] = "search"};
+        [ACTOR_ADMIN] = "admin",       [ACTOR_SEARCH] = "search", [ACTOR_LOGIN] = "login"};
     return names[kind];
 }
 
@@ -87,7 +88,9 @@ uint32_t wiring_edge_size(const struct conf *c, enum actor_kind from, enum actor
 }
 
 const struct wiring_stage wiring_stages[wiring_stages_len] = {
-    {"acceptors", {ACTOR_ACCEPTOR}, 1, 40},         {"fanouts", {ACTOR_FANOUT}, 1, 80},
-    {"directory", {ACTOR_ADMIN, ACTOR_DIR}, 2, 85}, {"chans", {ACTOR_CHAN, ACTOR_SEARCH}, 2, 95},
-    {"log", {ACTOR_HIST, ACTOR_LOG}, 2, 100},
+    {"acceptors", {ACTOR_ACCEPTOR}, 1, 40},
+    {"fanouts", {ACTOR_FANOUT}, 1, 80},
+    {"directory", {ACTOR_ADMIN, ACTOR_DIR}, 2, 85},
+    {"chans", {ACTOR_CHAN, ACTOR_SEARCH}, 2, 95},
+    {"log", {ACTOR_LOGIN, ACTOR_HIST, ACTOR_LOG}, 3, 100},
 };

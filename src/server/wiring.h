@@ -14,7 +14,7 @@ uint32_t wiring_edge_size(const struct conf *c, enum actor_kind from, enum actor
 /* A stage of the drain: upstream first; one that is done sends nothing more. */
 struct wiring_stage {
     const char *name;
-    enum actor_kind kinds[2];
+    enum actor_kind kinds[3];
     uint32_t kinds_len;
     uint32_t until_percent; /* of the whole time, when this stage must be over */
 };

@@ -124,7 +124,7 @@ void row_team_encode(struct buf *b, const struct key *k, const struct row_team *
 void row_user_encode(struct buf *b, const struct key *k, const struct row_user *r);
 void row_token_encode(struct buf *b, const struct key *k, const struct row_token *r);
 void row_channel_name_encode(struct buf *b, const struct key *k, const struct row_channel_name *r);
-/* An Argon2 hash in its text form, salt and costs in it. */
+/* An Argon2 hash with its salt and costs (login/login.h). */
 void row_password_encode(struct buf *b, const struct key *k, struct str_view hash);
 void row_u64_encode(struct buf *b, const struct key *k,
                     uint64_t v); /* domain -> team, email -> uid, pointers, pins, meta */

@@ -2,7 +2,9 @@
 import { describe, test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import { WebClient } from '@slack/web-api';
-import { Parley, eventually, at, sleep } from './harness.mjs';
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { Parley, eventually, at, bin, slow } from './harness.mjs';
 import { rtm } from './ws.mjs';
 
 const client = (parley, token) => new WebClient(token, { slackApiUrl: parley.api, retryConfig: { retries: 0 }, rejectRateLimitedCalls: true });
@@ -117,6 +119,72 @@ describe('people', at('people'), () => {
     assert.equal((await web.auth.revoke()).revoked, true);
     await socket.closed;
     for (const call of [() => web.auth.test(), () => web.auth.revoke()]) assert.equal(await refusal(call()), 'token_revoked');
+  });
+});
+
+describe('signing in', at('people'), () => {
+  let parley, demo;
+  const signin = (args, headers = {}) => fetch(`${parley.api}auth.signin`, { method: 'POST', headers, body: new URLSearchParams({ team: demo.team.domain, ...args }) }).then(async (r) => ({ status: r.status, retry: r.headers.get('retry-after'), ...await r.json() }));
+  const password = (user, line) => spawnSync(join(bin, 'parleyctl'), ['--data', parley.data, 'user', 'password', user], { input: `${line}\n`, encoding: 'utf8' });
+  before(async () => {
+    parley = await Parley.start({ settings: { 'api.rate_signin_per_min': 1000 } });
+    demo = parley.demo();
+    parley.ctl('user', 'change', 'ada', '--email', 'Ada@Lovelace.org');
+    assert.equal(password('ada', 'difference engine').status, 0);
+  });
+  after(() => parley.stop());
+
+  test('a token for a password; one answer for every mistake, in the same time; the same after a kill', async () => {
+    for (let round = 0; round < 2; round++) {
+      const r = await signin({ email: 'ada@lovelace.ORG', password: 'difference engine' });
+      assert.equal(r.ok, true, JSON.stringify(r));
+      assert.equal((await parley.call('auth.test', r.token)).user, 'ada');
+      if (round === 0) await parley.restart();
+    }
+    const took = async (args) => { const from = performance.now(); const r = await signin(args); assert.equal(r.error, 'invalid_credentials'); return performance.now() - from; };
+    const wrong = [], unknown = [], bare = [];
+    for (let i = 0; i < 5; i++) {
+      wrong.push(await took({ email: 'ada@lovelace.org', password: 'analytical engine' }));
+      unknown.push(await took({ email: 'nobody@lovelace.org', password: 'analytical engine' }));
+      bare.push(await took({ email: 'ada@lovelace.org', team: 'nowhere', password: 'difference engine' }));
+    }
+    const least = (list) => Math.min(...list);
+    assert.ok(least(unknown) > least(wrong) / 2 && least(bare) > least(wrong) / 2, JSON.stringify({ wrong, unknown, bare }));
+    assert.equal((await parley.call('auth.signin', undefined, { team: demo.team.domain })).error, 'missing_argument');
+    const url = await fetch(`${parley.api}auth.signin?${new URLSearchParams({ team: demo.team.domain, email: 'ada@lovelace.org', password: 'difference engine' })}`);
+    assert.equal((await url.json()).error, 'invalid_arguments');
+    assert.ok(!parley.log.includes('engine'));
+  });
+
+  test('short passwords are refused, new ones replace, disabled users do not come in', async () => {
+    assert.notEqual(password('ada', 'short').status, 0);
+    assert.equal(password('ada', 'a new password').status, 0);
+    assert.equal((await signin({ email: 'ada@lovelace.org', password: 'difference engine' })).error, 'invalid_credentials');
+    assert.equal((await signin({ email: 'ada@lovelace.org', password: 'a new password' })).ok, true);
+    parley.ctl('user', 'disable', 'ada');
+    assert.equal((await signin({ email: 'ada@lovelace.org', password: 'a new password' })).error, 'invalid_credentials');
+  });
+
+  test('a flood of them is bounded and delays nobody else', async () => {
+    const flood = Array.from({ length: 40 }, (_, i) => signin({ email: `n${i}@x.y`, password: 'whatever it is' }));
+    const from = performance.now();
+    assert.equal((await parley.call('chat.postMessage', demo.users[1].token, { channel: demo.channels.random.id, text: 'meanwhile' })).ok, true);
+    assert.ok(performance.now() - from < 500 * slow);
+    const got = await Promise.all(flood);
+    assert.ok(got.filter((r) => r.status === 503).length >= 1);
+    assert.ok(got.every((r) => ['invalid_credentials', 'service_unavailable'].includes(r.error)));
+  });
+
+  test('ten a minute per account', async () => {
+    const { data } = parley;
+    await parley.kill();
+    const strict = await Parley.start({ data });
+    const ask = () => fetch(`${strict.api}auth.signin`, { method: 'POST', body: new URLSearchParams({ team: demo.team.domain, email: 'x@y.z', password: 'whatever it is' }) });
+    const got = [];
+    for (let i = 0; i < 12; i++) got.push(await ask());
+    assert.equal(got.filter((r) => r.status === 429 && /^[1-9]\d*$/.test(r.headers.get('retry-after'))).length, 2);
+    await strict.stop();
+    await parley.up();
   });
 });
 

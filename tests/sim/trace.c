@@ -59,6 +59,7 @@ static const char *type_name(enum actor_kind room, uint16_t type)
     case ACTOR_ACCEPTOR:
     case ACTOR_ADMIN:
     case ACTOR_SEARCH:
+    case ACTOR_LOGIN:
     case ACTOR_KINDS:
         break;
     }
