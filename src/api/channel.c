@@ -16,11 +16,6 @@ static bool refused(struct request *r, const struct cell *c)
     return true;
 }
 
-static bool is_admin(const struct request *r)
-{
-    return (r->who.user_flags & (USER_ADMIN | USER_OWNER)) != 0;
-}
-
 /* ---- topic, purpose, archive ---- */
 
 static void on_changed(struct request *r, const struct cell *c)
@@ -52,7 +47,8 @@ static void change(struct request *r, enum info_kind kind, struct str_view text)
     *m = (struct chan_info_change){.kind = kind,
                                    .team = r->who.team,
                                    .uid = r->who.uid,
-                                   .admin = is_admin(r),
+                                   .admin = req_is_admin(r),
+                                   .guest = req_is_guest(r),
                                    .text = text,
                                    .deadline_us = r->deadline_us,
                                    .arena = &r->arena};
@@ -107,7 +103,7 @@ void conversations_kick(struct request *r)
     *m = (struct chan_member_change){.team = r->who.team,
                                      .uid = uid,
                                      .kicker = r->who.uid,
-                                     .admin = is_admin(r),
+                                     .admin = req_is_admin(r),
                                      .deadline_us = r->deadline_us,
                                      .arena = &r->arena};
     r->work = m;

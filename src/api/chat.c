@@ -279,7 +279,8 @@ static struct change_work *change_new(struct request *r, enum change_kind kind)
     w->change = (struct chan_change){.kind = kind,
                                      .team = r->who.team,
                                      .uid = r->who.uid,
-                                     .admin = (r->who.user_flags & (USER_ADMIN | USER_OWNER)) != 0,
+                                     .admin = req_is_admin(r),
+                                     .guest = req_is_guest(r),
                                      .ts_us = arg(r, "ts")->n,
                                      .deadline_us = r->deadline_us,
                                      .arena = &r->arena};

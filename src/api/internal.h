@@ -297,6 +297,14 @@ void direct_open(struct request *r, struct dir_direct_open *m, req_then *then);
 void permalink_path(struct buf *out, enum id_kind letter, uint64_t cid, uint64_t ts_us,
                     uint64_t thread_ts_us);
 
+static inline bool req_is_admin(const struct request *r)
+{
+    return (r->who.user_flags & (USER_ADMIN | USER_OWNER)) != 0;
+}
+static inline bool req_is_guest(const struct request *r)
+{
+    return (r->who.user_flags & USER_GUEST) != 0;
+}
 struct hist_viewer;
 struct hist_viewer req_viewer(const struct request *r);
 struct user_view req_user_view(struct request *r); /* as this caller sees users */

@@ -49,6 +49,7 @@ static void change(struct request *r, enum change_kind kind, bool named)
     m->kind = kind;
     m->team = r->who.team;
     m->uid = r->who.uid;
+    m->guest = req_is_guest(r);
     m->ts_us = arg(r, "timestamp")->n;
     m->deadline_us = r->deadline_us;
     m->arena = &r->arena;

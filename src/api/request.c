@@ -112,7 +112,7 @@ static enum err authorise(struct request *r)
         return ERR_NOT_ALLOWED_TOKEN_TYPE;
     if (m->scopes != SCOPE_NONE && (r->who.scopes & m->scopes) == 0)
         return ERR_MISSING_SCOPE;
-    if ((r->who.user_flags & USER_GUEST) != 0 && (m->who & WHO_NO_GUESTS) != 0)
+    if (req_is_guest(r) && (m->who & WHO_NO_GUESTS) != 0)
         return ERR_USER_IS_RESTRICTED;
     return ERR_OK;
 }
@@ -168,7 +168,7 @@ struct hist_viewer req_viewer(const struct request *r)
     return (struct hist_viewer){.team = r->who.team,
                                 .uid = r->who.uid,
                                 .is_bot = r->who.kind == TOKEN_BOT,
-                                .is_guest = (r->who.user_flags & USER_GUEST) != 0};
+                                .is_guest = req_is_guest(r)};
 }
 
 static bool send_now(struct request *r)

@@ -214,6 +214,7 @@ static enum err prepare(struct request *r, struct search_work *w)
     TRY(read_order(r, m));
     m->team = r->who.team;
     m->uid = r->who.uid;
+    m->guest = req_is_guest(r);
     m->highlight = arg(r, "highlight")->n != 0;
     m->count = count->given ? (uint32_t)count->n : count_default;
     m->page = page->given ? (uint32_t)page->n : 1;

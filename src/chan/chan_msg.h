@@ -86,6 +86,7 @@ struct chan_change {
     enum change_kind kind;
     uint64_t team, uid;
     bool admin; /* may change and delete what others wrote */
+    bool guest; /* a public channel is there for members only */
     uint64_t ts_us;
     /* UPDATE: JSON values, valid and on one line. p NULL: as it is; len 0: away with it. */
     struct str_view text, blocks, attachments, metadata;
@@ -115,7 +116,7 @@ enum { info_text_max = 250 }; /* characters of topic and purpose */
 struct chan_info_change {
     enum info_kind kind;
     uint64_t team, uid;
-    bool admin;
+    bool admin, guest;
     struct str_view text; /* TOPIC, PURPOSE: valid UTF-8 */
     uint64_t deadline_us;
     struct arena *arena;       /* in */

@@ -484,7 +484,8 @@ static enum err may_change(const struct chan_shard *s, const struct chan *c,
     bool member = member_set_has(&c->members, m->uid);
     if (m->deadline_us != 0 && s->turn->mono_us > m->deadline_us)
         return ERR_DEADLINE;
-    if (c->info.team != m->team || (!member && c->info.kind != CHANNEL_PUBLIC))
+    bool open = c->info.kind == CHANNEL_PUBLIC && !m->guest;
+    if (c->info.team != m->team || (!member && !open))
         return ERR_CHANNEL_NOT_FOUND;
     if (!member && m->kind != CHANGE_REACT && m->kind != CHANGE_UNREACT)
         return ERR_NOT_IN_CHANNEL;

@@ -168,6 +168,7 @@ void emit_hint(struct chan_shard *s, const struct effect *e)
         cell->u.u[1] = e->uid;
         cell->u.u[2] = e->c->info.team;
         cell->u.u[3] = ID_NONE;
+        cell->u.u[4] = e->uid == ID_NONE ? FAN_NO_GUESTS : 0;
         sent++;
     }
     finish_frame(s, e->frame, sent);

@@ -183,7 +183,8 @@ static enum err may_change(const struct chan_shard *s, const struct chan *c,
     bool archives = m->kind == INFO_ARCHIVE || m->kind == INFO_UNARCHIVE;
     if (m->deadline_us != 0 && s->turn->mono_us > m->deadline_us)
         return ERR_DEADLINE;
-    if (c->info.team != m->team || (!member && c->info.kind != CHANNEL_PUBLIC))
+    bool open = c->info.kind == CHANNEL_PUBLIC && !m->guest;
+    if (c->info.team != m->team || (!member && !open))
         return ERR_CHANNEL_NOT_FOUND;
     if (is_direct(c) && archives)
         return ERR_WRONG_CHANNEL_TYPE;
