@@ -162,7 +162,7 @@ await withDisk('little space left: refused up front, before the disk says so', a
   assert.equal((await w.parley.call('auth.test', w.demo.users[2].token)).error, 'token_revoked');
   w.disk.tell('clear');
   assert.ok((await postUntilOk(w, 'during 0', 20000 * slow)).took < 5000 * slow);
-});
+}, { settings: { 'search.delay_ms': 60000 } }); // nor one of the index, of what was stored before
 
 await withDisk('start on a full disk: refused with the reason, and up when there is space', async (w) => {
   await postOk(w, 'before');

@@ -12,7 +12,7 @@ async function traced(t, calls) {
   const dir = mkdtempSync(join(tmpdir(), 'parley-strace-'));
   t.after(() => rmSync(dir, { recursive: true, force: true }));
   const file = join(dir, 'trace');
-  const parley = await Parley.start({ wrap: ['strace', '-D', '-f', '-qq', '-y', '-e', `trace=${calls}`, '-e', 'signal=none', '-o', file], settings: { 'api.rate_posts_per_s': 1000000 } });
+  const parley = await Parley.start({ wrap: ['strace', '-D', '-f', '-qq', '-y', '-e', `trace=${calls}`, '-e', 'signal=none', '-o', file], settings: { 'api.rate_posts_per_s': 1000000, 'search.delay_ms': 60000 } }); // no commit of the index meanwhile
   return { parley, lines: () => readFileSync(file, 'utf8').split('\n') };
 }
 

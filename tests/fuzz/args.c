@@ -115,6 +115,13 @@ static void judge_client(const struct request *r)
 
 /* ---- the arguments ---- */
 
+/* On one line: it becomes part of an event. */
+static void judge_one_line(struct str_view s)
+{
+    CLAIM(memchr(s.p, '\n', s.len) == NULL && memchr(s.p, '\r', s.len) == NULL &&
+          memchr(s.p, '\t', s.len) == NULL);
+}
+
 static void judge_objects(struct request *r, const struct arg_spec *spec, struct str_view s)
 {
     struct json_member *elements;
@@ -123,8 +130,16 @@ static void judge_objects(struct request *r, const struct arg_spec *spec, struct
     CLAIM(len > 0);
     for (uint32_t i = 0; i < len; i++)
         CLAIM(elements[i].value.type == JSON_OBJECT);
-    CLAIM(memchr(s.p, '\n', s.len) == NULL && memchr(s.p, '\r', s.len) == NULL &&
-          memchr(s.p, '\t', s.len) == NULL);
+    judge_one_line(s);
+}
+
+static void judge_object(struct request *r, const struct arg_spec *spec, struct str_view s)
+{
+    struct json_member *members;
+    uint32_t len;
+    CLAIM(s.len <= spec->max);
+    CLAIM(json_read_object(r->a->json, &r->arena, s, &members, &len) == ERR_OK);
+    judge_one_line(s);
 }
 
 static void judge_value(struct request *r, const struct arg_spec *spec, const struct arg_value *v)
@@ -153,6 +168,9 @@ static void judge_value(struct request *r, const struct arg_spec *spec, const st
         break;
     case ARG_USER:
         CLAIM(id_parse(v->s, ID_USER, &n) && n == v->n && n != ID_NONE);
+        break;
+    case ARG_OBJECT:
+        judge_object(r, spec, v->s);
         break;
     case ARG_OBJECTS:
         judge_objects(r, spec, v->s);
