@@ -96,12 +96,16 @@ bool bystander_run(struct bench *b)
     out->calm_us = load.poster.latency_us;
     load.poster.latency_us = (struct hist_log){0};
     wait_for(b, PHASE_END);
-    load.end_us = b->io.now_us;
-    poster_drain(&load.poster);
+    load_end(&load);
     out->storm_us = load.poster.latency_us;
     out->acknowledged = load.poster.acked;
     ledger_audit_history(&ledger, NULL);
-    out->problems = b->report.problems + load.poster.refused + load.poster.in_flight;
+    poster_report_counts(&load.poster);
+    if (load.poster.in_flight > 0)
+        report_problem(&b->report, "%llu posts were not answered",
+                       (unsigned long long)load.poster.in_flight);
+    out->problems = b->report.problems;
+    snprintf(out->first, sizeof out->first, "%s", b->report.samples[0]);
     return out->problems == 0;
 }
 

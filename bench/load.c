@@ -148,6 +148,14 @@ void load_begin(struct load *l, uint64_t seconds)
         send_on(l, i, io->now_us);
 }
 
+void load_end(struct load *l)
+{
+    l->end_us = MIN(l->end_us, l->bench->io.now_us);
+    if (l->rate > 0)
+        on_tick(&l->timer); /* who is due is sent: the timer may not have fired yet */
+    poster_drain(&l->poster);
+}
+
 uint64_t load_run(struct load *l, uint64_t seconds)
 {
     struct io *io = &l->bench->io;

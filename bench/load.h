@@ -35,8 +35,10 @@ void load_deinit(struct load *l);
 void load_follow_deliveries(struct load *l);
 /* Every lane's user joins its channel. False: some could not. */
 bool load_join(struct load *l);
-/* Begins to send, at a rate; goes on until end_us, which may be set anew. */
+/* Begins to send, at a rate, for seconds at most. */
 void load_begin(struct load *l, uint64_t seconds);
+/* Sends no more from now on, waits for the answers. */
+void load_end(struct load *l);
 /* Sends for seconds, waits for the answers; returns the measured microseconds. */
 uint64_t load_run(struct load *l, uint64_t seconds);
 void load_report(struct load *l, uint64_t measured_us);

@@ -196,10 +196,9 @@ bool storm_run(struct bench *b)
     io_run_until_zero(io, &s->not_caught_up, s->cut_us + storm_max_us);
     server_proc_sample(&b->server);
     if (!bystander_end(&s->posts_beside) || s->posts_beside.problems > 0)
-        report_problem(&b->report, "the process of the posts beside: %llu problems",
-                       (unsigned long long)s->posts_beside.problems);
-    s->load.end_us = io->now_us;
-    poster_drain(&s->load.poster);
+        report_problem(&b->report, "the process of the posts beside: %llu problems, %s",
+                       (unsigned long long)s->posts_beside.problems, s->posts_beside.first);
+    load_end(&s->load);
     bench_load_ended(b, io->now_us - s->load.start_us);
     ledger_settle(&s->ledger);
     report_storm(s);
