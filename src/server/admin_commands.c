@@ -5,6 +5,7 @@
 #include "api/method.h"
 #include "chan/chan.h"
 #include "dir/name.h"
+#include "search/search_msg.h"
 #include "server/admin_call.h"
 
 /* ---- arguments ---- */
@@ -564,6 +565,21 @@ static void status(struct admin_call *c, const struct cell *answer, struct turn 
     admin_done(c);
 }
 
+/* The answer says that it has begun: queries find more and more meanwhile. */
+static void search_rebuild(struct admin_call *c, const struct cell *answer, struct turn *t)
+{
+    if (answer == NULL) {
+        admin_request(c, admin_conf_of(c->admin)->search, SEARCH_REBUILD, NULL, t);
+        return;
+    }
+    if (answer->err != ERR_OK) {
+        admin_fail(c, (enum err)answer->err, NULL);
+        return;
+    }
+    admin_ok(c);
+    admin_done(c);
+}
+
 static const struct admin_command commands[] = {
     {"workspace.add", workspace_add, "domain [name resume]"},
     {"workspace.list", workspace_list, ""},
@@ -579,6 +595,7 @@ static const struct admin_command commands[] = {
     {"channel.add", channel_add, "name creator [workspace private resume]"},
     {"channel.list", channel_list, "[workspace]"},
     {"channel.join", channel_join, "channel user|all [workspace silent]"},
+    {"search.rebuild", search_rebuild, ""},
     {"status", status, "[workspace]"},
     {"slow", admin_slow, ""},
 };

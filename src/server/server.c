@@ -277,6 +277,7 @@ static enum err make_admin(struct server *s)
                             .dir = t->first[ACTOR_DIR],
                             .hist = t->first[ACTOR_HIST],
                             .login = t->first[ACTOR_LOGIN],
+                            .search = t->first[ACTOR_SEARCH],
                             .chans = topology_ids(t, ACTOR_CHAN),
                             .chans_len = t->len[ACTOR_CHAN],
                             .acceptors = topology_ids(t, ACTOR_ACCEPTOR),

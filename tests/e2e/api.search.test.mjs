@@ -81,6 +81,23 @@ test('pages, marks, links', async () => {
   await assert.rejects(ada.search.messages({ query: 'x', sort: 'luck' }), (e) => e.data.error === 'invalid_arguments');
 });
 
+test('the index is made anew while the daemon works', async () => {
+  const before = (await parley.metrics()).parley_search_channels_indexed_total;
+  parley.ctl('search', 'rebuild');
+  await eventually(async () => (await parley.metrics()).parley_search_channels_indexed_total > before, 'channels are indexed again');
+  await eventually(async () => (await find(ada, 'quick')).length === 3 && (await find(ada, '日本語')).length === 1, 'all is found again');
+});
+
+test('a query reads what it is about, not what is there', async () => {
+  for (let i = 0; i < 200; i += 20)
+    await Promise.all(Array.from({ length: 20 }, (_, k) => ada.chat.postMessage({ channel: general, text: `everyday words ${i + k === 77 ? 'platypus' : ''}` })));
+  await eventually(async () => (await find(ada, 'platypus')).length === 1, 'indexed');
+  const rows = async () => (await parley.metrics()).parley_search_rows_read_total;
+  const before = await rows();
+  assert.equal((await find(ada, 'platypus words')).length, 1);
+  assert.ok(await rows() - before <= 16, `${await rows() - before} rows`);
+});
+
 test('after a kill the index goes on where it was', async () => {
   await ada.chat.postMessage({ channel: general, text: 'just before the end' });
   await parley.kill();
