@@ -13,7 +13,7 @@ struct options;
 
 struct bystander_figures {
     uint64_t acknowledged, problems;
-    char first[240]; /* of the problems */
+    char first[240];                   /* of the problems */
     struct hist_log calm_us, storm_us; /* from the intended time */
 };
 
