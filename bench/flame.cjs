@@ -39,6 +39,17 @@ async function fold(file) {
   return threads;
 }
 
+// [[function, samples in itself]], the most first.
+function self(root) {
+  const sums = new Map();
+  (function walk(n) {
+    let own = n.count;
+    for (const c of n.children.values()) { own -= c.count; walk(c); }
+    if (own > 0) sums.set(n.name, (sums.get(n.name) ?? 0) + own);
+  })(root);
+  return [...sums].sort((a, b) => b[1] - a[1]);
+}
+
 function node(name, kernel) { return { name, kernel, count: 0, children: new Map() }; }
 
 function frame(line) {
@@ -127,4 +138,4 @@ function html(threads) {
     .map(([name, t]) => `<h3>${escape(name)}: ${((100 * t.samples) / all).toFixed(1)} % of ${all} samples</h3>\n${svg(t.root, `flame graph of ${name}`)}`).join('\n');
 }
 
-module.exports = { perfIsThere, record, fold, html, script, escape };
+module.exports = { perfIsThere, record, fold, self, html, script, escape };

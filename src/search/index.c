@@ -6,40 +6,6 @@
 #include "search/internal.h"
 #include "store/log.h"
 
-static enum err next_channel(struct search *s)
-{
-    struct job *j = &s->job;
-    uint64_t cid;
-    while (j->cid == ID_NONE && dirty_take(&s->dirty, &cid)) {
-        struct key k[3];
-        struct row_chan_info info;
-        struct row_chan_head head;
-        key_chan_info(&k[0], cid);
-        key_chan_head(&k[1], cid);
-        key_indexed(&k[2], cid);
-        struct view_get gets[] = {{.cf = CF_CHAN, .key = key_view(&k[0])},
-                                  {.cf = CF_CHAN, .key = key_view(&k[1])},
-                                  {.cf = CF_FTS, .key = key_view(&k[2])}};
-        uint64_t indexed_us = 0;
-        TRY(view_multi_get(&s->conf.view, gets, ARRAY_LEN(gets), &s->scratch));
-        if (gets[0].value.p == NULL || gets[1].value.p == NULL)
-            continue;
-        TRY(row_chan_info_decode(&info, gets[0].key, gets[0].value));
-        TRY(row_chan_head_decode(&head, gets[1].key, gets[1].value));
-        if (gets[2].value.p != NULL)
-            TRY(row_u64_decode(&indexed_us, gets[2].key, gets[2].value));
-        if (head.last_ts_us <= indexed_us)
-            continue;
-        *j = (struct job){.cid = cid,
-                          .team = info.team,
-                          .from_us = indexed_us,
-                          .to_us = head.last_ts_us,
-                          .left_us = head.last_ts_us + 1,
-                          .replies_us = indexed_us};
-    }
-    return ERR_OK;
-}
-
 /* ---- one message ---- */
 
 static bool add_mark(struct search *s, uint64_t team, struct posting where, struct str_view mark)
@@ -70,22 +36,26 @@ static enum err add_message(struct search *s, uint64_t team, uint64_t cid,
 
 struct reading {
     struct search *s;
-    uint32_t rows;
     enum err err;
 };
+
+static bool has_room(const struct search *s)
+{
+    return s->rows < index_rows_max && !build_is_full(s->build);
+}
 
 static bool on_message(void *ctx, struct str_view key, struct str_view value)
 {
     struct reading *r = ctx;
     struct job *j = &r->s->job;
     struct row_message row;
-    if (r->rows == index_rows_max || build_is_full(r->s->build))
+    if (!has_room(r->s))
         return false;
     r->err = row_message_decode(&row, key, value);
     if (r->err == ERR_OK)
         r->err = add_message(r->s, j->team, j->cid, &row);
     j->left_us = key_msg_ts(key);
-    r->rows++;
+    r->s->rows++;
     return r->err == ERR_OK;
 }
 
@@ -98,9 +68,54 @@ static enum err read_messages(struct search *s)
     key_msg(&to, j->cid, j->from_us);
     TRY(view_scan(&s->conf.view, CF_MSG, key_view(&from), key_view(&to), on_message, &r));
     TRY(r.err);
-    if (r.rows < index_rows_max && !build_is_full(s->build))
+    if (has_room(s))
         j->left_us = 0;
     return ERR_OK;
+}
+
+/* ---- only what is new of it, without a question to the files ---- */
+
+static bool on_new(void *ctx, struct str_view key, struct str_view value)
+{
+    struct reading *r = ctx;
+    struct job *j = &r->s->job;
+    uint64_t ts_us = key_msg_ts(key);
+    if (ts_us <= j->from_us) /* it came while what was before it was read */
+        return true;
+    j->to_us = MAX(j->to_us, ts_us);
+    bool more = on_message(ctx, key, value);
+    if (!more && r->err == ERR_OK) /* no room: read_messages goes on below it */
+        j->left_us = MIN(j->left_us, ts_us + 1);
+    return more;
+}
+
+/* True: the job is what came since the channel was read last, read already but for what had no
+ * room. False: memory does not tell, or more happened than messages coming. */
+static bool take_new(struct search *s, uint64_t cid, enum err *err)
+{
+    struct job *j = &s->job;
+    const struct known *k = known_at(s->known, cid);
+    struct reading r = {.s = s};
+    struct key prefix;
+    if (k->cid != cid)
+        return false;
+    *j = (struct job){.cid = cid,
+                      .team = k->team,
+                      .from_us = k->indexed_us,
+                      .to_us = k->indexed_us,
+                      .left_us = UINT64_MAX};
+    key_msg_prefix(&prefix, cid);
+    bool known = s->conf.view.ops->front(s->conf.view.self, CF_MSG, key_view(&prefix), k->moment,
+                                         on_new, &r, &j->moment);
+    *err = r.err;
+    if (!known || r.err != ERR_OK) {
+        j->cid = ID_NONE;
+        return false;
+    }
+    if (has_room(s))
+        j->left_us = 0;
+    j->replies_us = j->to_us;
+    return true;
 }
 
 /* ---- its replies ---- */
@@ -139,10 +154,58 @@ static enum err read_replies(struct search *s)
     return ERR_OK;
 }
 
+/* ---- the next channel ---- */
+
+static enum err next_channel(struct search *s)
+{
+    struct job *j = &s->job;
+    uint64_t cid;
+    while (j->cid == ID_NONE && dirty_take(&s->dirty, &cid)) {
+        struct key k[3];
+        struct row_chan_info info;
+        struct row_chan_head head;
+        enum err err = ERR_OK;
+        if (take_new(s, cid, &err) || err != ERR_OK)
+            return err;
+        uint64_t moment = view_moment(&s->conf.view);
+        key_chan_info(&k[0], cid);
+        key_chan_head(&k[1], cid);
+        key_indexed(&k[2], cid);
+        struct view_get gets[] = {{.cf = CF_CHAN, .key = key_view(&k[0])},
+                                  {.cf = CF_CHAN, .key = key_view(&k[1])},
+                                  {.cf = CF_FTS, .key = key_view(&k[2])}};
+        uint64_t indexed_us = 0;
+        TRY(view_multi_get(&s->conf.view, gets, ARRAY_LEN(gets), &s->scratch));
+        if (gets[0].value.p == NULL || gets[1].value.p == NULL)
+            continue;
+        TRY(row_chan_info_decode(&info, gets[0].key, gets[0].value));
+        TRY(row_chan_head_decode(&head, gets[1].key, gets[1].value));
+        if (gets[2].value.p != NULL)
+            TRY(row_u64_decode(&indexed_us, gets[2].key, gets[2].value));
+        if (head.last_ts_us <= indexed_us)
+            continue;
+        *j = (struct job){.cid = cid,
+                          .team = info.team,
+                          .from_us = indexed_us,
+                          .to_us = head.last_ts_us,
+                          .left_us = head.last_ts_us + 1,
+                          .replies_us = indexed_us,
+                          .moment = moment};
+    }
+    return ERR_OK;
+}
+
+/* Of one that had nothing new no row says so. */
 static void finish_channel(struct search *s)
 {
     struct job *j = &s->job;
     struct key k;
+    *known_at(s->known, j->cid) =
+        (struct known){.cid = j->cid, .team = j->team, .indexed_us = j->to_us, .moment = j->moment};
+    if (j->to_us == j->from_us) {
+        j->cid = ID_NONE;
+        return;
+    }
     key_indexed(&k, j->cid);
     row_u64_encode(batch_put_begin(&s->batch, CF_FTS, &k), &k, j->to_us);
     batch_put_end(&s->batch);
@@ -284,6 +347,7 @@ void index_compare_all(struct search *s)
 
 void index_rebuild(struct search *s)
 {
+    known_forget(s->known);
     s->wipe_at = (struct key){.len = 1, .b = {0}};
 }
 
@@ -370,12 +434,25 @@ static bool is_full(const struct search *s)
            s->batch.rows_len + index_rows_max >= finished_max;
 }
 
+/* There is another channel to read in this step. */
+static bool goes_on(const struct search *s, uint32_t channels)
+{
+    return s->rows < index_rows_max / 2 && channels < index_channels_max && s->dirty.len > 0 &&
+           s->job.cid == ID_NONE && !s->edits && !s->comparing && s->wipe_at.len == 0 &&
+           !s->wiped && !is_full(s);
+}
+
 void index_step(struct search *s)
 {
     if (!index_is_busy(s))
         return;
-    enum err err = gather(s);
-    arena_reset(&s->scratch);
+    enum err err;
+    uint32_t channels = 0;
+    s->rows = 0;
+    do {
+        err = gather(s);
+        arena_reset(&s->scratch);
+    } while (err == ERR_OK && goes_on(s, ++channels));
     if (err != ERR_OK) { /* log has told what it is; the disk is asked again after a while */
         index_done(s, err);
         return;
@@ -394,6 +471,7 @@ void index_done(struct search *s, enum err err)
     s->committing = false;
     if (err != ERR_OK) {
         build_clear(s->build);
+        known_forget(s->known);
         s->comparing = s->due = false;
         s->epoch++;
         s->job.cid = ID_NONE;

@@ -10,6 +10,7 @@
 
 enum {
     index_rows_max = 256, /* messages read in one step */
+    index_channels_max = 64,
     wipe_rows_max = 2048,
     finished_max = 4096,         /* channels and edits of one batch */
     compare_channels = 256,      /* whose heads are compared in one step */
@@ -48,6 +49,19 @@ void dirty_deinit(struct dirty *d);
 bool dirty_add(struct dirty *d, uint64_t cid); /* false: full */
 bool dirty_take(struct dirty *d, uint64_t *cid);
 
+/* ---- known.c: what was read of channels lately, so that the next time only what is new is ---- */
+
+struct known {
+    uint64_t cid; /* ID_NONE: nothing */
+    uint64_t team, indexed_us;
+    uint64_t moment; /* as of which messages up to indexed_us were read (store/view.h) */
+};
+enum { known_max = 16384 }; /* a power of two; half a megabyte, untouched until it is used */
+MUST_USE enum err known_init(struct known **out);
+/* The channel's own place; who stands there now may be another. */
+struct known *known_at(struct known *all, uint64_t cid);
+void known_forget(struct known *all); /* everything */
+
 /* ---- index.c ---- */
 
 struct job {      /* one channel */
@@ -56,6 +70,7 @@ struct job {      /* one channel */
     uint64_t from_us, to_us; /* (from, to] is to be indexed */
     uint64_t left_us;        /* messages: those above are done; 0: all are */
     uint64_t replies_us;     /* replies: those up to here are done */
+    uint64_t moment;         /* of the view, before anything of it was read */
 };
 
 struct search {
@@ -67,12 +82,14 @@ struct search {
     struct arena some;    /* of some rows of it */
     /* index */
     struct dirty dirty;
+    struct known *known;
     struct build *build;
     struct job job;
     struct key wipe_at;    /* of CF_FTS: how far a rebuild has deleted; len 0: there is none */
     bool wiped;            /* all of it is in the batch, or was in earlier ones */
     struct key compare_at; /* of CF_DIR: how far all channels have been compared; len 0: all */
     bool comparing, edits, due;
+    uint32_t rows;             /* messages read in this step */
     bool behind, rebuild_owed; /* all must be compared, or deleted first, once the timer fires */
     struct batch batch;
     struct arena_pool batch_pool;

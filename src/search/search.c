@@ -21,11 +21,11 @@ enum err search_new(struct search **out, const struct search_conf *c)
         arena_init(&s->some, &s->pool, UINT64_MAX) != ERR_OK ||
         arena_init(&s->batch.arena, &s->batch_pool, UINT64_MAX) != ERR_OK ||
         json_reader_new(&s->json) != ERR_OK || build_new(&s->build, c->batch_words) != ERR_OK ||
-        dirty_init(&s->dirty, c->dirty_max) != ERR_OK) {
+        dirty_init(&s->dirty, c->dirty_max) != ERR_OK || known_init(&s->known) != ERR_OK) {
         search_free(s);
         return ERR_NOMEM;
     }
-    s->behind = true; /* what was durable and not indexed when the process ended */
+    s->behind = c->enabled; /* what was durable and not indexed when the process ended */
     *out = s;
     return ERR_OK;
 }
@@ -42,6 +42,7 @@ void search_free(struct search *s)
     json_reader_free(s->json);
     build_free(s->build);
     dirty_deinit(&s->dirty);
+    free(s->known);
     free(s->queries);
     free(s);
 }
@@ -59,6 +60,10 @@ static void answer(struct search *s, const struct cell *request, actor_id to, en
 static void on_request(struct search *s, const struct cell *c, actor_id from)
 {
     s->asked++;
+    if (!s->conf.enabled) {
+        answer(s, c, from, ERR_NOT_ENABLED);
+        return;
+    }
     if (s->queries_len == s->conf.queue_max) {
         answer(s, c, from, ERR_SERVICE_UNAVAILABLE);
         return;
@@ -103,7 +108,7 @@ static void on_cells(void *self, actor_id from, enum ring_class class, const str
             on_request(s, &cells[i], from);
         } else if (class == CLASS_ANSWER) {
             index_done(s, (enum err)cells[i].err);
-        } else {
+        } else if (s->conf.enabled) {
             s->edits |= cells[i].u.u[0] != 0;
             s->behind |= cells[i].cid == ID_NONE || !dirty_add(&s->dirty, cells[i].cid);
         }

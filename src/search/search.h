@@ -13,6 +13,7 @@
 struct search_conf {
     actor_id self, log;
     struct view view;
+    bool enabled;         /* else nothing is indexed, and queries are ERR_NOT_ENABLED */
     uint32_t delay_ms;    /* from a hint to the batch */
     uint32_t batch_words; /* postings of one batch */
     uint32_t queue_max;   /* queries that wait */

@@ -107,6 +107,7 @@ static void start_search(void)
 {
     struct search_conf c = {.self = SEARCH,
                             .log = LOG,
+                            .enabled = true,
                             .delay_ms = 1,
                             .batch_words = 64,
                             .queue_max = 2,
@@ -128,10 +129,11 @@ static void stop_search(void)
     rig_deinit(&f.rig);
 }
 
-static void fix_init(void)
+static void fix_init_tails(uint64_t tail_bytes)
 {
     memset(&f, 0, sizeof f);
     scratch_init(&f.scratch);
+    f.scratch.conf.store_tail_bytes = tail_bytes;
     arena_pool_init(&f.pool, 16384, 2, UINT64_MAX);
     CHECK_EQ(arena_init(&f.arena, &f.pool, 16 << 20), ERR_OK);
     CHECK_EQ(arena_init(&f.batch.arena, &f.pool, 16 << 20), ERR_OK);
@@ -144,6 +146,11 @@ static void fix_init(void)
     put_member(SECRET, ADA);
     write_rows();
     start_search();
+}
+
+static void fix_init(void)
+{
+    fix_init_tails(32 << 20);
 }
 
 static void fix_deinit(void)
@@ -267,6 +274,53 @@ TEST(hints_bring_what_is_new)
     CHECK_EQ(m.found[0].ts_us, 100);
     tell(ID_NONE, false); /* lost hints */
     check("reply", "200");
+    fix_deinit();
+}
+
+/* By way of what memory has of the channel, and anew where it does not tell. */
+TEST(what_comes_is_found_once_whatever_came_with_it)
+{
+    fix_init();
+    put_message(OPEN, 10, ADA, "first fish");
+    write_rows();
+    tell(OPEN, false);
+    put_message(OPEN, 20, ADA, "second fish");
+    write_rows();
+    put_message(OPEN, 30, ADA, "third fish");
+    write_rows();
+    tell(OPEN, false);
+    check("fish", "30 20 10");
+    tell(OPEN, false); /* nothing is new */
+    put_reply(OPEN, 10, 40, "fish in a reply");
+    put_message(OPEN, 50, ADA, "fish behind it");
+    write_rows();
+    tell(OPEN, false);
+    check("fish", "50 40 30 20 10");
+    for (uint64_t i = 0; i < 300; i++) /* more than a step reads, and than a batch has room for */
+        put_message(OPEN, 100 + i, ADA, i % 100 == 0 ? "shoal of fish" : "weed");
+    write_rows();
+    tell(OPEN, false);
+    check("fish", "300 200 100 50 40 30 20 10");
+    struct search_messages m = ask_as(ADA, "weed");
+    run(&m);
+    CHECK_EQ(m.total, 297);
+    fix_deinit();
+}
+
+/* Tails of a few rows: what memory had is in files, now and then in the middle of it. */
+TEST(what_went_into_files_meanwhile_is_found_too)
+{
+    fix_init_tails(16384);
+    for (uint64_t i = 0; i < 200; i++) {
+        put_message(OPEN, 1000 + i, ADA, i % 50 == 0 ? "a rare fish" : "weed, nothing but weed");
+        write_rows();
+        if (i % 8 == 7)
+            tell(OPEN, false);
+    }
+    check("fish", "1150 1100 1050 1000");
+    struct search_messages m = ask_as(ADA, "weed");
+    run(&m);
+    CHECK_EQ(m.total, 196);
     fix_deinit();
 }
 

@@ -105,3 +105,14 @@ test('after a kill the index goes on where it was', async () => {
   await eventually(async () => (await find(ada, '"before the end"')).length === 1, 'found after the restart');
   assert.equal((await find(ada, 'quick')).length, 3);
 });
+
+test('switched off nothing is indexed; switched on all of it is', async () => {
+  parley.settings = { ...parley.settings, 'search.enabled': false };
+  await parley.restart();
+  await ada.chat.postMessage({ channel: general, text: 'posted in the dark' });
+  await assert.rejects(ada.search.messages({ query: 'dark' }), (e) => e.data.error === 'not_enabled');
+  assert.throws(() => parley.ctl('search', 'rebuild'), /not_enabled/);
+  parley.settings = { ...parley.settings, 'search.enabled': true };
+  await parley.restart();
+  await eventually(async () => (await find(ada, 'dark')).length === 1, 'found');
+});
