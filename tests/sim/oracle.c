@@ -92,9 +92,15 @@ bool oracle_was_text(const struct oracle *o, uint32_t number, struct str_view te
 {
     const struct omsg *m = &o->msgs[number];
     uint32_t version = version_of(o, number, text);
+    if (version == UINT32_MAX)
+        return false;
     for (uint32_t i = 0; i < m->rows_len; i++) {
         uint64_t end = i + 1 < m->rows_len ? m->rows[i + 1].pos : UINT64_MAX;
         if (m->rows[i].version == version && m->rows[i].pos <= to && end > from)
+            return true;
+        /* Another edit of the same batch followed on it: the batch has one row of both. */
+        if (m->rows[i].version != version && m->rows[i].pos <= to && m->rows[i].pos > from &&
+            m->rows[i].pos > m->asked_pos[version] && i > 0)
             return true;
     }
     return false;

@@ -27,8 +27,9 @@ struct omsg { /* by its number, which stands in its text */
     struct {
         uint64_t pos;
         uint32_t version;
-    } rows[oracle_edits_max + 1];           /* whenever the text changed */
-    uint64_t reacted_pos[plan_clients_max]; /* since when client i's reaction is there */
+    } rows[oracle_edits_max + 1];             /* whenever the text changed */
+    uint64_t asked_pos[oracle_edits_max + 1]; /* when each version was first sent */
+    uint64_t reacted_pos[plan_clients_max];   /* since when client i's reaction is there */
     /* What its newest row says of its thread. */
     uint32_t replies, repliers;
     uint64_t latest_us;
