@@ -321,6 +321,8 @@ static void read_records(struct net *n, struct net_conn *c)
         int r = SSL_read(t->ssl, n->plain, tls_plain_bytes - buffer_padding);
         if (r > 0) {
             conn_deliver(n, c, n->plain, (size_t)r);
+            if (t->in_len == 0 && SSL_has_pending(t->ssl) == 0)
+                return; /* it could only say so, after it has set up its buffers for more */
             continue;
         }
         int error = SSL_get_error(t->ssl, r);
