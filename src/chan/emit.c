@@ -200,7 +200,7 @@ void emit_search(struct chan_shard *s, uint64_t cid, bool edited)
 {
     struct cell *c = s->conf.tells_search ? outbox_event(s->turn->out, s->conf.search, 0) : NULL;
     if (c == NULL) {
-        s->search_owed = s->conf.tells_search;
+        s->search_owed = MUTANT(SEARCH_HINT_LOST, s->conf.tells_search, false);
         return;
     }
     c->type = SEARCH_DIRTY;

@@ -3,6 +3,7 @@
  * the batch is full or nothing is left, and the batch has with the postings how far the channels
  * are indexed now. Should it fail, or the process end, the same is read again: postings may stand
  * twice, which readers see through. */
+#include "base/mutant.h"
 #include "search/internal.h"
 #include "store/log.h"
 
@@ -471,7 +472,8 @@ void index_done(struct search *s, enum err err)
     s->committing = false;
     if (err != ERR_OK) {
         build_clear(s->build);
-        known_forget(s->known);
+        if (MUTANT(SEARCH_FORGETS_FAILURE, true, false))
+            known_forget(s->known);
         s->comparing = s->due = false;
         s->epoch++;
         s->job.cid = ID_NONE;

@@ -350,6 +350,36 @@ static void judge_members(const struct ctx *x)
     }
 }
 
+/* False: it must be found, and is not yet. */
+static bool judge_search(const struct ctx *x)
+{
+    struct world *w = x->w;
+    struct str_view list = js_get(js_get(x->body, "messages"), "matches"), item;
+    const struct omsg *m = &w->oracle.msgs[x->op->number];
+    const struct ochan *c = oracle_chan(&w->oracle, m->cid);
+    bool private = c->kind == CHANNEL_PRIVATE;
+    uint32_t found = 0;
+    size_t at = 0;
+    for (; (item = js_next(list, &at)).p != NULL; found++) {
+        char text[oracle_text_max];
+        struct str_view got = js_string(js_get(item, "text"), text, sizeof text);
+        uint64_t cid = js_id(js_get(js_get(item, "channel"), "id"));
+        if (got.p == NULL)
+            untrue(x, "answers_whole", "a match without text");
+        uint32_t n = oracle_check_shown(w, cid, got, js_ts(js_get(item, "ts")),
+                                        js_id(js_get(item, "user")), x->pos, "search");
+        if (n != x->op->number || found > 0)
+            untrue(x, "one_answer_per_request", "a message that does not match, or one twice");
+        if (!oracle_was_text(&w->oracle, n, got, x->op->sent_pos, x->pos))
+            untrue(x, "history_complete", "a text that had been edited before the question");
+        if (c->team != w->oracle.users[x->cl->user].team ||
+            (private && !oracle_was(c, x->cl->user, true, x->op->sent_pos, x->pos)))
+            untrue(x, "members_only", "a stranger finds a message");
+    }
+    bool visible = !private || !oracle_was(c, x->cl->user, false, x->op->sent_pos, x->pos);
+    return found > 0 || !x->op->must || !visible;
+}
+
 static void judge_connect(const struct ctx *x)
 {
     char url[256];
@@ -406,6 +436,7 @@ static void judge_success(const struct ctx *x)
     case OP_CONNECT:
         judge_connect(x);
         break;
+    case OP_SEARCH: /* answer_judge */
     case OP_KINDS:
         break;
     }
@@ -428,6 +459,8 @@ enum verdict answer_judge(struct client *cl, const struct op *op, int status, st
     if (status == 200 && js_true(js_get(body, "ok"))) {
         if (op->token_dead)
             untrue(&x, "revoked_is_revoked", "served after the revocation was confirmed");
+        if (op->kind == OP_SEARCH)
+            return judge_search(&x) ? VERDICT_DONE : VERDICT_RETRY;
         judge_success(&x);
         return VERDICT_DONE;
     }

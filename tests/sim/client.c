@@ -9,7 +9,7 @@ enum {
     request_timeout_us = 25000000, /* then the client goes elsewhere with the same key */
     no_conn_us = 20000,            /* no token, or no server */
     turn_us = 1000,
-    attempts_probe = 2,
+    attempts_probe = 3,
     name_ops = 48,
     made_max = 24
 };
@@ -244,6 +244,10 @@ static bool choose(struct client *cl, struct op *op)
         choose_history(cl, op, c);
         return true;
     }
+    if (c->len > 0 && rng_one_in(&cl->rng, 40)) { /* whether or not it may see it */
+        *op = (struct op){.kind = OP_SEARCH, .number = some_message(cl, c)};
+        return true;
+    }
     if (rng_one_in(&cl->rng, 40)) {
         *op = (struct op){.kind = rng_one_in(&cl->rng, 2) ? OP_LIST : OP_MEMBERS};
         op->cid = op->kind == OP_MEMBERS ? c->cid : 0;
@@ -330,8 +334,10 @@ static bool choose_probe(struct client *cl, struct op *op)
         struct ochan *c = &o->chans[(i + cl->index) % o->chans_len];
         if ((c->members >> cl->user & 1) == 0)
             continue;
-        if (cl->probes % 2 == 0)
+        if (cl->probes == 2)
             *op = (struct op){.kind = OP_HISTORY, .cid = c->cid, .limit = 30};
+        else if (cl->probes == 1 && c->len > 0)
+            *op = (struct op){.kind = OP_SEARCH, .number = some_message(cl, c), .must = true};
         else
             *op = (struct op){.kind = OP_POST,
                               .number = oracle_message(o, c->cid, cl->user, true),

@@ -31,6 +31,7 @@ enum op_kind {
     OP_REACT,
     OP_DELETE, /* a reply */
     OP_REPLIES,
+    OP_SEARCH, /* for the word that stands in one message only */
     OP_CONNECT,
     OP_KINDS
 };
@@ -46,6 +47,7 @@ struct op {
     uint64_t sent_pos, sent_us; /* when the request was written */
     uint32_t token;
     bool token_dead; /* it had been revoked before the request was written */
+    bool must;       /* OP_SEARCH: asked until it is found */
     bool quiet;      /* a second copy of a request that is under way elsewhere: not retried */
     uint16_t attempts;
 };

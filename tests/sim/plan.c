@@ -41,6 +41,8 @@ static void shrink(struct conf *c, struct rng *r)
     c->store_batch_bytes_max = rng_one_in(r, 2) ? 4096 : 65536;
     c->store_batch_requests_max = rng_range(r, 1, 32);
     c->hist_recent_bytes = rng_range(r, 0, 4) * 16384; /* none, or a channel or a few */
+    c->search_batch_words = rng_range(r, 256, 2048);
+    c->search_queue_max = rng_range(r, 1, 8);
 }
 
 static void choose_faults(struct plan *p, struct rng *r, uint32_t without)
@@ -100,4 +102,5 @@ void plan_make(struct plan *p, uint64_t seed, uint64_t ops, uint32_t without)
     p->change_percent = (uint32_t)rng_range(&r, 0, 60);
     p->duplicate_percent = (uint32_t)rng_range(&r, 0, 25);
     p->half_close_percent = (uint32_t)rng_range(&r, 0, 8);
+    p->conf.search_delay_ms = rng_skewed(&r, 1, 1000);
 }

@@ -41,6 +41,7 @@ void world_check_resources(struct world *w)
         check(w, world_actor(w, ACTOR_CHAN, i), chan_missing(w->chans[i], &what), &what);
     for (uint16_t i = 0; i < w->len[ACTOR_FANOUT]; i++)
         check(w, world_actor(w, ACTOR_FANOUT, i), fanout_missing(w->fanouts[i], &what), &what);
+    check(w, world_actor(w, ACTOR_SEARCH, 0), search_missing(w->search, &what), &what);
     check(w, world_actor(w, ACTOR_DIR, 0), dir_missing(w->dir, &what), &what);
 }
 

@@ -96,6 +96,7 @@ static void run(struct world *w)
     clients_check_revoked(w);
     for (uint32_t i = 0; i < w->plan.clients; i++)
         socket_check_converged(&w->clients[i]);
+    index_check_converged(w);
     clients_hang_up(w);
     run_for(w, quiet_us, "without clients");
     if (w->up)

@@ -321,7 +321,7 @@ struct sim_log *sim_log_new(struct world *w)
     struct sim_log *l = calloc(1, sizeof *l);
     ASSERT(l != NULL);
     l->w = w;
-    l->cap = (uint32_t)w->plan.conf.ring_request_cells * (w->len[ACTOR_CHAN] + 1u);
+    l->cap = (uint32_t)w->plan.conf.ring_request_cells * (w->len[ACTOR_CHAN] + 2u);
     l->queue = calloc(l->cap, sizeof *l->queue);
     l->from = calloc(l->cap, sizeof *l->from);
     ASSERT(l->queue != NULL && l->from != NULL);

@@ -7,6 +7,7 @@
 #include "dir/dir_msg.h"
 #include "fanout/fanout_msg.h"
 #include "hist/hist_msg.h"
+#include "search/search_msg.h"
 #include "store/log.h"
 
 static const char *const class_names[CLASS_COUNT] = {"control", "request", "answer", "event"};
@@ -18,7 +19,8 @@ static const char *type_name(enum actor_kind room, uint16_t type)
     static const char *const chan[] = {
         [CHAN_POST] = "CHAN_POST",     [CHAN_JOIN] = "CHAN_JOIN",       [CHAN_LEAVE] = "CHAN_LEAVE",
         [CHAN_INVITE] = "CHAN_INVITE", [CHAN_CREATED] = "CHAN_CREATED", [CHAN_SUB] = "CHAN_SUB",
-        [CHAN_IDLE] = "CHAN_IDLE",     [CHAN_TYPING] = "CHAN_TYPING"};
+        [CHAN_IDLE] = "CHAN_IDLE",     [CHAN_CHANGE] = "CHAN_CHANGE",   [CHAN_INFO] = "CHAN_INFO",
+        [CHAN_TYPING] = "CHAN_TYPING"};
     static const char *const hist[] = {
         [HIST_HISTORY] = "HIST_HISTORY", [HIST_MESSAGE] = "HIST_MESSAGE",
         [HIST_INFO] = "HIST_INFO",       [HIST_MEMBERS] = "HIST_MEMBERS",
@@ -37,6 +39,9 @@ static const char *type_name(enum actor_kind room, uint16_t type)
         [FAN_JOINED] = "FAN_JOINED", [FAN_LEFT] = "FAN_LEFT",
         [FAN_GAP] = "FAN_GAP",       [FAN_REVALIDATE] = "FAN_REVALIDATE",
         [FAN_TICKET] = "FAN_TICKET"};
+    static const char *const search[] = {[SEARCH_DIRTY] = "SEARCH_DIRTY",
+                                         [SEARCH_MESSAGES] = "SEARCH_MESSAGES",
+                                         [SEARCH_REBUILD] = "SEARCH_REBUILD"};
     const char *name = NULL;
     if (type == FRAME_HOME)
         return "FRAME_HOME";
@@ -56,9 +61,11 @@ static const char *type_name(enum actor_kind room, uint16_t type)
     case ACTOR_LOG:
         name = type == LOG_APPEND ? "LOG_APPEND" : NULL;
         break;
+    case ACTOR_SEARCH:
+        name = type < ARRAY_LEN(search) ? search[type] : NULL;
+        break;
     case ACTOR_ACCEPTOR:
     case ACTOR_ADMIN:
-    case ACTOR_SEARCH:
     case ACTOR_LOGIN:
     case ACTOR_KINDS:
         break;

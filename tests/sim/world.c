@@ -102,6 +102,7 @@ static void add_actors(struct world *w)
                                        [ACTOR_HIST] = c->threads_hists,
                                        [ACTOR_FANOUT] = c->threads_fanouts,
                                        [ACTOR_DIR] = 1,
+                                       [ACTOR_SEARCH] = 1,
                                        [ACTOR_ADMIN] = 1};
     w->actors = calloc(world_loops_max, sizeof *w->actors);
     ASSERT(w->actors != NULL);
@@ -259,6 +260,8 @@ static void make_chans(struct world *w)
                                .frames_max = (uint32_t)c->ring_frames,
                                .batch_bytes_max = c->store_batch_bytes_max,
                                .sub_reserve = (uint32_t)c->ring_request_cells - 1,
+                               .tells_search = true,
+                               .search = w->first[ACTOR_SEARCH],
                                .epoch = 1,
                                .view = sim_view(&w->store),
                                .disk_full = sim_disk_full,
@@ -276,6 +279,21 @@ static void make_hists(struct world *w)
         MUST(hist_new(&w->hists[i], &v, &w->plan.conf));
         place(w, ACTOR_HIST, i, &hist_actor_ops, w->hists[i]);
     }
+}
+
+static void make_search(struct world *w)
+{
+    const struct conf *c = &w->plan.conf;
+    struct search_conf sc = {.self = w->first[ACTOR_SEARCH],
+                             .log = w->first[ACTOR_LOG],
+                             .view = sim_view(&w->store),
+                             .enabled = true,
+                             .delay_ms = (uint32_t)c->search_delay_ms,
+                             .batch_words = (uint32_t)c->search_batch_words,
+                             .queue_max = (uint32_t)c->search_queue_max,
+                             .dirty_max = (uint32_t)c->search_dirty_max};
+    MUST(search_new(&w->search, &sc));
+    place(w, ACTOR_SEARCH, 0, &search_actor_ops, w->search);
 }
 
 static void make_fanouts(struct world *w)
@@ -316,6 +334,7 @@ static void make_acceptors(struct world *w)
                                    .hists_len = w->len[ACTOR_HIST],
                                    .fanouts_len = w->len[ACTOR_FANOUT],
                                    .dir = w->first[ACTOR_DIR],
+                                   .search = w->first[ACTOR_SEARCH],
                                    .net = {&sim_port_ops, p},
                                    .dir_reader = w->readers[a->loop->index],
                                    .conf = c};
@@ -345,6 +364,7 @@ void world_boot(struct world *w)
     make_dir(w);
     make_chans(w);
     make_hists(w);
+    make_search(w);
     make_fanouts(w);
     make_acceptors(w);
     place(w, ACTOR_ADMIN, 0, &operator_ops, &w->operator_);
@@ -364,6 +384,7 @@ static void release(struct world *w)
         hist_free(w->hists[i]);
     for (uint16_t i = 0; i < w->len[ACTOR_CHAN]; i++)
         chan_shard_free(w->chans[i]);
+    search_free(w->search);
     dir_free(w->dir);
     for (uint32_t i = 0; i < w->loops_len; i++) {
         dir_reader_free(w->readers[i]);

@@ -15,6 +15,7 @@
 #include "operator.h"
 #include "oracle.h"
 #include "plan.h"
+#include "search/search.h"
 #include "store.h"
 #include "trace.h"
 
@@ -56,6 +57,7 @@ struct world {
     struct hist *hists[8];
     struct fanout *fanouts[8];
     struct acceptor *acceptors[8];
+    struct search *search;
     struct sim_log *log;
     actor_id log_actor;
     /* drain: stage under way, or -1 */
@@ -93,6 +95,8 @@ static inline struct actor *world_actor(struct world *w, enum actor_kind kind, u
 }
 /* Everything that was lent or taken is back. Called when nothing is under way. */
 void world_check_resources(struct world *w);
+/* index.c: nothing that is stored is missing in the index. */
+void index_check_converged(struct world *w);
 /* No queue, pool or table holds more than it may; looked at now and then. */
 void world_check_bounds(struct world *w);
 
