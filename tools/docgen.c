@@ -7,7 +7,8 @@
  *     <!-- end: NAME -->
  *
  * parley-docgen ROOT writes what differs; parley-docgen --check ROOT writes nothing and fails when
- * a file is not what would be written. */
+ * a file is not what would be written. parley-docgen --methods prints the table of methods as JSON,
+ * for tests that go through all of them. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include "api/method.h"
 #include "base/conf.h"
 #include "base/err.h"
+#include "json/write.h"
 
 enum { file_bytes_max = 4 << 20, arena_bytes = 1 << 20 };
 
@@ -308,11 +310,53 @@ static bool make_part(size_t i, const char *root, bool check, struct arena *a, b
     return check || write_file(path, buf_view(&out));
 }
 
+/* ---- methods as JSON ---- */
+
+static void put_method(struct json_out *j, const struct method_doc *m)
+{
+    json_obj(j);
+    json_kv_str(j, "name", sv_from(m->name));
+    json_kv_bool(j, "token", m->who != WHO_ANYONE);
+    json_kv_bool(j, "user", (m->who & WHO_USER) != 0);
+    json_kv_bool(j, "bot", (m->who & WHO_BOT) != 0);
+    json_kv_bool(j, "guests", (m->who & WHO_NO_GUESTS) == 0);
+    json_key(j, "scopes");
+    json_arr(j);
+    for (int s = 0; s < SCOPE_COUNT; s++) {
+        if ((m->scopes >> s & 1) != 0)
+            json_str(j, sv_from(scope_names[s]));
+    }
+    json_arr_end(j);
+    json_key(j, "args");
+    json_arr(j);
+    for (const struct arg_doc *a = m->args; a->name != NULL; a++) {
+        json_obj(j);
+        json_kv_str(j, "name", sv_from(a->name));
+        json_kv_str(j, "type", sv_from(a->type));
+        json_kv_bool(j, "required", a->missing != ERR_OK);
+        json_obj_end(j);
+    }
+    json_arr_end(j);
+    json_obj_end(j);
+}
+
+static bool print_methods(struct arena *a)
+{
+    struct buf b;
+    buf_init(&b, a, 65536);
+    struct json_out j = json_out_on(&b);
+    json_arr(&j);
+    for (size_t i = 0; i < ARRAY_LEN(method_docs); i++)
+        put_method(&j, &method_docs[i]);
+    json_arr_end(&j);
+    return !b.failed && fwrite(b.p, b.len, 1, stdout) == 1 && fflush(stdout) == 0;
+}
+
 int main(int argc, char **argv)
 {
     bool check = argc == 3 && strcmp(argv[1], "--check") == 0;
     if (argc != 2 && !check) {
-        fputs("usage: parley-docgen [--check] ROOT\n"
+        fputs("usage: parley-docgen [--check] ROOT | --methods\n"
               "Writes the generated parts of docs/ and conf/ under ROOT, or checks them.\n",
               stderr);
         return 2;
@@ -323,6 +367,8 @@ int main(int argc, char **argv)
     if (arena_init(&a, &pool, UINT64_MAX) != ERR_OK)
         return 1;
     bool ok = true, stale = false;
+    if (strcmp(argv[1], "--methods") == 0)
+        return print_methods(&a) ? 0 : 1;
     for (size_t i = 0; i < ARRAY_LEN(parts); i++)
         ok &= make_part(i, argv[argc - 1], check, &a, &stale);
     arena_deinit(&a);

@@ -103,6 +103,7 @@ void conversations_kick(struct request *r)
     *m = (struct chan_member_change){.team = r->who.team,
                                      .uid = uid,
                                      .kicker = r->who.uid,
+                                     .guest = req_is_guest(r),
                                      .admin = req_is_admin(r),
                                      .deadline_us = r->deadline_us,
                                      .arena = &r->arena};

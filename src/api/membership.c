@@ -48,8 +48,11 @@ static struct chan_member_change *change_new(struct request *r)
         answer_error(r, ERR_NOMEM);
         return NULL;
     }
-    *m = (struct chan_member_change){
-        .team = r->who.team, .uid = r->who.uid, .deadline_us = r->deadline_us, .arena = &r->arena};
+    *m = (struct chan_member_change){.team = r->who.team,
+                                     .uid = r->who.uid,
+                                     .guest = req_is_guest(r),
+                                     .deadline_us = r->deadline_us,
+                                     .arena = &r->arena};
     r->work = m;
     return m;
 }

@@ -135,6 +135,7 @@ struct chan_member_change {
      * a public channel only admins and its creator kick). */
     uint64_t kicker;
     bool admin;    /* of the workspace: kicks */
+    bool guest;    /* who asks: a public channel is there for members only */
     bool by_admin; /* operator's tool: no membership of the inviter needed, private too */
     bool silent;   /* no events: bulk population */
     uint64_t deadline_us;

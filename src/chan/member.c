@@ -172,7 +172,7 @@ static bool disk_full(const struct chan_shard *s)
 /* Absent, foreign, and private but for members: all alike. */
 static enum err may_see(const struct chan *c, const struct chan_member_change *m, bool member)
 {
-    bool visible = member || m->by_admin || c->info.kind == CHANNEL_PUBLIC;
+    bool visible = member || m->by_admin || (c->info.kind == CHANNEL_PUBLIC && !m->guest);
     return c->info.team == m->team && visible ? ERR_OK : ERR_CHANNEL_NOT_FOUND;
 }
 
@@ -241,7 +241,7 @@ void join_step(struct chan_shard *s, struct chan *c, struct op *op)
 static enum err may_kick(const struct chan *c, const struct chan_member_change *m)
 {
     bool in = member_set_has(&c->members, m->kicker), public = c->info.kind == CHANNEL_PUBLIC;
-    if (c->info.team != m->team || (!in && !public))
+    if (c->info.team != m->team || (!in && (!public || m->guest)))
         return ERR_CHANNEL_NOT_FOUND;
     if (!in)
         return ERR_NOT_IN_CHANNEL;

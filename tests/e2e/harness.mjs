@@ -29,6 +29,7 @@ const plan = {
   tls: ['normal', true],
   who: ['quick', true],
   people: ['quick', true],
+  matrix: ['quick', true],
   starve: ['normal', true],
   ops: ['normal', true],
   restart: ['normal', false],
@@ -64,7 +65,10 @@ export async function freePort() {
 const live = new Set();
 const killAll = () => live.forEach((child) => child.kill('SIGKILL'));
 process.on('exit', killAll);
-setImmediate(() => after(killAll)); // hooks run as they were registered: the file's own, which stop it politely, come first
+setImmediate(() => after(() => {
+  killAll();
+  setTimeout(() => process.exit(), 10000).unref(); // a timer of a client that was not ours may be left, and would be waited for
+})); // hooks run as they were registered: the file's own, which stop it politely, come first
 
 export class Parley {
   // settings: {"section.key": value}; options: extra command-line words
