@@ -21,7 +21,8 @@ enum id_kind {
     ID_CHANNEL = 'C', /* public and private channels */
     ID_GROUP = 'G',   /* group direct messages */
     ID_IM = 'D',
-    ID_FILE = 'F'
+    ID_FILE = 'F',
+    ID_USERGROUP = 'S'
 };
 
 /* Writes letter and digits, no NUL; returns the length. out has room for id_text_max. */

@@ -19,6 +19,7 @@ struct dir_conf {
     uint8_t secret[32];                     /* keys the token hashes; DATA/secret.key */
     bool (*disk_full)(const struct log *l); /* NULL: never. What adds rows is refused then */
     const struct log *disk;
+    struct view view;       /* of documents, read by the actor itself */
     const char *public_url; /* of pictures in events; NULL or empty: events have none */
 };
 

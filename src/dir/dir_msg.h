@@ -17,6 +17,7 @@ enum dir_msg {
     DIR_DIRECT_OPEN,  /* struct dir_direct_open */
     DIR_USER_CHANGE,  /* struct dir_user_change */
     DIR_PASSWORD_SET, /* struct dir_password_set */
+    DIR_DOCUMENT,     /* struct dir_document */
     /* control, dir -> acceptors and fanouts: u.u[0] token tag (0: every token of u.u[1] uid). The
      * receiver drops what hangs on it (tickets, sockets, cached principals), then answers with
      * DIR_REVOKED on its own control edge; dir answers the caller after all have. */
@@ -109,6 +110,19 @@ struct dir_user_change {
     bool set_status_expiration;
     uint64_t status_expiration_s;
     uint32_t set_flags, clear_flags; /* USER_ADMIN, USER_OWNER, USER_GUEST... */
+};
+
+/* Puts, replaces or takes away what an owner keeps of one kind. It was made of the revision that it
+ * names (HIST_DOCUMENT; 0: there was none); another one is stored: ERR_CHANGED, read again. Errors:
+ * ERR_FULL (over document_bytes_max). */
+struct dir_document {
+    uint64_t owner;
+    enum document_kind kind;
+    uint64_t revision;
+    struct str_view text; /* JSON; empty: none any more */
+    /* Told once it is durable; each may be empty: {..} to the sockets of uid, to those of team. */
+    uint64_t uid, team;
+    struct str_view to_user, to_team;
 };
 
 struct dir_password_set { /* ERR_USER_NOT_FOUND */

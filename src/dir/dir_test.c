@@ -118,6 +118,7 @@ static void start(bool real_log, uint32_t event_cells)
                          .secret = "secret"};
     CHECK_EQ(store_open(&f.store, &f.scratch.conf), ERR_OK);
     CHECK_EQ(store_view(f.store, &f.view), ERR_OK);
+    c.view = f.view;
     CHECK_EQ(log_new(&f.log, f.store, &f.scratch.conf), ERR_OK);
     CHECK_EQ(dir_new(&f.dir, &c), ERR_OK);
     CHECK_EQ(dir_load(f.dir, &f.view), ERR_OK);

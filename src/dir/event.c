@@ -11,8 +11,8 @@ static void owe(struct dir *d, uint16_t fanout)
     d->gap_owed |= 1ull << fanout;
 }
 
-/* One frame to every fanout, for a team; a fanout whose ring is full is owed a gap. */
-static void emit(struct dir *d, uint64_t team, uint32_t flags, struct str_view body)
+/* One frame to every fanout; a fanout whose ring is full is owed a gap. */
+void dir_emit(struct dir *d, uint64_t uid, uint64_t team, uint32_t flags, struct str_view body)
 {
     uint32_t sent = 0;
     struct frame *f = frame_take(&d->frames, (uint32_t)body.len);
@@ -29,7 +29,7 @@ static void emit(struct dir *d, uint64_t team, uint32_t flags, struct str_view b
         c->type = FAN_EVENT;
         c->cid = ID_NONE;
         c->u.u[0] = (uintptr_t)f;
-        c->u.u[1] = ID_NONE;
+        c->u.u[1] = uid;
         c->u.u[2] = team;
         c->u.u[4] = flags;
         sent++;
@@ -53,7 +53,7 @@ static void emit_json(struct dir *d, const char *type, const struct row_chan_inf
     json_kv_ts(&j, "event_ts", d->turn->wall_us);
     json_obj_end(&j);
     ASSERT(!b.failed);
-    emit(d, info->team, FAN_NO_GUESTS, buf_view(&b));
+    dir_emit(d, ID_NONE, info->team, FAN_NO_GUESTS, buf_view(&b));
 }
 
 /* Without the e-mail address: who may not read addresses gets the event, too. */
@@ -75,7 +75,7 @@ void dir_tell_user(struct dir *d, const char *type, uint64_t uid)
     json_kv_ts(&j, "event_ts", d->turn->wall_us);
     json_obj_end(&j);
     ASSERT(!b.failed);
-    emit(d, u->team, 0, buf_view(&b));
+    dir_emit(d, ID_NONE, u->team, 0, buf_view(&b));
 }
 
 /* ---- a new channel ---- */

@@ -83,7 +83,14 @@ MUST_USE enum err dir_user_decide_change(struct dir *d, const struct dir_user_ch
 MUST_USE enum err dir_user_publish_change(struct dir *d, struct dir_op *op);
 MUST_USE enum err dir_user_decide_password(struct dir *d, const struct dir_password_set *m);
 
+/* document.c: DIR_DOCUMENT */
+MUST_USE enum err document_decide(struct dir *d, const struct dir_document *m);
+void document_publish(struct dir *d, const struct dir_document *m);
+
 /* event.c */
+
+/* body, {...}, to the sockets of uid or, ID_NONE, of the team. */
+void dir_emit(struct dir *d, uint64_t uid, uint64_t team, uint32_t flags, struct str_view body);
 
 /* {"type":TYPE,"user":{..},"cache_ts":..} to the team: of who is published. */
 void dir_tell_user(struct dir *d, const char *type, uint64_t uid);

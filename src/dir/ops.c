@@ -81,6 +81,11 @@ static uint32_t claims_of(const struct dir_op *op, uint64_t out[3])
         out[0] = claim_of('u', m->uid, SV_NONE);
         return 1;
     }
+    case DIR_DOCUMENT: {
+        const struct dir_document *m = c->u.p;
+        out[0] = mix64(m->owner) + mix64(m->kind);
+        return 1;
+    }
     case DIR_REVOKE:
     case DIR_REVOKED:
         break;
@@ -323,6 +328,8 @@ enum err dir_op_decide(struct dir *d, struct dir_op *op)
         return dir_user_decide_change(d, m, op);
     case DIR_PASSWORD_SET:
         return dir_user_decide_password(d, m);
+    case DIR_DOCUMENT:
+        return document_decide(d, m);
     case DIR_REVOKE:
     case DIR_REVOKED:
         break;
@@ -353,6 +360,9 @@ static enum err publish(struct dir *d, struct dir_op *op)
         return dir_user_publish_change(d, op);
     case DIR_PASSWORD_SET:
         return ERR_OK; /* it is in no table */
+    case DIR_DOCUMENT:
+        document_publish(d, m);
+        return ERR_OK;
     case DIR_REVOKE:
     case DIR_REVOKED:
         break;

@@ -262,6 +262,20 @@ static enum err memberships(struct hist *h, struct hist_memberships *m)
     return ERR_OK;
 }
 
+static enum err document(struct hist *h, struct hist_document *m)
+{
+    struct key k;
+    struct str_view value;
+    struct row_document row = {0};
+    key_document(&k, m->owner, (uint8_t)m->kind);
+    TRY(view_get1(&h->view, CF_USER, &k, m->arena, &value));
+    if (value.p != NULL)
+        TRY(row_document_decode(&row, key_view(&k), value));
+    m->revision = row.revision;
+    m->text = row.text;
+    return ERR_OK;
+}
+
 /* ---- a cold channel ---- */
 
 static enum err dup_text(struct arena *a, struct str_view *s)
@@ -357,6 +371,8 @@ static enum err serve(struct hist *h, const struct cell *c)
         return hist_seq_at(h, c->u.p);
     case HIST_PINS:
         return hist_pins(h, c->u.p);
+    case HIST_DOCUMENT:
+        return document(h, c->u.p);
     }
     ASSERT(false);
     return ERR_INTERNAL_ERROR;

@@ -19,7 +19,8 @@ enum hist_msg {
     HIST_REPLIES,      /* struct hist_replies */
     HIST_REPLY_BEFORE, /* struct hist_reply_before */
     HIST_SEQ_AT,       /* struct hist_seq_at */
-    HIST_PINS          /* struct hist_pins */
+    HIST_PINS,         /* struct hist_pins */
+    HIST_DOCUMENT      /* struct hist_document */
 };
 
 struct hist_viewer { /* who reads */
@@ -93,6 +94,7 @@ struct hist_info {
     struct hist_viewer viewer;
     uint64_t cid;
     bool num_members;
+    bool member;            /* out */
     struct buf out;         /* the conversation object */
     enum channel_kind kind; /* out */
 };
@@ -130,6 +132,14 @@ struct hist_memberships {
     uint64_t *cids;    /* out, in the arena */
     uint32_t len, max; /* max: in */
     bool more;         /* out: there were more than max */
+    struct arena *arena;
+};
+
+struct hist_document { /* whether the asker may read it is the asker's to know */
+    uint64_t owner;
+    enum document_kind kind;
+    uint64_t revision;    /* out; 0: there is none */
+    struct str_view text; /* out, in the arena; empty: none */
     struct arena *arena;
 };
 

@@ -92,6 +92,7 @@ enum err hist_info(struct hist *h, struct hist_info *m)
     if (v.is_member)
         TRY(read_state(h, m->viewer.uid, m->cid, &head, &v));
     m->kind = info.kind;
+    m->member = v.is_member;
     struct json_out j = json_out_on(&m->out);
     channel_json(&j, &info, &v);
     return m->out.failed ? ERR_NOMEM : ERR_OK;

@@ -143,8 +143,9 @@ static enum err make_dir(struct server *s)
                           .public_url = s->conf->server_public_url};
     struct view v;
     memcpy(dc.secret, s->secret, sizeof dc.secret);
-    TRY(dir_new(&s->dir, &dc));
     TRY(store_view(s->store, &v));
+    dc.view = v;
+    TRY(dir_new(&s->dir, &dc));
     TRY(dir_load(s->dir, &v));
     place(s, ACTOR_DIR, 0, &dir_actor_ops, s->dir);
     for (uint32_t i = 0; i < t->loops_len; i++)

@@ -217,6 +217,13 @@ void key_membership(struct key *k, uint64_t uid, uint64_t cid)
     put_u64(k, cid);
 }
 
+void key_document(struct key *k, uint64_t owner, uint8_t kind)
+{
+    begin_owner(k, owner);
+    put_u8(k, 'B');
+    put_u8(k, kind);
+}
+
 uint64_t key_membership_cid(struct str_view key)
 {
     return get_u64(key, owner_bytes + 1);

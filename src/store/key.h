@@ -13,6 +13,7 @@
  *         vs cid 'c' uid                cursor: delivered and read
  *   user  vs uid 'p'                    profile
  *         vs uid 'M' cid                membership, seen from the user
+ *         vs owner 'B' kind             document of a user, a channel or a team (row_document)
  *   dir   'T' team                      team
  *         'd' domain                    domain -> team
  *         't' hash32                    token
@@ -82,6 +83,7 @@ void key_user(struct key *k, uint64_t uid);
 void key_membership(struct key *k, uint64_t uid, uint64_t cid);
 void key_memberships(struct key *k, uint64_t uid); /* prefix */
 uint64_t key_membership_cid(struct str_view key);
+void key_document(struct key *k, uint64_t owner, uint8_t kind);
 void key_team(struct key *k, uint64_t team);
 void key_teams(struct key *k); /* prefix */
 void key_domain(struct key *k, struct str_view domain);

@@ -455,6 +455,23 @@ enum err row_channel_name_decode(struct row_channel_name *n, struct str_view key
     return close_record(&r);
 }
 
+void row_document_encode(struct buf *b, const struct key *k, const struct row_document *r)
+{
+    struct writer w = begin(b, k);
+    put_v(&w, r->revision);
+    put_s(&w, r->text);
+    end(&w);
+}
+
+enum err row_document_decode(struct row_document *r, struct str_view key, struct str_view value)
+{
+    struct reader in;
+    TRY(open_record(&in, key, value));
+    r->revision = get_v(&in);
+    r->text = get_s(&in);
+    return close_record(&in);
+}
+
 void row_password_encode(struct buf *b, const struct key *k, struct str_view hash)
 {
     struct writer w = begin(b, k);

@@ -112,6 +112,23 @@ struct row_channel_name {
     bool archived;
 };
 
+/* What an owner keeps of one kind, whole: an array or object of JSON. The revision rises with each
+ * change and tells who changes it whether somebody else has meanwhile. Stored: only ever add at the
+ * end. */
+enum document_kind {
+    DOC_PREFS = 1,  /* of a user: {name: value} */
+    DOC_DND,        /* of a user: {"snooze_from":s,"snooze_until":s} */
+    DOC_STARS,      /* of a user: [item], newest first */
+    DOC_BOOKMARKS,  /* of a channel: [bookmark] */
+    DOC_USERGROUPS, /* of a team: [usergroup] */
+    DOC_EMOJI       /* of a team: [{"name","value"}] */
+};
+enum { document_bytes_max = 1 << 20 };
+struct row_document {
+    uint64_t revision;
+    struct str_view text;
+};
+
 /* Each encodes into b (record and checksum over key_view(k) and record). A missing room sticks in
  * b->failed. */
 void row_message_encode(struct buf *b, const struct key *k, const struct row_message *r);
@@ -124,6 +141,7 @@ void row_team_encode(struct buf *b, const struct key *k, const struct row_team *
 void row_user_encode(struct buf *b, const struct key *k, const struct row_user *r);
 void row_token_encode(struct buf *b, const struct key *k, const struct row_token *r);
 void row_channel_name_encode(struct buf *b, const struct key *k, const struct row_channel_name *r);
+void row_document_encode(struct buf *b, const struct key *k, const struct row_document *r);
 /* An Argon2 hash with its salt and costs (login/login.h). */
 void row_password_encode(struct buf *b, const struct key *k, struct str_view hash);
 void row_u64_encode(struct buf *b, const struct key *k,
@@ -145,6 +163,8 @@ MUST_USE enum err row_user_decode(struct row_user *r, struct str_view key, struc
 MUST_USE enum err row_token_decode(struct row_token *r, struct str_view key, struct str_view value);
 MUST_USE enum err row_channel_name_decode(struct row_channel_name *r, struct str_view key,
                                           struct str_view value);
+MUST_USE enum err row_document_decode(struct row_document *r, struct str_view key,
+                                      struct str_view value);
 MUST_USE enum err row_password_decode(struct str_view *hash, struct str_view key,
                                       struct str_view value);
 MUST_USE enum err row_u64_decode(uint64_t *v, struct str_view key, struct str_view value);

@@ -44,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     char *exact = fuzz_exact(record, len);
     struct str_view value = {exact, len};
     buf_init(&b, &f.arena, 64);
-    switch (data[0] % 11) {
+    switch (data[0] % 12) {
     case 0:
         AGAIN(message);
         break;
@@ -74,6 +74,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         break;
     case 9:
         AGAIN(channel_name);
+        break;
+    case 11:
+        AGAIN(document);
         break;
     default: {
         uint64_t v, again;

@@ -350,6 +350,24 @@ static void judge_members(const struct ctx *x)
     }
 }
 
+/* Others of the same user change the same document: nobody's change is lost. */
+static void judge_pref(const struct ctx *x)
+{
+    struct str_view prefs = js_get(x->body, "prefs");
+    for (uint32_t i = 0; i < x->w->plan.clients; i++) {
+        const struct client *cl = &x->w->clients[i];
+        for (uint32_t n = 0; cl->user == x->cl->user && n < cl->prefs_len; n++) {
+            bool own = cl == x->cl && n == x->op->version;
+            bool before = cl->pref_acked_us[n] != 0 && cl->pref_acked_us[n] < x->op->sent_us;
+            char name[24];
+            snprintf(name, sizeof name, "c%u-%u", i, n);
+            if ((own || before) && js_get(prefs, name).p == NULL)
+                untrue(x, "documents_kept", name);
+        }
+    }
+    x->cl->pref_acked_us[x->op->version] = x->w->now_us;
+}
+
 /* False: it must be found, and is not yet. */
 static bool judge_search(const struct ctx *x)
 {
@@ -435,6 +453,9 @@ static void judge_success(const struct ctx *x)
         break;
     case OP_CONNECT:
         judge_connect(x);
+        break;
+    case OP_PREF:
+        judge_pref(x);
         break;
     case OP_SEARCH: /* answer_judge */
     case OP_KINDS:

@@ -244,6 +244,10 @@ static bool choose(struct client *cl, struct op *op)
         choose_history(cl, op, c);
         return true;
     }
+    if (cl->prefs_len < client_prefs_max && rng_one_in(&cl->rng, 40)) {
+        *op = (struct op){.kind = OP_PREF, .version = cl->prefs_len++};
+        return true;
+    }
     if (c->len > 0 && rng_one_in(&cl->rng, 40)) { /* whether or not it may see it */
         *op = (struct op){.kind = OP_SEARCH, .number = some_message(cl, c)};
         return true;

@@ -11,6 +11,7 @@
 struct world;
 
 enum {
+    client_prefs_max = 12,
     client_pipe_max = 6,
     client_retries_max = 48,
     client_rtm_max = 8,
@@ -31,6 +32,7 @@ enum op_kind {
     OP_REACT,
     OP_DELETE, /* a reply */
     OP_REPLIES,
+    OP_PREF,   /* one more member of the user's preferences */
     OP_SEARCH, /* for the word that stands in one message only */
     OP_CONNECT,
     OP_KINDS
@@ -42,7 +44,7 @@ struct op {
     uint64_t cid;
     uint8_t other;        /* user to invite */
     uint32_t limit, name; /* name: of the channel to create */
-    uint32_t version;     /* OP_EDIT */
+    uint32_t version;     /* OP_EDIT; OP_PREF: which name */
     uint64_t oldest_us;
     uint64_t sent_pos, sent_us; /* when the request was written */
     uint32_t token;
@@ -107,7 +109,9 @@ struct client {
     uint32_t retries_len;
     struct socket ws;
     uint64_t wake_us, next_op_us, retry_us, deaf_until_us, issue_us;
-    uint32_t probes; /* of the calm phase, still to be done */
+    uint32_t prefs_len;                       /* names that were set, c<client>-<n> */
+    uint64_t pref_acked_us[client_prefs_max]; /* 0: not answered yet */
+    uint32_t probes;                          /* of the calm phase, still to be done */
     bool woken;
 };
 

@@ -236,6 +236,7 @@ static void make_dir(struct world *w)
                           .tokens_max = (uint32_t)w->plan.conf.dir_tokens_max,
                           .secret = "the simulator's secret"};
     struct view v = sim_view(&w->store);
+    dc.view = v;
     MUST(dir_new(&w->dir, &dc));
     MUST(dir_load(w->dir, &v));
     place(w, ACTOR_DIR, 0, &dir_actor_ops, w->dir);
