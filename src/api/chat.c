@@ -33,11 +33,9 @@ struct post_work {
     struct hist_message first; /* a known key: what was stored then */
 };
 
-enum { post_answer_bytes = 256 }; /* at most, around the members */
-
 static void put_channel_ts(struct request *r, const struct post_work *w, size_t message_bytes)
 {
-    answer_begin_sized(r, message_bytes + post_answer_bytes);
+    answer_begin_sized(r, message_bytes + content_answer_bytes);
     json_kv_id(&r->j, "channel", w->letter, w->cid);
     json_kv_ts(&r->j, "ts", w->post.ts_us);
     json_key(&r->j, "message");
@@ -104,25 +102,6 @@ static enum err read_key(const struct request *r, struct post_json *p)
     return id->s.len == 0 || id->s.len > client_msg_id_max ? ERR_INVALID_CLIENT_MSG_ID : ERR_OK;
 }
 
-static enum err encode(struct request *r, const struct post_json *p, struct chan_post *post)
-{
-    struct buf members;
-    buf_init(&members, &r->arena,
-             256 + p->text.len + p->blocks.len + p->attachments.len + p->client_msg_id.len);
-    post->content_at = post_json_members(&members, p);
-    /* Once it is stored nothing may fail any more, so the answer's room is taken now. */
-    if (members.failed || !arena_reserve(&r->arena, members.len + post_answer_bytes))
-        return ERR_NOMEM;
-    post->team = r->who.team;
-    post->uid = r->who.uid;
-    post->client_msg_id = p->client_msg_id;
-    post->members = buf_view(&members);
-    post->deadline_us = r->deadline_us;
-    if (p->client_msg_id.len > 0)
-        key128_of(post->key128, p->client_msg_id);
-    return ERR_OK;
-}
-
 static bool is_empty(const struct post_json *p)
 {
     return p->text.len == 0 && p->blocks.len == 0 && p->attachments.len == 0;
@@ -147,7 +126,7 @@ static enum err prepare_post(struct request *r, struct post_work *w)
         return ERR_NO_TEXT;
     w->post.broadcast = w->post.thread_ts_us != 0 && arg(r, "reply_broadcast")->n != 0;
     content_sender(r, &p);
-    return encode(r, &p, &w->post);
+    return content_encode(r, &p, &w->post);
 }
 
 static enum err prepare_me(struct request *r, struct post_work *w)
@@ -163,7 +142,7 @@ static enum err prepare_me(struct request *r, struct post_work *w)
         return ERR_NO_TEXT;
     if (p.text.len > max && utf8_count(p.text) > max)
         return ERR_MSG_TOO_LONG;
-    return encode(r, &p, &w->post);
+    return content_encode(r, &p, &w->post);
 }
 
 static void send_post(struct request *r, req_then *then)
@@ -253,7 +232,7 @@ static enum err prepare_ephemeral(struct request *r, struct post_work *w)
         return ERR_NO_TEXT;
     content_sender(r, &p);
     w->post.ephemeral_to = arg(r, "user")->n;
-    return encode(r, &p, &w->post);
+    return content_encode(r, &p, &w->post);
 }
 
 void chat_post_ephemeral(struct request *r)
@@ -301,7 +280,7 @@ static void on_updated(struct request *r, const struct cell *c)
         answer_error(r, (enum err)c->err);
         return;
     }
-    answer_begin_sized(r, 2 * w->change.message.len + post_answer_bytes);
+    answer_begin_sized(r, 2 * w->change.message.len + content_answer_bytes);
     put_changed(r, w);
     json_key(&r->j, "text");
     if (w->change.text.p != NULL)

@@ -1,5 +1,7 @@
 #include "api/content.h"
 
+#include "chan/chan_msg.h"
+
 enum { markdown_max = 12000 };
 
 enum err content_channel(const struct request *r, uint64_t *cid)
@@ -68,4 +70,23 @@ void content_sender(const struct request *r, struct post_json *p)
     p->icon_url = arg(r, "icon_url")->s;
     if (p->username.len > 0)
         p->subtype = SV("bot_message");
+}
+
+enum err content_encode(struct request *r, const struct post_json *p, struct chan_post *post)
+{
+    struct buf members;
+    buf_init(&members, &r->arena,
+             256 + p->text.len + p->blocks.len + p->attachments.len + p->client_msg_id.len);
+    post->content_at = post_json_members(&members, p);
+    /* Once it is stored nothing may fail any more, so the answer's room is taken now. */
+    if (members.failed || !arena_reserve(&r->arena, members.len + content_answer_bytes))
+        return ERR_NOMEM;
+    post->team = r->who.team;
+    post->uid = r->who.uid;
+    post->client_msg_id = p->client_msg_id;
+    post->members = buf_view(&members);
+    post->deadline_us = r->deadline_us;
+    if (p->client_msg_id.len > 0)
+        key128_of(post->key128, p->client_msg_id);
+    return ERR_OK;
 }

@@ -14,6 +14,11 @@ MUST_USE enum err content_channel(const struct request *r, uint64_t *cid);
 MUST_USE enum err content_read(const struct request *r, struct post_json *p);
 /* metadata: compact JSON, or p NULL. Errors: ERR_INVALID_METADATA. */
 MUST_USE enum err content_metadata(struct request *r, struct str_view *out);
+struct chan_post;
+/* The members of the post, its sender and its key, and room for the answer. Errors: ERR_NOMEM. */
+MUST_USE enum err content_encode(struct request *r, const struct post_json *p,
+                                 struct chan_post *post);
+enum { content_answer_bytes = 256 }; /* at most, around the members */
 /* Who speaks: team, user, bot with its profile, another name if the caller is a bot. */
 void content_sender(const struct request *r, struct post_json *p);
 

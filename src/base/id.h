@@ -22,7 +22,8 @@ enum id_kind {
     ID_GROUP = 'G',   /* group direct messages */
     ID_IM = 'D',
     ID_FILE = 'F',
-    ID_USERGROUP = 'S'
+    ID_USERGROUP = 'S',
+    ID_SCHEDULED = 'Q'
 };
 
 /* Writes letter and digits, no NUL; returns the length. out has room for id_text_max. */

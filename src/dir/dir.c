@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/mutant.h"
+#include "chan/chan_msg.h"
 #include "dir/internal.h"
 #include "store/log.h"
 
@@ -38,6 +39,7 @@ void dir_free(struct dir *d)
     arena_pool_deinit(&d->pool);
     frame_slab_deinit(&d->frames);
     tables_deinit(&d->tables);
+    schedule_free(d);
     free(d->ops);
     free(d->revoking);
     free(d);
@@ -171,7 +173,8 @@ static enum err load_all(struct load *l)
         TRY(scan(l, &k, load_direct));
     }
     key_tokens(&k);
-    return scan(l, &k, load_token);
+    TRY(scan(l, &k, load_token));
+    return schedule_load(l->d, l->v);
 }
 
 enum err dir_load(struct dir *d, const struct view *v)
@@ -194,6 +197,10 @@ enum err dir_load(struct dir *d, const struct view *v)
 
 static void answer(struct dir *d, const struct dir_op *op, enum err err)
 {
+    if (op->request.type == DIR_POSTED) {
+        posted_done(d, op->request.u.p, err);
+        return;
+    }
     struct cell *c = outbox_answer(d->turn->out, op->from, &op->request);
     c->err = err;
     c->u.p = op->request.u.p;
@@ -245,6 +252,11 @@ static void push(struct dir_op **list, uint32_t *len, uint32_t *cap, const struc
     (*list)[(*len)++] = *op;
 }
 
+void dir_push(struct dir *d, const struct dir_op *op)
+{
+    push(&d->ops, &d->ops_len, &d->ops_cap, op);
+}
+
 static void drop_group(struct dir *d)
 {
     d->ops_len -= d->group_len;
@@ -258,6 +270,8 @@ static void drop_group(struct dir *d)
 
 static void finish_group(struct dir *d, enum err err)
 {
+    if (err != ERR_OK)
+        schedule_group_failed(d);
     for (uint32_t i = 0; i < d->group_len; i++) {
         struct dir_op *op = &d->ops[i];
         bool done = op->err == ERR_OK && err == ERR_OK;
@@ -331,6 +345,8 @@ static void on_cells(void *self, actor_id from, enum ring_class class, const str
             frame_give(&d->frames, cells[i].u.p);
         } else if (from == d->conf.log) {
             on_durable(d, &cells[i]);
+        } else if (cells[i].type == CHAN_POST) {
+            schedule_answered(d, &cells[i]);
         } else {
             dir_told(d, &cells[i]);
         }
@@ -347,6 +363,7 @@ static void end_turn(void *self, struct turn *t)
 {
     struct dir *d = self;
     d->turn = t;
+    schedule_run(d);
     begin_group(d);
     dir_tell_untold(d);
     dir_emit_owed(d);
@@ -360,10 +377,11 @@ static void end_turn(void *self, struct turn *t)
 
 static bool drain(void *self, struct turn *t)
 {
-    const struct dir *d = self;
+    struct dir *d = self;
     (void)t;
-    return d->ops_len == 0 && d->revoking_len == 0 && d->untold_first == NULL &&
-           d->telling_len == 0;
+    d->schedule.ended = true;
+    return d->schedule.firing == 0 && d->ops_len == 0 && d->revoking_len == 0 &&
+           d->untold_first == NULL && d->telling_len == 0;
 }
 
 const struct actor_ops dir_actor_ops = {.on_cells = on_cells, .end_turn = end_turn, .drain = drain};

@@ -18,6 +18,9 @@ enum dir_msg {
     DIR_USER_CHANGE,  /* struct dir_user_change */
     DIR_PASSWORD_SET, /* struct dir_password_set */
     DIR_DOCUMENT,     /* struct dir_document */
+    DIR_SCHEDULE,     /* struct dir_schedule */
+    DIR_UNSCHEDULE,   /* struct dir_unschedule */
+    DIR_POSTED,       /* dir's own: a scheduled message was posted, or cannot be */
     /* control, dir -> acceptors and fanouts: u.u[0] token tag (0: every token of u.u[1] uid). The
      * receiver drops what hangs on it (tickets, sockets, cached principals), then answers with
      * DIR_REVOKED on its own control edge; dir answers the caller after all have. */
@@ -123,6 +126,20 @@ struct dir_document {
     /* Told once it is durable; each may be empty: {..} to the sockets of uid, to those of team. */
     uint64_t uid, team;
     struct str_view to_user, to_team;
+};
+
+/* A message to be posted at row.post_s. One that waits already, the same to the byte, for the same
+ * time and place, is answered with its id: it is a request that was made again. Whether the channel
+ * takes it is for chan to say then; if it does not, the message is dropped and that is logged.
+ * Errors: ERR_TIME_IN_PAST, ERR_TIME_TOO_FAR, ERR_TOO_MANY_SCHEDULED. */
+struct dir_schedule {
+    struct row_scheduled row; /* id and created_s: out */
+    bool known;               /* dir's */
+};
+
+/* ERR_INVALID_SCHEDULED_ID: not one of this user's in this channel, or it is being posted. */
+struct dir_unschedule {
+    uint64_t team, uid, cid, id;
 };
 
 struct dir_password_set { /* ERR_USER_NOT_FOUND */

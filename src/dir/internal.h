@@ -22,6 +22,21 @@ struct dir_op {
 
 enum { group_ops_max = 256, claims_max = group_ops_max * 3 };
 
+/* A scheduled message, as memory knows it. */
+struct due {
+    uint64_t post_s, id, team, uid, cid;
+    uint64_t same; /* the same for the same message of the same sender, place and time */
+    bool leaving;  /* its row is being deleted by the present group */
+};
+
+struct schedule {
+    struct due *heap; /* by post_s; a binary heap */
+    uint32_t len, cap;
+    uint32_t firing; /* with chan, or being deleted behind that */
+    struct timer timer;
+    bool ended; /* draining: none is begun any more */
+};
+
 struct dir {
     struct dir_conf conf;
     struct tables tables;
@@ -39,6 +54,7 @@ struct dir {
     struct frame_slab frames;
     uint64_t gap_owed; /* bit per fanout: a team-wide event was lost on the way */
     struct timer retry;
+    struct schedule schedule;
     /* Channels whose creators are being told: those that wait for a credit of their chan, in order,
      * and how many are with a chan. Bounded by the requesters' credits. */
     struct dir_told *untold_first, *untold_last;
@@ -82,6 +98,23 @@ MUST_USE enum err dir_user_decide_change(struct dir *d, const struct dir_user_ch
                                          struct dir_op *op);
 MUST_USE enum err dir_user_publish_change(struct dir *d, struct dir_op *op);
 MUST_USE enum err dir_user_decide_password(struct dir *d, const struct dir_password_set *m);
+
+/* schedule.c: DIR_SCHEDULE, DIR_UNSCHEDULE, DIR_POSTED */
+MUST_USE enum err schedule_load(struct dir *d, const struct view *v);
+void schedule_free(struct dir *d);
+MUST_USE enum err schedule_decide(struct dir *d, struct dir_schedule *m);
+MUST_USE enum err schedule_publish(struct dir *d, const struct dir_schedule *m);
+MUST_USE enum err unschedule_decide(struct dir *d, const struct dir_unschedule *m);
+void unschedule_publish(struct dir *d, const struct dir_unschedule *m);
+void schedule_group_failed(struct dir *d);
+uint64_t schedule_claim(const struct dir_op *op);
+struct firing;
+void posted_decide(struct dir *d, const struct firing *f);
+void posted_done(struct dir *d, struct firing *f, enum err err);
+/* chan's answer to a CHAN_POST of dir's. */
+void schedule_answered(struct dir *d, const struct cell *answer);
+void schedule_run(struct dir *d);
+void dir_push(struct dir *d, const struct dir_op *op);
 
 /* document.c: DIR_DOCUMENT */
 MUST_USE enum err document_decide(struct dir *d, const struct dir_document *m);

@@ -86,6 +86,11 @@ static uint32_t claims_of(const struct dir_op *op, uint64_t out[3])
         out[0] = mix64(m->owner) + mix64(m->kind);
         return 1;
     }
+    case DIR_SCHEDULE:
+    case DIR_UNSCHEDULE:
+    case DIR_POSTED:
+        out[0] = schedule_claim(op);
+        return 1;
     case DIR_REVOKE:
     case DIR_REVOKED:
         break;
@@ -294,7 +299,7 @@ static enum err publish_channel_create(struct dir *d, const struct dir_channel_c
 static bool works_on_full_disk(const struct dir_op *op)
 {
     return op->request.type == DIR_USER_DISABLE || op->request.type == DIR_TOKEN_REVOKE ||
-           op->request.type == DIR_DIRECT_OPEN;
+           op->request.type == DIR_DIRECT_OPEN || op->request.type == DIR_POSTED;
 }
 
 bool dir_op_makes_channel(const struct dir_op *op)
@@ -330,6 +335,13 @@ enum err dir_op_decide(struct dir *d, struct dir_op *op)
         return dir_user_decide_password(d, m);
     case DIR_DOCUMENT:
         return document_decide(d, m);
+    case DIR_SCHEDULE:
+        return schedule_decide(d, m);
+    case DIR_UNSCHEDULE:
+        return unschedule_decide(d, m);
+    case DIR_POSTED:
+        posted_decide(d, m);
+        return ERR_OK;
     case DIR_REVOKE:
     case DIR_REVOKED:
         break;
@@ -362,6 +374,13 @@ static enum err publish(struct dir *d, struct dir_op *op)
         return ERR_OK; /* it is in no table */
     case DIR_DOCUMENT:
         document_publish(d, m);
+        return ERR_OK;
+    case DIR_SCHEDULE:
+        return schedule_publish(d, m);
+    case DIR_UNSCHEDULE:
+        unschedule_publish(d, m);
+        return ERR_OK;
+    case DIR_POSTED: /* its answer is posted_done */
         return ERR_OK;
     case DIR_REVOKE:
     case DIR_REVOKED:

@@ -276,6 +276,54 @@ static enum err document(struct hist *h, struct hist_document *m)
     return ERR_OK;
 }
 
+/* ---- scheduled messages ---- */
+
+struct scheduled_page {
+    struct hist_scheduled *m;
+    uint64_t last_id;
+    enum err err;
+};
+
+static bool on_scheduled(void *ctx, struct str_view key, struct str_view value)
+{
+    struct scheduled_page *p = ctx;
+    struct hist_scheduled *m = p->m;
+    struct row_scheduled row;
+    p->err = row_scheduled_decode(&row, key, value);
+    if (p->err != ERR_OK)
+        return false;
+    if ((m->cid != ID_NONE && row.cid != m->cid) || row.post_s < m->oldest_s ||
+        row.post_s > m->latest_s)
+        return true;
+    if (m->len == m->limit || (m->len > 0 && m->out.len > hist_page_bytes_max)) {
+        m->next_id = p->last_id;
+        return false;
+    }
+    struct json_out j = {.b = &m->out, .comma = m->len > 0};
+    json_obj(&j);
+    json_kv_id(&j, "id", ID_SCHEDULED, row.id);
+    json_kv_id(&j, "channel_id", ID_CHANNEL, row.cid);
+    json_kv_u64(&j, "post_at", row.post_s);
+    json_kv_u64(&j, "date_created", row.created_s);
+    json_kv_str(&j, "text", row.text);
+    json_obj_end(&j);
+    m->len++;
+    p->last_id = row.id;
+    return !m->out.failed;
+}
+
+static enum err scheduled(struct hist *h, struct hist_scheduled *m)
+{
+    struct scheduled_page p = {.m = m};
+    struct key from, end;
+    key_scheduled(&from, m->team, m->uid, m->after_id + 1);
+    key_scheduled_of(&end, m->team, m->uid);
+    key_prefix_end(&end);
+    TRY(view_scan(&h->view, CF_DIR, key_view(&from), key_view(&end), on_scheduled, &p));
+    TRY(p.err);
+    return m->out.failed ? ERR_NOMEM : ERR_OK;
+}
+
 /* ---- a cold channel ---- */
 
 static enum err dup_text(struct arena *a, struct str_view *s)
@@ -373,6 +421,8 @@ static enum err serve(struct hist *h, const struct cell *c)
         return hist_pins(h, c->u.p);
     case HIST_DOCUMENT:
         return document(h, c->u.p);
+    case HIST_SCHEDULED:
+        return scheduled(h, c->u.p);
     }
     ASSERT(false);
     return ERR_INTERNAL_ERROR;

@@ -20,7 +20,8 @@ enum hist_msg {
     HIST_REPLY_BEFORE, /* struct hist_reply_before */
     HIST_SEQ_AT,       /* struct hist_seq_at */
     HIST_PINS,         /* struct hist_pins */
-    HIST_DOCUMENT      /* struct hist_document */
+    HIST_DOCUMENT,     /* struct hist_document */
+    HIST_SCHEDULED     /* struct hist_scheduled */
 };
 
 struct hist_viewer { /* who reads */
@@ -141,6 +142,17 @@ struct hist_document { /* whether the asker may read it is the asker's to know *
     uint64_t revision;    /* out; 0: there is none */
     struct str_view text; /* out, in the arena; empty: none */
     struct arena *arena;
+};
+
+struct hist_scheduled { /* of one user, in the order in which they were made */
+    uint64_t team, uid;
+    uint64_t cid;                /* of this channel only; ID_NONE: of all */
+    uint64_t oldest_s, latest_s; /* by their time, both included */
+    uint64_t after_id;           /* continue behind it */
+    uint32_t limit;
+    struct buf out;   /* {"id":..,"channel_id":..,"post_at":..,"date_created":..,"text":..},... */
+    uint32_t len;     /* out */
+    uint64_t next_id; /* out: after_id of the next page; 0: the end */
 };
 
 struct hist_load { /* lent by chan; arena is chan's */

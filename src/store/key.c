@@ -298,6 +298,24 @@ void key_password(struct key *k, uint64_t uid)
     put_u64(k, uid);
 }
 
+void key_scheduled_all(struct key *k)
+{
+    begin_letter(k, 's');
+}
+
+void key_scheduled_of(struct key *k, uint64_t team, uint64_t uid)
+{
+    key_scheduled_all(k);
+    put_u64(k, team);
+    put_u64(k, uid);
+}
+
+void key_scheduled(struct key *k, uint64_t team, uint64_t uid, uint64_t id)
+{
+    key_scheduled_of(k, team, uid);
+    put_u64(k, id);
+}
+
 void key_email(struct key *k, uint64_t team, struct str_view email)
 {
     begin_letter(k, 'e');

@@ -21,6 +21,7 @@
  *         'n' team name                 channel name -> cid, kind
  *         'u' team uid                  user of a team (empty value)
  *         'e' team email                login -> uid
+ *         's' team uid id               scheduled message
  *         '2' team hash16               members of a direct conversation -> cid, kind
  *   fts   vs team 'w' word 00 ~ts       postings of a word; ts of the newest message in them
  *         vs cid 'k'                    messages up to this ts are in the index
@@ -96,6 +97,9 @@ struct str_view key_channel_name_of(struct str_view key);
 void key_team_user(struct key *k, uint64_t team, uint64_t uid);
 void key_team_users(struct key *k, uint64_t team); /* prefix */
 uint64_t key_team_user_uid(struct str_view key);
+void key_scheduled(struct key *k, uint64_t team, uint64_t uid, uint64_t id);
+void key_scheduled_of(struct key *k, uint64_t team, uint64_t uid); /* prefix */
+void key_scheduled_all(struct key *k);                             /* prefix */
 void key_email(struct key *k, uint64_t team, struct str_view email);
 void key_posting(struct key *k, uint64_t team, struct str_view word, uint64_t ts_us);
 /* Of one word, or of all words that begin so. */

@@ -455,6 +455,46 @@ enum err row_channel_name_decode(struct row_channel_name *n, struct str_view key
     return close_record(&r);
 }
 
+void row_scheduled_encode(struct buf *b, const struct key *k, const struct row_scheduled *r)
+{
+    struct writer w = begin(b, k);
+    put_v(&w, r->id);
+    put_v(&w, r->team);
+    put_v(&w, r->uid);
+    put_v(&w, r->cid);
+    put_v(&w, r->post_s);
+    put_v(&w, r->created_s);
+    put_v(&w, r->thread_ts_us);
+    put_v(&w, r->broadcast);
+    put_v(&w, r->content_at);
+    put_s(&w, r->members);
+    put_s(&w, r->metadata);
+    put_s(&w, r->text);
+    end(&w);
+}
+
+enum err row_scheduled_decode(struct row_scheduled *r, struct str_view key, struct str_view value)
+{
+    struct reader in;
+    TRY(open_record(&in, key, value));
+    r->id = get_v(&in);
+    r->team = get_v(&in);
+    r->uid = get_v(&in);
+    r->cid = get_v(&in);
+    r->post_s = get_v(&in);
+    r->created_s = get_v(&in);
+    r->thread_ts_us = get_v(&in);
+    uint64_t broadcast = get_v(&in), content_at = get_v(&in);
+    r->members = get_s(&in);
+    r->metadata = get_s(&in);
+    r->text = get_s(&in);
+    r->broadcast = broadcast != 0;
+    r->content_at = (uint32_t)content_at;
+    if (broadcast > 1 || content_at > r->members.len)
+        return ERR_CORRUPT;
+    return close_record(&in);
+}
+
 void row_document_encode(struct buf *b, const struct key *k, const struct row_document *r)
 {
     struct writer w = begin(b, k);

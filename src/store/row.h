@@ -112,6 +112,16 @@ struct row_channel_name {
     bool archived;
 };
 
+/* A message that is posted at post_s, with all that a post has (chan/chan_msg.h, chan_post). */
+struct row_scheduled {
+    uint64_t id, team, uid, cid, post_s, created_s;
+    uint64_t thread_ts_us;
+    bool broadcast;
+    uint32_t content_at;
+    struct str_view members, metadata;
+    struct str_view text; /* for lists */
+};
+
 /* What an owner keeps of one kind, whole: an array or object of JSON. The revision rises with each
  * change and tells who changes it whether somebody else has meanwhile. Stored: only ever add at the
  * end. */
@@ -141,6 +151,7 @@ void row_team_encode(struct buf *b, const struct key *k, const struct row_team *
 void row_user_encode(struct buf *b, const struct key *k, const struct row_user *r);
 void row_token_encode(struct buf *b, const struct key *k, const struct row_token *r);
 void row_channel_name_encode(struct buf *b, const struct key *k, const struct row_channel_name *r);
+void row_scheduled_encode(struct buf *b, const struct key *k, const struct row_scheduled *r);
 void row_document_encode(struct buf *b, const struct key *k, const struct row_document *r);
 /* An Argon2 hash with its salt and costs (login/login.h). */
 void row_password_encode(struct buf *b, const struct key *k, struct str_view hash);
@@ -163,6 +174,8 @@ MUST_USE enum err row_user_decode(struct row_user *r, struct str_view key, struc
 MUST_USE enum err row_token_decode(struct row_token *r, struct str_view key, struct str_view value);
 MUST_USE enum err row_channel_name_decode(struct row_channel_name *r, struct str_view key,
                                           struct str_view value);
+MUST_USE enum err row_scheduled_decode(struct row_scheduled *r, struct str_view key,
+                                       struct str_view value);
 MUST_USE enum err row_document_decode(struct row_document *r, struct str_view key,
                                       struct str_view value);
 MUST_USE enum err row_password_decode(struct str_view *hash, struct str_view key,

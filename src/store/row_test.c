@@ -31,6 +31,7 @@ CODEC(team)
 CODEC(user)
 CODEC(token)
 CODEC(document)
+CODEC(scheduled)
 CODEC(channel_name)
 static void encode_u64(struct buf *b, const struct key *k, const void *row)
 {
@@ -108,6 +109,18 @@ static const struct row_token token = {
     .team = 1, .uid = 2, .created_s = 3, .revoked_s = 4, .kind = TOKEN_APP, .scopes = UINT64_MAX};
 static const struct row_channel_name name = {.cid = 5, .kind = CHANNEL_PRIVATE, .archived = true};
 static const struct row_document document = {.revision = 300, .text = S("[{\"a\":1}]")};
+static const struct row_scheduled scheduled = {.id = 1,
+                                               .team = 2,
+                                               .uid = 3,
+                                               .cid = 4,
+                                               .post_s = 5,
+                                               .created_s = 6,
+                                               .thread_ts_us = 7,
+                                               .broadcast = true,
+                                               .content_at = 2,
+                                               .members = S("abc"),
+                                               .metadata = S("{}"),
+                                               .text = S("t")};
 static const uint64_t number = 0x8000000000000001u;
 
 static const struct codec codecs[] = {
@@ -123,6 +136,7 @@ static const struct codec codecs[] = {
     {"token", encode_token, decode_token, &token},
     {"name", encode_channel_name, decode_channel_name, &name},
     {"u64", encode_u64, decode_u64, &number},
+    {"scheduled", encode_scheduled, decode_scheduled, &scheduled},
     {"document", encode_document, decode_document, &document},
     {"plain message", encode_message, decode_message, &plain_message},
 };

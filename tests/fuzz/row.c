@@ -44,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     char *exact = fuzz_exact(record, len);
     struct str_view value = {exact, len};
     buf_init(&b, &f.arena, 64);
-    switch (data[0] % 12) {
+    switch (data[0] % 13) {
     case 0:
         AGAIN(message);
         break;
@@ -77,6 +77,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         break;
     case 11:
         AGAIN(document);
+        break;
+    case 12:
+        AGAIN(scheduled);
         break;
     default: {
         uint64_t v, again;

@@ -132,6 +132,8 @@ static void judge_refusal(const struct ctx *x)
         check_reacted(x);
     } else if (op->kind == OP_DELETE && error_is(x, "message_not_found")) {
         check_deleted(x);
+    } else if (op->kind == OP_SCHEDULE && error_is(x, "time_in_past")) {
+        return; /* clocks step, and requests wait */
     } else if (op->kind == OP_CREATE && error_is(x, "name_taken")) {
         char name[32];
         bool taken = false;
@@ -414,6 +416,7 @@ static void judge_connect(const struct ctx *x)
 
 static void judge_success(const struct ctx *x)
 {
+    char id[32];
     switch (x->op->kind) {
     case OP_POST:
         judge_post(x);
@@ -453,6 +456,11 @@ static void judge_success(const struct ctx *x)
         break;
     case OP_CONNECT:
         judge_connect(x);
+        break;
+    case OP_SCHEDULE:
+        if (js_string(js_get(x->body, "scheduled_message_id"), id, sizeof id).p == NULL)
+            untrue(x, "answers_whole", "no id of the scheduled message");
+        x->w->oracle.msgs[x->op->number].promised_pos = x->pos;
         break;
     case OP_PREF:
         judge_pref(x);

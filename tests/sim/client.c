@@ -244,6 +244,15 @@ static bool choose(struct client *cl, struct op *op)
         choose_history(cl, op, c);
         return true;
     }
+    if (rng_one_in(&cl->rng, 40)) {
+        struct oracle *o = &cl->w->oracle;
+        uint64_t wall_us = (uint64_t)((int64_t)cl->w->now_us + cl->w->wall_offset_us);
+        *op = (struct op){.kind = OP_SCHEDULE,
+                          .number = oracle_message(o, c->cid, cl->user, false),
+                          .cid = c->cid};
+        o->msgs[op->number].post_s = wall_us / 1000000 + rng_range(&cl->rng, 1, 15);
+        return true;
+    }
     if (cl->prefs_len < client_prefs_max && rng_one_in(&cl->rng, 40)) {
         *op = (struct op){.kind = OP_PREF, .version = cl->prefs_len++};
         return true;

@@ -32,8 +32,9 @@ enum op_kind {
     OP_REACT,
     OP_DELETE, /* a reply */
     OP_REPLIES,
-    OP_PREF,   /* one more member of the user's preferences */
-    OP_SEARCH, /* for the word that stands in one message only */
+    OP_SCHEDULE, /* of an unkeyed message; not retried: twice asked is twice posted */
+    OP_PREF,     /* one more member of the user's preferences */
+    OP_SEARCH,   /* for the word that stands in one message only */
     OP_CONNECT,
     OP_KINDS
 };

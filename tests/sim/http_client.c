@@ -86,6 +86,7 @@ static const char *const methods[OP_KINDS] = {[OP_POST] = "chat.postMessage",
                                               [OP_REACT] = "reactions.add",
                                               [OP_DELETE] = "chat.delete",
                                               [OP_REPLIES] = "conversations.replies",
+                                              [OP_SCHEDULE] = "chat.scheduleMessage",
                                               [OP_PREF] = "users.prefs.set",
                                               [OP_SEARCH] = "search.messages",
                                               [OP_CONNECT] = "rtm.connect"};
@@ -150,6 +151,11 @@ static uint32_t make_args(const struct client *cl, const struct op *op, struct w
         snprintf(s->name, sizeof s->name, "made-%u", op->name);
         args[n++] = (struct arg){"name", sv_from(s->name)};
         args[n++] = (struct arg){"is_private", op->name % 3 == 0 ? SV("true") : SV("false")};
+    }
+    if (op->kind == OP_SCHEDULE) {
+        snprintf(s->ts, sizeof s->ts, "%llu", (unsigned long long)o->msgs[op->number].post_s);
+        args[n++] = (struct arg){"post_at", sv_from(s->ts)};
+        args[n++] = (struct arg){"text", oracle_text(op->number, s->text)};
     }
     if (op->kind == OP_PREF) {
         snprintf(s->name, sizeof s->name, "c%u-%u", (unsigned)cl->index, op->version);

@@ -294,7 +294,9 @@ static void on_new(struct world *w, struct ochan *c, uint32_t n, const struct ro
     char key[256];
     if (m->cid != c->cid || o->users[m->user].uid != row->uid)
         violation(w, "rows_whole", "message #%u is stored for the wrong channel or sender", n);
-    if (!sv_eq(row->client_msg_id, m->keyed ? oracle_key(m, key) : SV("")))
+    bool own = m->post_s == 0 ? sv_eq(row->client_msg_id, m->keyed ? oracle_key(m, key) : SV(""))
+                              : row->client_msg_id.len > 1 && row->client_msg_id.p[0] == '\0';
+    if (!own)
         violation(w, "rows_whole", "message #%u is stored with another key", n);
     bool reply = (row->flags & MSG_REPLY) != 0;
     if (row->ts_us <= c->last_ts_us ||
@@ -570,4 +572,18 @@ void oracle_deinit(struct oracle *o)
     }
     free(o->msgs);
     free(o->ts_set);
+}
+
+void oracle_check_scheduled(struct world *w, uint64_t now_s)
+{
+    struct oracle *o = &w->oracle;
+    for (uint32_t n = 1; n <= o->msgs_len; n++) {
+        const struct omsg *m = &o->msgs[n];
+        const struct ochan *c = oracle_chan(o, m->cid);
+        if (m->promised_pos == 0 || m->ts_us != 0 || m->post_s + 10 > now_s ||
+            oracle_was(c, m->user, false, m->promised_pos, o->pos))
+            continue;
+        violation(w, "scheduled_once", "message #%u was promised for %llu and is not there at %llu",
+                  n, (unsigned long long)m->post_s, (unsigned long long)now_s);
+    }
 }

@@ -17,11 +17,12 @@ struct omsg { /* by its number, which stands in its text */
     uint64_t cid;
     uint8_t user;
     bool keyed, sent, acked;
-    uint32_t key;         /* the same one may serve other senders and other channels */
-    uint64_t ts_us, pos;  /* of its row; 0: none yet */
-    uint32_t ordinal;     /* among the rows of its channel; a reply has none */
-    uint32_t thread;      /* number of the message that it answers to; 0: none */
-    uint64_t deleted_pos; /* 0: it is there; replies only */
+    uint64_t post_s, promised_pos; /* scheduled for; when that was answered ok, 0: was not */
+    uint32_t key;                  /* the same one may serve other senders and other channels */
+    uint64_t ts_us, pos;           /* of its row; 0: none yet */
+    uint32_t ordinal;              /* among the rows of its channel; a reply has none */
+    uint32_t thread;               /* number of the message that it answers to; 0: none */
+    uint64_t deleted_pos;          /* 0: it is there; replies only */
     /* Edits: version v is text of its own; how many were sent, which one each row had. */
     uint32_t edits, rows_len;
     struct {
@@ -106,5 +107,8 @@ void oracle_check_ok(struct world *w, uint32_t number, uint64_t ts_us, uint64_t 
 /* A message is shown (event or history) at pos; returns its number. */
 uint32_t oracle_check_shown(struct world *w, uint64_t cid, struct str_view text, uint64_t ts_us,
                             uint64_t uid, uint64_t pos, const char *where);
+
+/* What was promised for a time that is over was posted, unless its sender had left. */
+void oracle_check_scheduled(struct world *w, uint64_t now_s);
 
 #endif

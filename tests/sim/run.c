@@ -96,11 +96,13 @@ static void run(struct world *w)
     clients_check_revoked(w);
     for (uint32_t i = 0; i < w->plan.clients; i++)
         socket_check_converged(&w->clients[i]);
-    index_check_converged(w);
     clients_hang_up(w);
     run_for(w, quiet_us, "without clients");
-    if (w->up)
-        world_check_resources(w);
+    if (!w->up)
+        return;
+    index_check_converged(w);
+    oracle_check_scheduled(w, world_wall_us(w) / 1000000);
+    world_check_resources(w);
 }
 
 static void child(uint64_t seed, const struct run_opts *o, bool loud, struct result *r)

@@ -158,7 +158,7 @@ static bool loop_ready(struct world *w, uint32_t i, uint64_t *next_us)
 {
     struct loop *l = w->loops[i];
     uint64_t idle = loop_idle_us(l, w->now_us);
-    if (w->net.ports[i].queue_len > 0)
+    if (w->net.ports[i].queue_len > 0 || !w->turned[i])
         idle = 0;
     uint64_t due = idle == UINT64_MAX ? UINT64_MAX : w->now_us + idle;
     if (w->drain_stage >= 0 && idle > 0)
@@ -226,10 +226,12 @@ bool world_step(struct world *w)
         return pass_time(w, next_us);
     w->waited = false;
     uint32_t k = (uint32_t)rng_below(&w->sched, n);
-    if (k < loops)
+    if (k < loops) {
+        w->turned[ready[k]] = true;
         (void)loop_turn(w->loops[ready[k]]);
-    else
+    } else {
         client_run(&w->clients[ready[k]]);
+    }
     w->now_us += rng_below(&w->sched, step_max_us);
     return true;
 }

@@ -60,6 +60,14 @@ static uint64_t seam_wall(void *ctx)
     return (uint64_t)((int64_t)w->now_us + w->wall_offset_us);
 }
 
+uint64_t world_wall_us(const struct world *w)
+{
+    uint64_t us = 0;
+    for (uint32_t i = 0; i < w->loops_len; i++)
+        us = MAX(us, w->loops[i]->turn.wall_us);
+    return us;
+}
+
 static void trace_cells(struct world *w, const struct edge *e, const struct cell *run, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
@@ -135,6 +143,7 @@ static struct loop *add_loop(struct world *w, const char *name)
     l->peers = w->loop_of;
     l->driver_ops = &sim_driver_ops;
     w->blocked_until_us[w->loops_len] = 0;
+    w->turned[w->loops_len] = false;
     w->loops[w->loops_len++] = l;
     return l;
 }

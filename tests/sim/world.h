@@ -41,6 +41,7 @@ struct world {
     struct loop *loop_of[actors_max];
     struct sim_port *port_of_loop[world_loops_max];
     uint64_t blocked_until_us[world_loops_max];
+    bool turned[world_loops_max]; /* has had its first turn, which needs no reason */
     uint32_t loops_len;
     struct actor *actors;
     actor_id actors_len;
@@ -95,6 +96,8 @@ static inline struct actor *world_actor(struct world *w, enum actor_kind kind, u
 }
 /* Everything that was lent or taken is back. Called when nothing is under way. */
 void world_check_resources(struct world *w);
+/* The newest time that one of the server's loops has seen: its own clock, not the world's. */
+uint64_t world_wall_us(const struct world *w);
 /* index.c: nothing that is stored is missing in the index. */
 void index_check_converged(struct world *w);
 /* No queue, pool or table holds more than it may; looked at now and then. */
