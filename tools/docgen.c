@@ -367,9 +367,10 @@ int main(int argc, char **argv)
     if (arena_init(&a, &pool, UINT64_MAX) != ERR_OK)
         return 1;
     bool ok = true, stale = false;
-    if (strcmp(argv[1], "--methods") == 0)
-        return print_methods(&a) ? 0 : 1;
-    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+    bool lists = strcmp(argv[1], "--methods") == 0;
+    if (lists)
+        ok = print_methods(&a);
+    for (size_t i = 0; !lists && i < ARRAY_LEN(parts); i++)
         ok &= make_part(i, argv[argc - 1], check, &a, &stale);
     arena_deinit(&a);
     arena_pool_deinit(&pool);
