@@ -25,6 +25,12 @@ void ask_memberships(struct fanout *f, struct fan_conn *c)
     f->wait_last = slab_index(c->self);
 }
 
+void ask_anew(struct fanout *f, struct fan_conn *c)
+{
+    queue_owe(f, c, ID_NONE);
+    ask_memberships(f, c);
+}
+
 void ask_leave_line(struct fanout *f, struct fan_conn *c)
 {
     if (!c->waiting)
@@ -242,7 +248,6 @@ static void on_unsure(struct fanout *f, struct fan_conn *c, const struct sub_req
 {
     if (err != ERR_OK) {
         f->retry_unsure = true;
-        subs_unask(f, r->sub.chans[0].cid);
     } else if (subs_confirm(f, c, r->sub.chans[0].cid, r->sub.chans[0].member)) {
         f->retry_unsure = false;
     }
@@ -259,7 +264,7 @@ static void take_membership(struct fanout *f, struct fan_conn *c, const struct s
     if (!r->sub.chans[k].member || subs_confirm(f, c, cid, true) || subs_has(f, c, cid))
         return;
     if (!subs_add(f, c, cid))
-        c->left_out = true;
+        r->ask->failed |= !subs_full(f, c); /* no memory: the client connects anew */
     else if (c->state == FAN_OPEN)
         queue_owe(f, c, cid);
     else if (r->sub.chans[k].last_ts_us != 0 &&
@@ -274,6 +279,8 @@ void on_sub_ok(struct fanout *f, const struct cell *cell)
     struct fan_conn *c = conn_find(f, r->sub.conn);
     bool alive = c != NULL && c->state <= FAN_OPEN;
     f->stamps[r->chan] = MAX(f->stamps[r->chan], r->sub.stamp);
+    if (r->ask == NULL)
+        subs_answered(f, r->sub.chans[0].cid, alive && cell->err != ERR_OK);
     if (alive && r->ask == NULL) {
         on_unsure(f, c, r, (enum err)cell->err);
     } else if (cell->err != ERR_OK && r->ask != NULL) {
@@ -311,7 +318,7 @@ static void pump_unsure(struct fanout *f)
         r->sub.n = 1;
         r->sub.conn = c->self;
         r->sub.chans[0].cid = h->cid;
-        h->asked = slot + 1;
+        subs_asked(f, i, slot);
         send_sub(f, r);
     }
 }

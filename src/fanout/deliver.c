@@ -20,10 +20,20 @@ static bool is_guest(struct fanout *f, const struct fan_conn *c)
            (__atomic_load_n(&p->user_flags, __ATOMIC_RELAXED) & USER_GUEST) != 0;
 }
 
+static void hand(struct fanout *f, struct fan_conn *c, const struct cell *cell,
+                 struct frame_use *use)
+{
+    bool typing = (cell->u.u[4] & FAN_TYPING) != 0;
+    if (use != NULL)
+        queue_event(f, c, use, typing);
+    else if (!typing) /* nobody fetches typing again */
+        queue_owe(f, c, cell->cid);
+}
+
+/* Use is NULL if there was no memory for it: as if the ring had been full. */
 static void deliver(struct fanout *f, const struct cell *cell, struct frame_use *use)
 {
     uint64_t uid = cell->u.u[1], team = cell->u.u[2], except = cell->u.u[3];
-    bool typing = (cell->u.u[4] & FAN_TYPING) != 0;
     bool guests = (cell->u.u[4] & FAN_NO_GUESTS) == 0;
     if (cell->cid != ID_NONE) {
         uint32_t i = subs_find(&f->subs, cell->cid);
@@ -35,15 +45,15 @@ static void deliver(struct fanout *f, const struct cell *cell, struct frame_use 
         for (uint32_t k = 0; k < h->len; k++) {
             struct fan_conn *c = conn_at(f, h->slots[k]);
             if (c->uid != except)
-                queue_event(f, c, use, typing);
+                hand(f, c, cell, use);
         }
     } else if (uid != ID_NONE) {
         for (struct fan_conn *c = NULL; (c = conn_of_user(f, uid, c)) != NULL;)
-            queue_event(f, c, use, typing);
+            hand(f, c, cell, use);
     } else {
         for (struct fan_conn *c = NULL; (c = conn_of_team(f, team, c)) != NULL;) {
             if (c->uid != except && (guests || !is_guest(f, c)))
-                queue_event(f, c, use, typing);
+                hand(f, c, cell, use);
         }
     }
 }
@@ -52,15 +62,11 @@ static void on_event(struct fanout *f, const struct cell *cell)
 {
     struct frame *frame = cell->u.p;
     struct frame_use *use = use_take(f, frame);
-    if (use == NULL) { /* no memory for the count: as if the ring had been full */
-        if (cell->cid != ID_NONE)
-            owe_channel(f, cell->cid);
-        if (frame_drop(frame))
-            outbox_frame_home(f->turn->out, frame);
-        return;
-    }
     deliver(f, cell, use);
-    use_drop(f, use);
+    if (use != NULL)
+        use_drop(f, use);
+    else if (frame_drop(frame))
+        outbox_frame_home(f->turn->out, frame);
 }
 
 static void on_joined(struct fanout *f, const struct cell *cell)
@@ -68,8 +74,11 @@ static void on_joined(struct fanout *f, const struct cell *cell)
     uint16_t chan = chan_of(cell->cid, f->conf.chans_len);
     f->stamps[chan] = MAX(f->stamps[chan], cell->u.u[2]);
     for (struct fan_conn *c = NULL; (c = conn_of_user(f, cell->u.u[0], c)) != NULL;) {
-        if (!subs_add(f, c, cell->cid))
-            log_debug("channel_left_out", "\"subscriptions\":%u", c->subs_len);
+        if (subs_add(f, c, cell->cid))
+            continue;
+        log_debug("channel_left_out", "\"subscriptions\":%u", c->subs_len);
+        if (!subs_full(f, c))
+            ask_anew(f, c); /* no memory for it */
     }
     if (conn_of_user(f, cell->u.u[0], NULL) == NULL)
         subs_watch_idle(f, cell->cid);
@@ -92,8 +101,7 @@ static void on_gap(struct fanout *f, const struct cell *cell)
         struct fan_conn *c = slab_at(&f->conns, i, &handle);
         if (c == NULL || c->state > FAN_OPEN)
             continue;
-        queue_owe(f, c, ID_NONE);
-        ask_memberships(f, c);
+        ask_anew(f, c);
     }
 }
 

@@ -481,3 +481,121 @@ TEST(a_gap_is_told_to_each_subscriber)
     check_no_frame(1);
     end();
 }
+
+/* ---- refused, or without memory ---- */
+
+/* Chan answers the first with no, while the second is still out: only the first is asked again. */
+TEST(who_is_still_out_is_not_asked_twice)
+{
+    struct cell first = {0}, second = {0};
+    begin(NULL);
+    open_socket(0, 1, C1, 1);
+    open_socket(1, 2, C1, 1);
+    tell(FAN_REVALIDATE, CHAN, 11, 0);
+    CHECK(pop(&w.req_chan, &first));
+    CHECK(pop(&w.req_chan, &second));
+    first.type = second.type = FAN_SUB_OK;
+    first.flags = second.flags = CELL_F_ANSWER;
+    first.err = ERR_SERVICE_UNAVAILABLE;
+    outbox_credit_back(&w.out, CHAN);
+    give(CHAN, CLASS_EVENT, &first);
+    end_turn();
+    advance(1100);
+    CHECK(edge_empty(&w.req_chan));
+    ((struct chan_sub *)second.u.p)->chans[0].member = true;
+    outbox_credit_back(&w.out, CHAN);
+    give(CHAN, CLASS_EVENT, &second);
+    end_turn();
+    answer_sub(true, 0);
+    CHECK(edge_empty(&w.req_chan));
+    end();
+}
+
+/* A stranger with a full list is asked for by a revalidation: its hello says nothing of it. */
+TEST(a_revalidation_leaves_no_stranger_out)
+{
+    begin(two_channels);
+    open_socket(0, 1, C12, 2);
+    tell(FAN_REVALIDATE, CHAN, 20, 0);
+    CHECK(!conn_by_net(w.f, w.socks[0].id)->left_out);
+    end();
+}
+
+/* A request for more memory than there is answers NULL under the sanitizers too. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+
+static void lose(uint64_t uid, uint64_t team, uint64_t flags)
+{
+    struct pool kept = w.f->uses;
+    struct cell c = {.type = FAN_EVENT};
+    c.u.u[0] = (uintptr_t)make_frame("lost", 0);
+    c.u.u[1] = uid;
+    c.u.u[2] = team;
+    c.u.u[4] = flags;
+    w.f->uses.free = NULL;
+    w.f->uses.object_bytes = 1ull << 50;
+    give(CHAN, CLASS_EVENT, &c);
+    w.f->uses = kept;
+    end_turn();
+}
+
+TEST(without_memory_an_event_of_a_user_or_a_team_is_a_hint)
+{
+    static const char all[] = "{\"type\":\"refetch\",\"channels\":[],\"all\":true}";
+    begin(NULL);
+    open_socket(0, 1, C1, 1);
+    open_socket(1, 2, C1, 1);
+    lose(102, 0, 0);
+    read_all(0);
+    read_all(1);
+    check_no_frame(0);
+    check_frame(1, WS_TEXT, all);
+    lose(0, 7, 0);
+    read_all(0);
+    read_all(1);
+    check_frame(0, WS_TEXT, all);
+    check_frame(1, WS_TEXT, all);
+    lose(102, 0, FAN_TYPING);
+    read_all(1);
+    check_no_frame(1);
+    end();
+}
+
+/* The table of channels takes no more: a join of anybody may be what was lost. */
+TEST(without_memory_a_revalidation_asks_everybody_anew)
+{
+    begin(NULL);
+    open_socket(0, 1, C1, 1);
+    open_socket(1, 2, NULL, 0);
+    struct subs *s = &w.f->subs;
+    uint32_t len = s->len, cap = s->cap, free_ = s->free;
+    s->len = s->cap = channels_max;
+    s->free = slot_none;
+    tell(FAN_REVALIDATE, CHAN, 12, 0);
+    s->len = len;
+    s->cap = cap;
+    s->free = free_;
+    for (unsigned i = 0; i < 2; i++) {
+        read_all(i);
+        check_frame(i, WS_TEXT, "{\"type\":\"refetch\",\"channels\":[],\"all\":true}");
+    }
+    answer_hist(C1, 1);
+    answer_hist(C2, 1);
+    answer_sub(true, 0);
+    event(12, "heard", 0, 0);
+    end_turn();
+    read_all(1);
+    check_frame(1, WS_TEXT, "{\"type\":\"refetch\",\"channels\":[\"CC\"],\"all\":false}");
+    check_frame(1, WS_TEXT, "heard");
+    end();
+}

@@ -175,9 +175,11 @@ struct sub_chan {
     uint32_t *unsure; /* ascending; get nothing until chan has answered for them */
     uint32_t unsure_len, unsure_cap;
     uint32_t asked; /* unsure slots below it have been asked for */
+    uint32_t out;   /* asks for unsure slots that chan has not answered */
     uint32_t idle_prev, idle_next, unsure_next;
     uint64_t idle_since_us;
     bool live, idle, asking;
+    bool again; /* some of them were refused */
 };
 
 struct subs {
@@ -325,7 +327,14 @@ void subs_init(struct subs *s);
 void subs_deinit(struct subs *s);
 uint32_t subs_find(const struct subs *s, uint64_t cid); /* slot_none: none */
 bool subs_reserve(struct fan_conn *c, uint32_t len);    /* so that the list fits exactly */
+/* False: its bound is reached (subs_full), or there was no memory. */
 bool subs_add(struct fanout *f, struct fan_conn *c, uint64_t cid);
+static inline bool subs_full(const struct fanout *f, const struct fan_conn *c)
+{
+    /* Those it is unsure of may be none of its own (a revalidation asks for everybody): they take
+     * no room from those that are. */
+    return c->subs_len - c->unsure_len >= f->conf.conf->ws_subscriptions_max;
+}
 void subs_unsure_all(struct fanout *f, uint64_t cid); /* every socket, subscribed or not */
 bool subs_confirm(struct fanout *f, struct fan_conn *c, uint64_t cid, bool member); /* was unsure */
 void subs_remove(struct fanout *f, struct fan_conn *c, uint64_t cid);
@@ -335,10 +344,15 @@ bool subs_has(const struct fanout *f, const struct fan_conn *c, uint64_t cid);
 void subs_watch_idle(struct fanout *f, uint64_t cid);
 void subs_tell_idle(struct fanout *f);
 bool subs_next_unsure(struct fanout *f, uint32_t *chan, uint32_t *slot);
-void subs_unask(struct fanout *f, uint64_t cid); /* asks again for all unsure ones */
+void subs_asked(struct fanout *f, uint32_t chan, uint32_t slot);
+/* The answer to one such ask. Who was refused is asked for again when no ask is out any more: then
+ * all that are still unsure were refused, and nobody is asked for twice. */
+void subs_answered(struct fanout *f, uint64_t cid, bool refused);
 
 /* ask.c */
 void ask_memberships(struct fanout *f, struct fan_conn *c);
+/* Anything may be lost, memberships too: it is owed a hint for everything, and asks again. */
+void ask_anew(struct fanout *f, struct fan_conn *c);
 void ask_leave_line(struct fanout *f, struct fan_conn *c);
 void ask_pump(struct fanout *f);
 void on_memberships(struct fanout *f, const struct cell *cell);

@@ -177,7 +177,7 @@ void subs_tell_idle(struct fanout *f)
     while (s->idle_first != slot_none) {
         uint32_t i = s->idle_first;
         struct sub_chan *h = &s->chans[i];
-        if (f->turn->mono_us - h->idle_since_us < idle_us || h->asking)
+        if (f->turn->mono_us - h->idle_since_us < idle_us || h->asking || h->out > 0)
             return;
         uint16_t chan = chan_of(h->cid, f->conf.chans_len);
         struct cell *c = outbox_event(f->turn->out, f->conf.chans[chan], 0);
@@ -272,15 +272,10 @@ bool subs_reserve(struct fan_conn *c, uint32_t len)
     return true;
 }
 
-/* Room in the socket's own list for one more channel. Those it is unsure of may be none of its own
- * (a revalidation asks for everybody): they take no room from those that are. */
+/* Room in the socket's own list for one more channel. */
 static bool reserve_conn(struct fanout *f, struct fan_conn *c)
 {
-    if (c->subs_len - c->unsure_len >= f->conf.conf->ws_subscriptions_max) {
-        c->left_out = true;
-        return false;
-    }
-    return reserve(&c->subs, &c->subs_cap, c->subs_len + 1);
+    return !subs_full(f, c) && reserve(&c->subs, &c->subs_cap, c->subs_len + 1);
 }
 
 static void start_asking(struct subs *s, uint32_t i)
@@ -307,6 +302,7 @@ bool subs_add(struct fanout *f, struct fan_conn *c, uint64_t cid)
     if (contains(h->slots, h->len, slot))
         return true;
     bool known = contains(h->unsure, h->unsure_len, slot);
+    c->left_out |= subs_full(f, c); /* a member's channel, and no room for it */
     if (!reserve_conn(f, c) || !insert(&h->slots, &h->len, &h->cap, slot)) {
         enter_idle(f, i); /* no memory: still unsure, if it was */
         return false;
@@ -344,19 +340,29 @@ static bool add_unsure(struct fanout *f, struct fan_conn *c, uint64_t cid)
     return true;
 }
 
+/* No memory to ask for each: whoever hears the channel loses it, and everybody asks for everything:
+ * a lost join may be anybody's. */
+static void ask_all_anew(struct fanout *f, uint64_t cid, uint32_t i)
+{
+    for (uint32_t slot = 0; slot < f->conns.cap; slot++) {
+        uint64_t handle;
+        struct fan_conn *c = slab_at(&f->conns, slot, &handle);
+        if (c == NULL || !c->indexed)
+            continue;
+        subs_remove(f, c, cid);
+        ask_anew(f, c);
+    }
+    if (i != slot_none)
+        enter_idle(f, i);
+}
+
 /* A join may have been lost as well as a removal: who is not subscribed is asked for too. */
 void subs_unsure_all(struct fanout *f, uint64_t cid)
 {
     uint32_t i = get(&f->subs, cid);
     struct sub_chan *h = i == slot_none ? NULL : &f->subs.chans[i];
     if (h == NULL || !reserve(&h->unsure, &h->unsure_cap, slab_used(&f->conns))) {
-        /* No memory: whoever hears the channel loses it, and is told to ask for everything. */
-        while (h != NULL && h->len > 0) {
-            struct fan_conn *c = conn_at(f, h->slots[h->len - 1]);
-            subs_remove(f, c, cid);
-            queue_owe(f, c, ID_NONE);
-            ask_memberships(f, c);
-        }
+        ask_all_anew(f, cid, i);
         return;
     }
     for (uint32_t k = 0; k < h->len; k++) {
@@ -368,8 +374,8 @@ void subs_unsure_all(struct fanout *f, uint64_t cid)
     for (uint32_t slot = 0; slot < f->conns.cap; slot++) {
         uint64_t handle;
         struct fan_conn *c = slab_at(&f->conns, slot, &handle);
-        if (c != NULL && c->indexed)
-            add_unsure(f, c, cid);
+        if (c != NULL && c->indexed && !add_unsure(f, c, cid) && !subs_full(f, c))
+            ask_anew(f, c); /* no memory for its place in the line */
     }
     enter_idle(f, i);
 }
@@ -423,8 +429,9 @@ bool subs_confirm(struct fanout *f, struct fan_conn *c, uint64_t cid, bool membe
         return false;
     if (!member) {
         subs_remove(f, c, cid);
-    } else if (!subs_add(f, c, cid)) { /* its room went to others meanwhile */
-        c->left_out = true;
+    } else if (!subs_add(f, c, cid)) { /* its room went to others meanwhile, or no memory */
+        if (!subs_full(f, c))
+            ask_anew(f, c);
         subs_remove(f, c, cid);
         return false;
     }
@@ -451,9 +458,21 @@ bool subs_next_unsure(struct fanout *f, uint32_t *chan, uint32_t *slot)
     return false;
 }
 
-void subs_unask(struct fanout *f, uint64_t cid)
+void subs_asked(struct fanout *f, uint32_t chan, uint32_t slot)
+{
+    f->subs.chans[chan].asked = slot + 1;
+    f->subs.chans[chan].out++;
+}
+
+void subs_answered(struct fanout *f, uint64_t cid, bool refused)
 {
     uint32_t i = subs_find(&f->subs, cid);
-    if (i != slot_none && f->subs.chans[i].unsure_len > 0)
+    ASSERT(i != slot_none && f->subs.chans[i].out > 0); /* subs_tell_idle keeps it as long */
+    struct sub_chan *h = &f->subs.chans[i];
+    h->again |= refused;
+    if (--h->out > 0 || !h->again)
+        return;
+    h->again = false;
+    if (h->unsure_len > 0)
         start_asking(&f->subs, i);
 }
