@@ -1,5 +1,5 @@
 /* channel.c - what members do to a channel, and direct conversations. Source: Slack
- * conversations.open, .kick, .setTopic, .setPurpose, .archive, .unarchive. */
+ * conversations.open, .kick, .rename, .setTopic, .setPurpose, .archive, .unarchive. */
 #include "api/handlers.h"
 #include "api/internal.h"
 
@@ -24,7 +24,7 @@ static void on_changed(struct request *r, const struct cell *c)
     if (refused(r, c))
         return;
     answer_begin(r);
-    if (m->kind == INFO_TOPIC || m->kind == INFO_PURPOSE) {
+    if (m->kind != INFO_ARCHIVE && m->kind != INFO_UNARCHIVE) {
         json_key(&r->j, "channel");
         channel_json(&r->j, &m->info,
                      &(struct channel_view){.viewer = r->who.uid,
@@ -33,6 +33,19 @@ static void on_changed(struct request *r, const struct cell *c)
                                             .num_members = m->head.members_len});
     }
     answer_end(r);
+}
+
+static struct chan_info_change change_of(struct request *r, enum info_kind kind,
+                                         struct str_view text)
+{
+    return (struct chan_info_change){.kind = kind,
+                                     .team = r->who.team,
+                                     .uid = r->who.uid,
+                                     .admin = req_is_admin(r),
+                                     .guest = req_is_guest(r),
+                                     .text = text,
+                                     .deadline_us = r->deadline_us,
+                                     .arena = &r->arena};
 }
 
 static void change(struct request *r, enum info_kind kind, struct str_view text)
@@ -44,14 +57,7 @@ static void change(struct request *r, enum info_kind kind, struct str_view text)
         return;
     }
     uint64_t cid = arg(r, "channel")->n;
-    *m = (struct chan_info_change){.kind = kind,
-                                   .team = r->who.team,
-                                   .uid = r->who.uid,
-                                   .admin = req_is_admin(r),
-                                   .guest = req_is_guest(r),
-                                   .text = text,
-                                   .deadline_us = r->deadline_us,
-                                   .arena = &r->arena};
+    *m = change_of(r, kind, text);
     r->work = m;
     req_send(r, req_chan(r, cid), CHAN_INFO, cid, m, on_changed);
 }
@@ -74,6 +80,40 @@ void conversations_archive(struct request *r)
 void conversations_unarchive(struct request *r)
 {
     change(r, INFO_UNARCHIVE, SV(""));
+}
+
+struct rename_work {
+    struct hist_info info;
+    struct dir_rename rename;
+};
+
+/* Who does not see the channel must not learn from another error that it is there. */
+static void on_renamed_info(struct request *r, const struct cell *c)
+{
+    struct rename_work *w = r->work;
+    if (refused(r, c))
+        return;
+    if (!w->info.member) {
+        answer_error(r, ERR_NOT_IN_CHANNEL);
+        return;
+    }
+    r->work = &w->rename.change;
+    req_send(r, r->a->conf.dir, DIR_RENAME, ID_NONE, &w->rename, on_changed);
+}
+
+void conversations_rename(struct request *r)
+{
+    struct rename_work *w = arena_zalloc(&r->arena, sizeof *w);
+    if (w == NULL) {
+        answer_error(r, ERR_NOMEM);
+        return;
+    }
+    w->info.cid = w->rename.cid = arg(r, "channel")->n;
+    w->info.viewer = req_viewer(r);
+    buf_init(&w->info.out, &r->arena, 0);
+    w->rename.change = change_of(r, INFO_NAME, arg(r, "name")->s);
+    r->work = w;
+    req_send(r, req_hist(r), HIST_INFO, w->info.cid, &w->info, on_renamed_info);
 }
 
 /* ---- kick ---- */

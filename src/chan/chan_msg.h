@@ -107,19 +107,21 @@ struct chan_change {
     struct str_view message; /* UPDATE: as it is now, {...}; in the arena */
 };
 
-enum info_kind { INFO_TOPIC, INFO_PURPOSE, INFO_ARCHIVE, INFO_UNARCHIVE };
+enum info_kind { INFO_TOPIC, INFO_PURPOSE, INFO_ARCHIVE, INFO_UNARCHIVE, INFO_NAME };
 
 /* Members change their channel. Errors: as CHAN_CHANGE's, ERR_TOO_LONG, ERR_ALREADY_ARCHIVED,
- * ERR_NOT_ARCHIVED, ERR_CANT_ARCHIVE_GENERAL, ERR_WRONG_CHANNEL_TYPE. What is so already is
- * answered ok and written once. */
+ * ERR_NOT_ARCHIVED, ERR_CANT_ARCHIVE_GENERAL, ERR_WRONG_CHANNEL_TYPE, ERR_NOT_AUTHORIZED (NAME:
+ * neither admin nor creator). NAME comes from dir only, which keeps the name free. What is so
+ * already is answered ok and written once. */
 enum { info_text_max = 250 }; /* characters of topic and purpose */
 struct chan_info_change {
     enum info_kind kind;
     uint64_t team, uid;
     bool admin, guest;
-    struct str_view text; /* TOPIC, PURPOSE: valid UTF-8 */
+    struct str_view text; /* TOPIC, PURPOSE, NAME: valid UTF-8 */
     uint64_t deadline_us;
     struct arena *arena;       /* in */
+    struct str_view old_name;  /* NAME: out, in the arena */
     struct row_chan_info info; /* out; strings in the arena */
     struct row_chan_head head; /* out */
 };

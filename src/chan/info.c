@@ -1,90 +1,12 @@
-/* info.c - members change the channel itself: topic, purpose, archive; each leaves a message
- * in it. Source: Slack conversations.setTopic,
- * .setPurpose, .archive, .unarchive and the
- * message subtypes channel_topic and so on. */
+/* info.c - members change the channel itself: name, topic, purpose, archive; each leaves a message
+ * in it. Source: Slack conversations.rename, .setTopic, .setPurpose, .archive, .unarchive. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "chan/channel_json.h"
 #include "chan/internal.h"
 
-enum {
-    info_fixed_bytes = 256,
-    name_value_max = 32,
-    message_fixed_bytes = 512,
-    escaped_per_byte = 6
-};
-
-/* ---- a message of the channel's own ---- */
-
-struct system {
-    const char *subtype; /* behind "channel_" or "group_" */
-    const char *what;    /* behind "<@U1> " */
-    const char *member;  /* of the JSON object, beside the text; NULL: none */
-    struct str_view value;
-};
-
-static void put_subtype(struct json_out *j, const struct chan *c, const char *subtype)
-{
-    char text[32];
-    struct buf b;
-    buf_init_fixed(&b, text, sizeof text);
-    buf_printf(&b, "%s_%s", c->info.kind == CHANNEL_PUBLIC ? "channel" : "group", subtype);
-    json_kv_str(j, "subtype", buf_view(&b));
-}
-
-/* "<@U1> set the channel topic: x" */
-static void put_text(struct chan_shard *s, struct json_out *j, const struct system *m, uint64_t uid)
-{
-    char id[id_text_max];
-    struct buf b;
-    buf_init(&b, &s->scratch, 64 + m->value.len);
-    buf_printf(&b, "<@%.*s> %s", (int)id_format(id, ID_USER, uid), id, m->what);
-    if (m->member != NULL) {
-        buf_put(&b, ": ", 2);
-        buf_put_sv(&b, m->value);
-    }
-    json_kv_str(j, "text", buf_view(&b));
-    j->b->failed |= b.failed;
-}
-
-/* Takes no number: it is unread to nobody. */
-static void post_system(struct chan_shard *s, struct chan *c, const struct system *m, uint64_t uid)
-{
-    struct key k;
-    struct buf b;
-    uint64_t ts_us = post_next_ts(s, c);
-    s->last_ts_us = c->head.last_ts_us = ts_us;
-    buf_init(&b, &s->scratch, message_fixed_bytes + 2 * escaped_per_byte * m->value.len);
-    struct json_out j = json_out_on(&b);
-    json_obj(&j);
-    json_kv_str(&j, "type", SV("message"));
-    put_subtype(&j, c, m->subtype);
-    json_kv_id(&j, "user", ID_USER, uid);
-    json_kv_id(&j, "team", ID_TEAM, c->info.team);
-    put_text(s, &j, m, uid);
-    if (m->member != NULL)
-        json_kv_str(&j, m->member, m->value);
-    json_kv_ts(&j, "ts", ts_us);
-    if (b.failed) /* the change itself stands */
-        return;
-    struct row_message row = {
-        .ts_us = ts_us, .seq = c->head.seq, .uid = uid, .flags = MSG_SYSTEM, .body = buf_view(&b)};
-    key_msg(&k, c->cid, ts_us);
-    row_message_encode(commit_put(s->open, CF_MSG, &k, message_fixed_bytes + row.body.len), &k,
-                       &row);
-    batch_put_end(&s->open->b);
-    json_kv_id(&j, "channel", channel_letter(c->info.kind), c->cid);
-    json_kv_str(&j, "channel_type", sv_from(channel_type_of(c->info.kind)));
-    json_kv_ts(&j, "event_ts", ts_us);
-    json_obj_end(&j);
-    struct effect *e = commit_effect(s, c, EFFECT_POSTED);
-    e->ts_us = ts_us;
-    e->to = c->interest;
-    e->frame = e->to == 0 || b.failed ? NULL : emit_frame(s, c->cid, buf_view(&b));
-    if (e->frame != NULL)
-        e->frame->ts_us = ts_us;
-}
+enum { info_fixed_bytes = 256, name_value_max = 32, escaped_per_byte = 6 };
 
 /* ---- the row ---- */
 
@@ -160,6 +82,20 @@ static void tell(struct chan_shard *s, struct chan *c, struct json_out *j)
     e->frame = e->to == 0 || j->b->failed ? NULL : emit_frame(s, ID_NONE, buf_view(j->b));
 }
 
+static void tell_renamed(struct chan_shard *s, struct chan *c)
+{
+    struct buf b;
+    struct json_out j = info_event(s, c, &b, "rename");
+    json_key(&j, "channel");
+    json_obj(&j);
+    json_kv_id(&j, "id", channel_letter(c->info.kind), c->cid);
+    json_kv_str(&j, "name", c->info.name);
+    json_kv_str(&j, "name_normalized", c->info.name);
+    json_kv_u64(&j, "created", c->info.created_s);
+    json_obj_end(&j);
+    tell(s, c, &j);
+}
+
 static void tell_archived(struct chan_shard *s, struct chan *c, uint64_t uid, bool archived)
 {
     struct buf b;
@@ -186,7 +122,7 @@ static enum err may_change(const struct chan_shard *s, const struct chan *c,
     bool open = c->info.kind == CHANNEL_PUBLIC && !m->guest;
     if (c->info.team != m->team || (!member && !open))
         return ERR_CHANNEL_NOT_FOUND;
-    if (is_direct(c) && archives)
+    if (is_direct(c) && (archives || m->kind == INFO_NAME))
         return ERR_WRONG_CHANNEL_TYPE;
     if (!member && !(m->admin && archives) && m->kind != INFO_UNARCHIVE)
         return ERR_NOT_IN_CHANNEL;
@@ -197,9 +133,8 @@ static enum err may_change(const struct chan_shard *s, const struct chan *c,
 
 static struct chan_batch *make_room(struct chan_shard *s, const struct chan *c, size_t text)
 {
-    size_t rows = row_room(info_value_max(&c->info) + text) + row_room(name_value_max) +
-                  row_room(head_value_max) +
-                  row_room(2 * message_fixed_bytes + 2 * escaped_per_byte * text);
+    size_t rows = row_room(info_value_max(&c->info) + text) + 2 * row_room(name_value_max) +
+                  row_room(head_value_max) + system_room(text);
     return commit_room(s, rows, 3 * (sizeof(struct effect) + 16));
 }
 
@@ -214,13 +149,13 @@ static enum err set_text(struct chan_shard *s, struct chan *c, const struct chan
         return ERR_SERVICE_UNAVAILABLE;
     *(topic ? &i->topic_by : &i->purpose_by) = m->uid;
     *(topic ? &i->topic_set_s : &i->purpose_set_s) = s->turn->wall_us / 1000000;
-    post_system(
-        s, c,
-        &(struct system){.subtype = topic ? "topic" : "purpose",
-                         .what = topic ? "set the channel topic" : "set the channel purpose",
-                         .member = topic ? "topic" : "purpose",
-                         .value = topic ? i->topic : i->purpose},
-        m->uid);
+    system_post(s, c,
+                &(struct system_message){.subtype = topic ? "topic" : "purpose",
+                                         .what = topic ? "set the channel topic"
+                                                       : "set the channel purpose",
+                                         .member = topic ? "topic" : "purpose",
+                                         .value = topic ? i->topic : i->purpose,
+                                         .uid = m->uid});
     return ERR_OK;
 }
 
@@ -235,12 +170,42 @@ static enum err set_archived(struct chan_shard *s, struct chan *c, const struct 
         return ERR_SERVICE_UNAVAILABLE;
     c->info.archived = archived;
     put_name(s, c);
-    post_system(
-        s, c,
-        &(struct system){.subtype = archived ? "archive" : "unarchive",
-                         .what = archived ? "archived the channel" : "un-archived the channel"},
-        m->uid);
+    system_post(s, c,
+                &(struct system_message){.subtype = archived ? "archive" : "unarchive",
+                                         .what = archived ? "archived the channel"
+                                                          : "un-archived the channel",
+                                         .uid = m->uid});
     tell_archived(s, c, m->uid, archived);
+    return ERR_OK;
+}
+
+/* Dir keeps the new name for it meanwhile. One batch: at any time the channel has one name, and the
+ * name one channel. */
+static enum err rename_channel(struct chan_shard *s, struct chan *c, struct chan_info_change *m)
+{
+    struct key k;
+    struct str_view old = arena_dup(m->arena, c->info.name);
+    if (!m->admin && c->info.creator != m->uid)
+        return ERR_NOT_AUTHORIZED;
+    if (old.p == NULL)
+        return ERR_NOMEM;
+    m->old_name = old;
+    if (sv_eq(m->text, old))
+        return ERR_OK;
+    if (make_room(s, c, m->text.len + old.len) == NULL ||
+        !set_texts(c, m->text, c->info.topic, c->info.purpose))
+        return ERR_SERVICE_UNAVAILABLE;
+    key_channel_name(&k, c->info.team, old);
+    batch_delete(&s->open->b, CF_DIR, &k);
+    put_name(s, c);
+    system_post(s, c,
+                &(struct system_message){.subtype = "name",
+                                         .what = "has renamed the channel",
+                                         .member = "name",
+                                         .value = c->info.name,
+                                         .old_name = old,
+                                         .uid = m->uid});
+    tell_renamed(s, c);
     return ERR_OK;
 }
 
@@ -268,6 +233,9 @@ static enum err change(struct chan_shard *s, struct chan *c, struct chan_info_ch
     case INFO_ARCHIVE:
     case INFO_UNARCHIVE:
         TRY(set_archived(s, c, m));
+        break;
+    case INFO_NAME:
+        TRY(rename_channel(s, c, m));
         break;
     }
     if (c->head.last_ts_us != last_ts_us) {

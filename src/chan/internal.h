@@ -334,6 +334,19 @@ enum { pending_message_bytes = sizeof(struct pending_message) + 16 };
 void message_put(struct chan_shard *s, uint64_t cid, const struct row_message *m);
 void message_forget(struct chan_batch *cb);
 
+/* ---- system.c ---- */
+struct system_message {
+    const char *subtype;             /* behind "channel_" or "group_" */
+    const char *what;                /* behind "<@U1> " */
+    const char *member;              /* of the JSON object, beside the text; NULL: none */
+    struct str_view value, old_name; /* p NULL: none */
+    uint64_t uid, inviter;
+};
+/* Rows' room for one with a value and an old name of so many bytes; and one effect. */
+size_t system_room(size_t text);
+/* Takes no number: it is unread to nobody. Raises the head's last ts: commit_head follows. */
+void system_post(struct chan_shard *s, struct chan *c, const struct system_message *m);
+
 /* ---- commit.c ---- */
 MUST_USE enum err commit_init(struct chan_shard *s);
 void commit_deinit(struct chan_shard *s);

@@ -11,26 +11,27 @@ enum { member_value_max = 48, cursor_value_max = 64, event_max = 512 };
 
 static size_t change_rows_room(void)
 {
-    return 2 * row_room(member_value_max) + row_room(cursor_value_max) + row_room(head_value_max);
+    return 2 * row_room(member_value_max) + row_room(cursor_value_max) + row_room(head_value_max) +
+           system_room(0);
 }
 
 /* Of one change, with the events that it makes. */
 static size_t change_hang_room(void)
 {
-    return 3 * (sizeof(struct effect) + 16);
+    return 4 * (sizeof(struct effect) + 16);
 }
 
 static void put_join(struct chan_shard *s, struct chan_batch *cb, const struct chan *c,
-                     uint64_t uid, uint64_t inviter)
+                     uint64_t uid, uint64_t inviter, uint64_t read_us)
 {
     struct key k;
     struct row_member row = {
         .joined_us = s->turn->wall_us, .inviter = inviter, .kind = c->info.kind};
     /* What was said before is not unread for who comes now. */
     struct row_cursor cursor = {.delivered_seq = c->head.seq,
-                                .delivered_ts_us = c->head.last_ts_us,
+                                .delivered_ts_us = read_us,
                                 .read_seq = c->head.seq,
-                                .read_ts_us = c->head.last_ts_us};
+                                .read_ts_us = read_us};
     key_chan_member(&k, c->cid, uid);
     row_member_encode(commit_put(cb, CF_CHAN, &k, member_value_max), &k, &row);
     batch_put_end(&cb->b);
@@ -196,12 +197,23 @@ static enum err fill_info(struct chan_member_change *m, const struct chan *c)
                : ERR_OK;
 }
 
+static void say(struct chan_shard *s, const struct change *x, const char *subtype, const char *what)
+{
+    if (!x->silent)
+        system_post(s, x->c,
+                    &(struct system_message){
+                        .subtype = subtype, .what = what, .uid = x->uid, .inviter = x->inviter});
+}
+
+/* Who comes hears that it came, and has read it. */
 static void add_member(struct chan_shard *s, const struct change *x)
 {
     member_set_add(&x->c->members, x->uid);
-    put_join(s, s->open, x->c, x->uid, x->inviter);
-    commit_members(s, x->c);
+    put_join(s, s->open, x->c, x->uid, x->inviter,
+             x->silent ? x->c->head.last_ts_us : post_next_ts(s, x->c));
     hang_joined(s, x);
+    say(s, x, "join", "has joined the channel");
+    commit_members(s, x->c);
 }
 
 static enum err join(struct chan_shard *s, struct chan *c, struct chan_member_change *m)
@@ -282,10 +294,12 @@ static enum err leave(struct chan_shard *s, struct chan *c, struct chan_member_c
     struct chan_batch *cb = commit_room(s, change_rows_room(), change_hang_room());
     if (cb == NULL)
         return ERR_SERVICE_UNAVAILABLE;
+    struct change x = {.c = c, .uid = m->uid, .silent = m->silent};
     member_set_del(&c->members, m->uid);
     put_leave(cb, c, m->uid);
+    hang_left(s, &x);
+    say(s, &x, "leave", "has left the channel");
     commit_members(s, c);
-    hang_left(s, &(struct change){.c = c, .uid = m->uid, .silent = m->silent});
     m->head = c->head;
     return ERR_OK;
 }

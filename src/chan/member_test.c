@@ -67,9 +67,9 @@ TEST(join_is_stored_then_told_to_the_joiner_then_to_the_channel)
     CHECK_EQ(m->head.members_len, 3);
     CHECK(is_member(r, 1, CAROL));
     for (uint32_t fan = 0; fan < 2; fan++) {
-        CHECK_EQ(r->events_len[fan], 3);
+        CHECK_EQ(r->events_len[fan], 4);
         const struct rig_event *joined = rig_event(r, fan, 0), *own = rig_event(r, fan, 1),
-                               *all = rig_event(r, fan, 2);
+                               *all = rig_event(r, fan, 2), *said = rig_event(r, fan, 3);
         CHECK_EQ(joined->cell.type, FAN_JOINED);
         CHECK_EQ(joined->cell.cid, 1);
         CHECK_EQ(joined->cell.u.u[0], CAROL);
@@ -82,13 +82,18 @@ TEST(join_is_stored_then_told_to_the_joiner_then_to_the_channel)
         CHECK_EQ(all->cell.cid, 1);
         CHECK(rig_says(all, "{\"type\":\"member_joined_channel\",\"user\":\"U37\",\"channel\":"
                             "\"C1\",\"channel_type\":\"C\",\"team\":\"T7\",\"event_ts\":"));
+        CHECK_EQ(said->cell.cid, 1);
+        CHECK(rig_says(said, "{\"type\":\"message\",\"subtype\":\"channel_join\",\"user\":\"U37\","
+                             "\"team\":\"T7\",\"text\":\"<@U37> has joined the channel\",\"ts\":"));
     }
+    CHECK_EQ(rig_rows(r, CF_MSG), 1);
+    CHECK_EQ(m->head.seq, 0); /* unread to nobody */
     struct chan_post *post = rig_post(r, 1, CAROL, NULL);
     struct chan_member_change *again = rig_change(r, CHAN_JOIN, 1, CAROL, NULL, 0);
     rig_settle(r);
     CHECK(rig_ok(r, post) && rig_ok(r, again));
     CHECK(again->already);
-    CHECK_EQ(r->events_len[1], 4); /* interest came with the join */
+    CHECK_EQ(r->events_len[1], 5); /* interest came with the join */
     rig_free(r);
 }
 
@@ -96,7 +101,7 @@ TEST(what_was_said_before_a_join_is_not_unread)
 {
     struct rig *r = rig_room(3, 64);
     struct chan_post *post = rig_post(r, 1, BOB, NULL);
-    rig_change(r, CHAN_JOIN, 1, CAROL, NULL, 0);
+    struct chan_member_change *join = rig_change(r, CHAN_JOIN, 1, CAROL, NULL, 0);
     rig_settle(r);
     struct key k;
     struct row_cursor cursor;
@@ -104,7 +109,23 @@ TEST(what_was_said_before_a_join_is_not_unread)
     CHECK_EQ(row_cursor_decode(&cursor, key_view(&k), rig_find(r, CF_CHAN, key_view(&k))->value),
              ERR_OK);
     CHECK_EQ(cursor.read_seq, 1);
-    CHECK_EQ(cursor.read_ts_us, post->ts_us);
+    CHECK(cursor.read_ts_us > post->ts_us);
+    CHECK_EQ(cursor.read_ts_us, join->head.last_ts_us); /* nor is that it came */
+    rig_free(r);
+}
+
+/* As of a population that is made by a command. */
+TEST(a_silent_join_says_nothing)
+{
+    struct rig *r = rig_room(3, 64);
+    struct chan_member_change *m = rig_change(r, CHAN_JOIN, 1, CAROL, NULL, 0);
+    m->silent = true;
+    rig_settle(r);
+    CHECK(rig_ok(r, m));
+    CHECK(is_member(r, 1, CAROL));
+    CHECK_EQ(r->events_len[0], 1);
+    CHECK_EQ(rig_event(r, 0, 0)->cell.type, FAN_JOINED);
+    CHECK_EQ(rig_rows(r, CF_MSG), 0);
     rig_free(r);
 }
 
@@ -119,7 +140,8 @@ TEST(leave_is_told_to_the_channel_then_to_the_leaver)
     CHECK(rig_ok(r, join) && rig_ok(r, m));
     CHECK(!m->already);
     CHECK(!is_member(r, 1, CAROL));
-    CHECK_EQ(r->events_len[0], 3);
+    CHECK_EQ(r->events_len[0], 4);
+    CHECK(rig_says(rig_event(r, 0, 3), "\"text\":\"<@U37> has left the channel\""));
     CHECK(rig_says(rig_event(r, 0, 0), "{\"type\":\"member_left_channel\",\"user\":\"U37\""));
     CHECK(rig_says(rig_event(r, 0, 1),
                    "{\"type\":\"channel_left\",\"channel\":\"C1\",\"actor_id\":\"U37\","));
@@ -316,10 +338,10 @@ TEST(the_maker_is_told_behind_what_was_decided_before)
     rig_log_done(r, ERR_OK);
     CHECK_EQ(r->answers_len, 2);
     CHECK_EQ(r->answers[1].type, CHAN_CREATED);
-    CHECK_EQ(rig_event(r, 0, 3)->cell.u.u[0], ALICE);
-    CHECK(rig_says(rig_event(r, 0, 4), "\"num_members\":2"));
-    CHECK_EQ(rig_event(r, 0, 5)->cell.type, FAN_GAP); /* of bob's coming it has heard nothing */
-    CHECK_EQ(rig_event(r, 0, 5)->cell.cid, 5);
+    CHECK_EQ(rig_event(r, 0, 4)->cell.u.u[0], ALICE);
+    CHECK(rig_says(rig_event(r, 0, 5), "\"num_members\":2"));
+    CHECK_EQ(rig_event(r, 0, 6)->cell.type, FAN_GAP); /* of bob's coming it has heard nothing */
+    CHECK_EQ(rig_event(r, 0, 6)->cell.cid, 5);
     rig_free(r);
 }
 

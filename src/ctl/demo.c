@@ -216,8 +216,10 @@ static bool make_workspace(struct client *c, const struct demo_options *o, const
     }
     if (!channel_id(c, domain, "general", &general) ||
         !add_channel(c, o, domain, "random", people[0].name, &random_id) ||
-        !client_must(c, "channel.join",
-                     ARGS("workspace", domain, "channel", "random", "all", RAW_TRUE), &a))
+        !client_must(
+            c, "channel.join",
+            ARGS("workspace", domain, "channel", "random", "all", RAW_TRUE, "silent", RAW_TRUE),
+            &a))
         return false;
     json_key(j, "channels");
     json_obj(j);

@@ -279,6 +279,8 @@ static void finish_group(struct dir *d, enum err err)
             dir_op_publish(d, op);
         if (done && op->revokes)
             push(&d->revoking, &d->revoking_len, &d->revoking_cap, op);
+        else if (done && op->request.type == DIR_RENAME)
+            continue; /* answered when chan has answered */
         else if (done && dir_op_makes_channel(op))
             dir_tell_created(d, op);
         else
@@ -300,8 +302,10 @@ static void begin_group(struct dir *d)
                 break;
             op->err = dir_op_decide(d, op);
             d->group_len++;
-            decided += op->err == ERR_OK;
+            decided += op->err == ERR_OK && op->request.type != DIR_RENAME;
         }
+        if (d->group_len == 0)
+            return; /* the first waits for a rename, whose answer brings the turn that goes on */
         if (d->batch.failed) {
             finish_group(d, ERR_NOMEM);
         } else if (MUTANT(DIRECTORY_ANSWERS_AT_ONCE, decided == 0, true)) {
@@ -347,6 +351,8 @@ static void on_cells(void *self, actor_id from, enum ring_class class, const str
             on_durable(d, &cells[i]);
         } else if (cells[i].type == CHAN_POST) {
             schedule_answered(d, &cells[i]);
+        } else if (cells[i].type == CHAN_INFO) {
+            rename_answered(d, &cells[i]);
         } else {
             dir_told(d, &cells[i]);
         }
@@ -365,6 +371,7 @@ static void end_turn(void *self, struct turn *t)
     d->turn = t;
     schedule_run(d);
     begin_group(d);
+    rename_run(d);
     dir_tell_untold(d);
     dir_emit_owed(d);
     if (d->gap_owed != 0 && !timer_armed(&d->retry)) {
@@ -380,8 +387,8 @@ static bool drain(void *self, struct turn *t)
     struct dir *d = self;
     (void)t;
     d->schedule.ended = true;
-    return d->schedule.firing == 0 && d->ops_len == 0 && d->revoking_len == 0 &&
-           d->untold_first == NULL && d->telling_len == 0;
+    return d->schedule.firing == 0 && d->renames == NULL && d->ops_len == 0 &&
+           d->revoking_len == 0 && d->untold_first == NULL && d->telling_len == 0;
 }
 
 const struct actor_ops dir_actor_ops = {.on_cells = on_cells, .end_turn = end_turn, .drain = drain};

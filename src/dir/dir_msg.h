@@ -4,6 +4,7 @@
 #ifndef PARLEY_DIR_MSG_H
 #define PARLEY_DIR_MSG_H
 
+#include "chan/chan_msg.h"
 #include "ring/cell.h"
 #include "store/row.h"
 
@@ -14,6 +15,7 @@ enum dir_msg {
     DIR_TOKEN_ISSUE,
     DIR_TOKEN_REVOKE,
     DIR_CHANNEL_CREATE,
+    DIR_RENAME,       /* struct dir_rename */
     DIR_DIRECT_OPEN,  /* struct dir_direct_open */
     DIR_USER_CHANGE,  /* struct dir_user_change */
     DIR_PASSWORD_SET, /* struct dir_password_set */
@@ -83,6 +85,19 @@ struct dir_channel_create {
     struct row_chan_info info; /* out; strings in the arena */
     struct arena *arena;       /* in: where to put them */
     struct dir_told told;
+};
+
+/* Another name for a channel: checked and kept free by dir, which asks the channel's chan. Errors:
+ * ERR_INVALID_NAME*, ERR_NAME_TAKEN, and those of struct chan_info_change. */
+struct dir_rename {
+    uint64_t cid;
+    struct chan_info_change change; /* INFO_NAME, text: the name */
+    /* dir's own until the answer */
+    struct cell request;
+    actor_id from;
+    bool asked;
+    uint64_t claim;
+    struct dir_rename *next;
 };
 
 /* The direct conversation of these members, made if it is not there: one row per set, whatever the

@@ -549,6 +549,59 @@ TEST(a_new_channel_is_answered_behind_its_chan)
     fix_deinit();
 }
 
+static bool named(struct str_view name, uint64_t want)
+{
+    uint64_t cid;
+    enum channel_kind kind;
+    bool is = dir_channel_by_name(f.reader, f.team, name, &cid, &kind) && cid == want;
+    dir_read_end(f.reader);
+    return is;
+}
+
+/* Chan decides; until it has, nobody else gets the name, and nobody is refused it either. */
+TEST(a_name_that_a_rename_wants_is_kept_until_chan_has_answered)
+{
+    fix_init();
+    start(true, 64);
+    add_team_and_user();
+    struct dir_channel_create a = {
+        .team = f.team, .creator = f.uid, .name = SV("old"), .arena = &f.arena};
+    struct dir_channel_create b = a;
+    b.name = SV("wanted");
+    CHECK_EQ(call(DIR_CHANNEL_CREATE, &a), ERR_OK);
+    struct dir_rename m = {.cid = a.info.cid,
+                           .change = {.kind = INFO_NAME, .team = f.team, .text = SV("wanted")}};
+    f.chan.slow = true;
+    f.asker.len = 0;
+    ask(DIR_RENAME, &m);
+    ask(DIR_CHANNEL_CREATE, &b);
+    rig_turns(&f.rig, 10);
+    CHECK_EQ(f.asker.len, 0);
+    CHECK_EQ(f.chan.seen.cells[f.chan.seen.len - 1].type, CHAN_INFO);
+    CHECK(named(SV("old"), a.info.cid) && !named(SV("wanted"), a.info.cid));
+    CHECK(!dir_actor_ops.drain(f.dir, NULL));
+    f.chan.slow = false;
+    f.chan.err = ERR_NOT_AUTHORIZED;
+    rig_turns(&f.rig, 1);
+    f.chan.err = ERR_OK;
+    rig_turns(&f.rig, 10);
+    CHECK_EQ(f.asker.len, 2);
+    CHECK(f.asker.cells[0].u.p == &m && f.asker.cells[0].err == ERR_NOT_AUTHORIZED);
+    CHECK(f.asker.cells[1].u.p == &b && f.asker.cells[1].err == ERR_OK);
+    CHECK_EQ(call(DIR_RENAME, &m), ERR_NAME_TAKEN);
+    m.change.text = SV("Not a name");
+    CHECK_EQ(call(DIR_RENAME, &m), ERR_INVALID_NAME_SPECIALS);
+    m.change.text = SV("new");
+    m.change.old_name = SV("old"); /* as chan fills it in */
+    m.change.info = a.info;
+    m.change.info.name = SV("new");
+    CHECK_EQ(call(DIR_RENAME, &m), ERR_OK);
+    CHECK(named(SV("new"), a.info.cid) && !named(SV("old"), a.info.cid));
+    CHECK_EQ(call(DIR_CHANNEL_CREATE, &a), ERR_OK); /* the old name is free */
+    stop();
+    fix_deinit();
+}
+
 /* ---- readers while the writer writes ---- */
 
 static uint32_t stop_reading;

@@ -55,6 +55,7 @@ struct dir {
     uint64_t gap_owed; /* bit per fanout: a team-wide event was lost on the way */
     struct timer retry;
     struct schedule schedule;
+    struct dir_rename *renames; /* with chan, or waiting for a credit; bounded by the requesters' */
     /* Channels whose creators are being told: those that wait for a credit of their chan, in order,
      * and how many are with a chan. Bounded by the requesters' credits. */
     struct dir_told *untold_first, *untold_last;
@@ -70,7 +71,8 @@ struct dir {
 /* Judges the request against the published tables and adds its rows to d->batch. Errors become the
  * answer. */
 MUST_USE enum err dir_op_decide(struct dir *d, struct dir_op *op);
-/* Whether it takes a name that the group has taken already: it must wait for the group's end. */
+/* Whether it takes a name that the group, or a rename under way, has taken already: it must wait
+ * for that one's end. */
 bool dir_op_collides(struct dir *d, const struct dir_op *op);
 /* Its rows are durable: enters the tables and emits its events. */
 void dir_op_publish(struct dir *d, struct dir_op *op);
@@ -115,6 +117,13 @@ void posted_done(struct dir *d, struct firing *f, enum err err);
 void schedule_answered(struct dir *d, const struct cell *answer);
 void schedule_run(struct dir *d);
 void dir_push(struct dir *d, const struct dir_op *op);
+
+/* rename.c: DIR_RENAME */
+MUST_USE enum err rename_decide(struct dir *d, const struct dir_rename *m);
+void rename_begin(struct dir *d, const struct dir_op *op, uint64_t claim);
+void rename_run(struct dir *d);
+void rename_answered(struct dir *d, const struct cell *answer);
+bool rename_claims(const struct dir *d, uint64_t claim); /* a channel is being given that name */
 
 /* document.c: DIR_DOCUMENT */
 MUST_USE enum err document_decide(struct dir *d, const struct dir_document *m);

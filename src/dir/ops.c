@@ -52,6 +52,11 @@ static uint32_t claims_of(const struct dir_op *op, uint64_t out[3])
         out[0] = claim_of('c', m->team, m->name);
         return 1;
     }
+    case DIR_RENAME: {
+        const struct dir_rename *m = c->u.p;
+        out[0] = claim_of('c', m->change.team, m->change.text);
+        return 1;
+    }
     case DIR_USER_DISABLE: {
         const struct dir_user_disable *m = c->u.p;
         out[0] = claim_of('u', m->uid, SV_NONE);
@@ -104,6 +109,8 @@ bool dir_op_collides(struct dir *d, const struct dir_op *op)
     uint64_t claims[3];
     uint32_t n = claims_of(op, claims);
     for (uint32_t i = 0; i < n; i++) {
+        if (rename_claims(d, claims[i]))
+            return true;
         for (uint32_t k = 0; k < d->claims_len; k++) {
             if (MUTANT(NAME_TAKEN_TWICE, d->claims[k] == claims[i], false))
                 return true;
@@ -327,6 +334,8 @@ enum err dir_op_decide(struct dir *d, struct dir_op *op)
         return decide_token_revoke(d, m, op);
     case DIR_CHANNEL_CREATE:
         return decide_channel_create(d, m, op);
+    case DIR_RENAME:
+        return rename_decide(d, m);
     case DIR_DIRECT_OPEN:
         return direct_decide(d, m);
     case DIR_USER_CHANGE:
@@ -353,6 +362,7 @@ enum err dir_op_decide(struct dir *d, struct dir_op *op)
 static enum err publish(struct dir *d, struct dir_op *op)
 {
     void *m = op->request.u.p;
+    uint64_t claims[3];
     switch ((enum dir_msg)op->request.type) {
     case DIR_TEAM_ADD:
         return publish_team_add(d, m);
@@ -366,6 +376,10 @@ static enum err publish(struct dir *d, struct dir_op *op)
         return publish_token_revoke(d, op);
     case DIR_CHANNEL_CREATE:
         return publish_channel_create(d, m);
+    case DIR_RENAME:
+        (void)claims_of(op, claims);
+        rename_begin(d, op, claims[0]);
+        return ERR_OK;
     case DIR_DIRECT_OPEN:
         return direct_publish(d, m);
     case DIR_USER_CHANGE:

@@ -36,16 +36,80 @@ test('topic and purpose', async () => {
   assert.ok(now.topic.last_set > 1.7e9);
   assert.equal(now.purpose.value, 'why');
   const said = (await ada.conversations.history({ channel: c })).messages;
-  assert.deepEqual(said.map((m) => m.subtype), ['channel_purpose', 'channel_topic']);
+  assert.deepEqual(said.map((m) => m.subtype), ['channel_purpose', 'channel_topic', 'channel_join']);
   assert.equal(said[1].topic, 'the "topic" & more');
   assert.equal(said[1].text, `<@${demo.users[1].id}> set the channel topic: the "topic" & more`);
   assert.ok(await heard('ada', (e) => e.subtype === 'channel_topic' && e.channel === c));
   assert.equal((await ada.conversations.info({ channel: c })).channel.unread_count, 0, 'it is not unread');
   await grace.conversations.setTopic({ channel: c, topic: 'the "topic" & more' });
-  assert.equal((await ada.conversations.history({ channel: c })).messages.length, 2, 'the same again says nothing');
+  assert.equal((await ada.conversations.history({ channel: c })).messages.length, 3, 'the same again says nothing');
   await fails(ada.conversations.setTopic({ channel: c, topic: 'x'.repeat(251) }), 'too_long');
   await fails(linus.conversations.setTopic({ channel: c, topic: 'x' }), 'not_in_channel');
   await fails(grace.conversations.setTopic({ channel: await channel({ is_private: true }), topic: 'x' }), 'channel_not_found');
+});
+
+test('who comes and who leaves is a message, unread to nobody', async () => {
+  const c = await channel();
+  await ada.chat.postMessage({ channel: c, text: 'before' });
+  await grace.conversations.join({ channel: c });
+  await ada.conversations.invite({ channel: c, users: demo.users[2].id });
+  await grace.conversations.join({ channel: c });
+  await linus.conversations.leave({ channel: c });
+  const said = (await ada.conversations.history({ channel: c })).messages;
+  assert.deepEqual(said.map((m) => [m.subtype, m.user, m.inviter]), [
+    ['channel_leave', demo.users[2].id, undefined],
+    ['channel_join', demo.users[2].id, demo.users[0].id],
+    ['channel_join', demo.users[1].id, undefined],
+    [undefined, demo.users[0].id, undefined],
+  ]);
+  assert.deepEqual(said.map((m) => m.text), [`<@${demo.users[2].id}> has left the channel`, `<@${demo.users[2].id}> has joined the channel`, `<@${demo.users[1].id}> has joined the channel`, 'before']);
+  for (const who of ['ada', 'grace']) assert.ok(await heard(who, (e) => e.subtype === 'channel_join' && e.channel === c && e.ts === said[2].ts), 'also who comes');
+  const { channel: seen } = await grace.conversations.info({ channel: c });
+  assert.deepEqual([seen.unread_count, seen.last_read], [0, said[2].ts]);
+  assert.equal((await ada.conversations.info({ channel: c })).channel.unread_count, 0);
+  await fails(grace.chat.update({ channel: c, ts: said[2].ts, text: 'I was never here' }), 'cant_update_message');
+  const hidden = await channel({ is_private: true });
+  await ada.conversations.invite({ channel: hidden, users: demo.users[1].id });
+  assert.deepEqual((await ada.conversations.history({ channel: hidden })).messages.map((m) => m.subtype), ['group_join']);
+});
+
+test('another name', async () => {
+  const c = await channel(), other = await channel(), hidden = await channel({ is_private: true });
+  await grace.conversations.join({ channel: c });
+  const name = async (channel) => (await ada.conversations.info({ channel })).channel.name;
+  const old = await name(c);
+  await fails(grace.conversations.rename({ channel: c, name: 'hers' }), 'not_authorized');
+  await fails(linus.conversations.rename({ channel: hidden, name: 'his' }), 'channel_not_found');
+  await fails(ada.conversations.rename({ channel: c, name: 'Not A Name' }), 'invalid_name_specials');
+  await fails(ada.conversations.rename({ channel: c, name: await name(other) }), 'name_taken');
+  await fails(ada.conversations.rename({ channel: c, name: '' }), 'invalid_name_required');
+  const answer = await ada.conversations.rename({ channel: c, name: 'renamed' });
+  assert.deepEqual([answer.channel.id, answer.channel.name], [c, 'renamed']);
+  const event = await heard('linus', (e) => e.type === 'channel_rename' && e.channel.id === c);
+  assert.deepEqual([event.channel.name, event.channel.name_normalized, typeof event.channel.created], ['renamed', 'renamed', 'number']);
+  const [said] = (await grace.conversations.history({ channel: c })).messages;
+  assert.deepEqual([said.subtype, said.old_name, said.name, said.text], ['channel_name', old, 'renamed', `<@${demo.users[0].id}> has renamed the channel from "${old}" to "renamed"`]);
+  await ada.conversations.rename({ channel: c, name: 'renamed' });
+  assert.equal((await grace.conversations.history({ channel: c })).messages[0].ts, said.ts, 'the same again says nothing');
+  assert.equal((await ada.chat.postMessage({ channel: '#renamed', text: 'found by its name' })).channel, c);
+  await fails(ada.chat.postMessage({ channel: `#${old}`, text: 'lost' }), 'channel_not_found');
+  const again = (await grace.conversations.create({ name: old })).channel.id;
+  await fails(ada.conversations.rename({ channel: c, name: old }), 'name_taken');
+  await ada.conversations.archive({ channel: other });
+  await fails(ada.conversations.rename({ channel: other, name: 'asleep' }), 'is_archived');
+  await ada.conversations.rename({ channel: hidden, name: 'still-hidden' });
+  assert.ok(!sockets.linus.events.some((e) => e.channel?.id === hidden));
+  const all = (await ada.conversations.list({ types: 'public_channel,private_channel', limit: 1000 })).channels;
+  assert.deepEqual(['renamed', old, 'still-hidden'].map((n) => all.filter((x) => x.name === n).map((x) => x.id)), [[c], [again], [hidden]]);
+});
+
+test('of many who want one name one gets it', async () => {
+  const made = await Promise.all(Array.from({ length: 8 }, () => channel()));
+  const outcomes = await Promise.all([
+    ...made.map((c) => ada.conversations.rename({ channel: c, name: 'wanted' }).then(() => c, (e) => e.data.error)),
+    ada.conversations.create({ name: 'wanted' }).then((m) => m.channel.id, (e) => e.data.error),
+  ]);
+  assert.equal(outcomes.filter((o) => o !== 'name_taken').length, 1, outcomes.join());
 });
 
 test('archive and unarchive', async () => {
@@ -63,7 +127,7 @@ test('archive and unarchive', async () => {
   const names = async (options) => (await ada.conversations.list({ limit: 1000, ...options })).channels.map((x) => x.id);
   assert.ok((await names()).includes(c));
   assert.ok(!(await names({ exclude_archived: true })).includes(c));
-  assert.equal((await ada.conversations.history({ channel: c })).messages.length, 2);
+  assert.equal((await ada.conversations.history({ channel: c })).messages.length, 3);
   await ada.conversations.unarchive({ channel: c });
   await fails(ada.conversations.unarchive({ channel: c }), 'not_archived');
   await ada.chat.postMessage({ channel: c, text: 'after' });
@@ -153,12 +217,16 @@ test('all of it is there after a kill', async () => {
   const before = await ada.conversations.open({ users: demo.users[1].id });
   const c = await channel();
   await ada.conversations.setTopic({ channel: c, topic: 'kept' });
+  await ada.conversations.rename({ channel: c, name: 'another-name' });
+  await fails(ada.conversations.rename({ channel: before.channel.id, name: 'two-of-us' }), 'method_not_supported_for_channel_type');
   await ada.conversations.archive({ channel: c });
   await parley.kill();
   await parley.restart();
   assert.equal((await grace.conversations.open({ users: demo.users[0].id })).channel.id, before.channel.id);
   const { channel: now } = await ada.conversations.info({ channel: c });
   assert.equal(now.topic.value, 'kept');
+  assert.equal(now.name, 'another-name');
+  await fails(ada.conversations.create({ name: 'another-name' }), 'name_taken');
   assert.equal(now.is_archived, true);
   await fails(ada.chat.postMessage({ channel: c, text: 'x' }), 'is_archived');
 });

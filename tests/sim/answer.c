@@ -103,6 +103,17 @@ static void check_deleted(const struct ctx *x)
         untrue(x, "ok_is_durable", "the reply is not deleted");
 }
 
+static void check_taken(const struct ctx *x)
+{
+    char name[32];
+    bool taken = false;
+    snprintf(name, sizeof name, "made-%u", x->op->name);
+    for (uint32_t i = 0; i < x->w->oracle.chans_len; i++)
+        taken |= oracle_was_called(&x->w->oracle.chans[i], name, x->op->sent_pos, x->pos);
+    if (!taken)
+        untrue(x, "refusals_are_durable", "the name is not taken");
+}
+
 static void judge_refusal(const struct ctx *x)
 {
     const struct op *op = x->op;
@@ -134,16 +145,11 @@ static void judge_refusal(const struct ctx *x)
         check_deleted(x);
     } else if (op->kind == OP_SCHEDULE && error_is(x, "time_in_past")) {
         return; /* clocks step, and requests wait */
-    } else if (op->kind == OP_CREATE && error_is(x, "name_taken")) {
-        char name[32];
-        bool taken = false;
-        snprintf(name, sizeof name, "made-%u", op->name);
-        for (uint32_t i = 0; i < x->w->oracle.chans_len; i++) {
-            const struct ochan *c = &x->w->oracle.chans[i];
-            taken |= strcmp(c->name, name) == 0 && c->pos <= x->pos;
-        }
-        if (!taken)
-            untrue(x, "refusals_are_durable", "the name is not taken");
+    } else if ((op->kind == OP_CREATE || op->kind == OP_RENAME) && error_is(x, "name_taken")) {
+        check_taken(x);
+    } else if (op->kind == OP_RENAME && error_is(x, "not_authorized")) {
+        if (x->chan->creator == x->w->oracle.users[x->cl->user].uid)
+            untrue(x, "errors_have_causes", "the creator may not rename");
     } else {
         untrue(x, "errors_have_causes", "an error that this call cannot have");
     }
@@ -305,8 +311,16 @@ static void judge_create(const struct ctx *x)
     struct ochan *c = oracle_chan(&x->w->oracle, cid);
     char name[32];
     snprintf(name, sizeof name, "made-%u", x->op->name);
-    if (c == NULL || c->pos > x->pos || strcmp(c->name, name) != 0)
+    if (c == NULL || c->pos > x->pos || !oracle_was_called(c, name, x->op->sent_pos, x->pos))
         untrue(x, "ok_is_durable", "the channel is not stored");
+}
+
+static void judge_rename(const struct ctx *x)
+{
+    char name[32];
+    snprintf(name, sizeof name, "made-%u", x->op->name);
+    if (!oracle_was_called(x->chan, name, x->op->sent_pos, x->pos))
+        untrue(x, "ok_is_durable", "the channel was never called that");
 }
 
 static void judge_list(const struct ctx *x)
@@ -432,6 +446,9 @@ static void judge_success(const struct ctx *x)
         break;
     case OP_INVITE:
         judge_member(x, x->op->other, true);
+        break;
+    case OP_RENAME:
+        judge_rename(x);
         break;
     case OP_CREATE:
         judge_create(x);

@@ -151,7 +151,11 @@ static uint32_t some_name(struct client *cl)
 
 static bool choose_member_op(struct client *cl, struct op *op, struct ochan *c)
 {
-    uint64_t k = rng_below(&cl->rng, 8);
+    uint64_t k = rng_below(&cl->rng, 9);
+    if (k == 8) {
+        *op = (struct op){.kind = OP_RENAME, .cid = c->cid, .name = some_name(cl)};
+        return true;
+    }
     if (k == 0 && cl->w->oracle.chans_len < cl->w->plan.channels + made_max) {
         *op = (struct op){.kind = OP_CREATE, .name = some_name(cl)};
         return true;
@@ -175,11 +179,19 @@ static void choose_history(struct client *cl, struct op *op, const struct ochan 
         op->oldest_us = cl->w->oracle.msgs[c->numbers[rng_below(&cl->rng, c->len)]].ts_us;
 }
 
-/* One of the channel's newest messages, where others are busy too. */
+/* One of the newest messages that somebody sent to the channel, where others are busy too; 0: none.
+ */
 static uint32_t some_message(struct client *cl, const struct ochan *c)
 {
-    uint32_t back = (uint32_t)rng_below(&cl->rng, MIN(c->len, 4u));
-    return c->numbers[c->len - 1 - back];
+    uint32_t back = (uint32_t)rng_below(&cl->rng, 4), n = 0;
+    for (uint32_t i = c->len; i > 0; i--) {
+        if (cl->w->oracle.msgs[c->numbers[i - 1]].system)
+            continue;
+        n = c->numbers[i - 1];
+        if (back-- == 0)
+            break;
+    }
+    return n;
 }
 
 static uint32_t own_reply(struct client *cl, const struct ochan *c)
@@ -198,7 +210,7 @@ static uint32_t own_reply(struct client *cl, const struct ochan *c)
 static bool choose_change(struct client *cl, struct op *op, const struct ochan *c)
 {
     struct oracle *o = &cl->w->oracle;
-    uint32_t n = c->len == 0 ? 0 : some_message(cl, c);
+    uint32_t n = some_message(cl, c);
     if (n == 0)
         return false;
     *op = (struct op){.cid = c->cid, .number = n};
@@ -257,7 +269,7 @@ static bool choose(struct client *cl, struct op *op)
         *op = (struct op){.kind = OP_PREF, .version = cl->prefs_len++};
         return true;
     }
-    if (c->len > 0 && rng_one_in(&cl->rng, 40)) { /* whether or not it may see it */
+    if (c->counted > 0 && rng_one_in(&cl->rng, 40)) { /* whether or not it may see it */
         *op = (struct op){.kind = OP_SEARCH, .number = some_message(cl, c)};
         return true;
     }
@@ -349,7 +361,7 @@ static bool choose_probe(struct client *cl, struct op *op)
             continue;
         if (cl->probes == 2)
             *op = (struct op){.kind = OP_HISTORY, .cid = c->cid, .limit = 30};
-        else if (cl->probes == 1 && c->len > 0)
+        else if (cl->probes == 1 && c->counted > 0)
             *op = (struct op){.kind = OP_SEARCH, .number = some_message(cl, c), .must = true};
         else
             *op = (struct op){.kind = OP_POST,

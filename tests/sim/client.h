@@ -26,13 +26,14 @@ enum op_kind {
     OP_LEAVE,
     OP_INVITE,
     OP_CREATE,
+    OP_RENAME,
     OP_LIST,
     OP_MEMBERS,
     OP_EDIT,
     OP_REACT,
     OP_DELETE, /* a reply */
     OP_REPLIES,
-    OP_SCHEDULE, /* of an unkeyed message; not retried: twice asked is twice posted */
+    OP_SCHEDULE, /* of an unkeyed message */
     OP_PREF,     /* one more member of the user's preferences */
     OP_SEARCH,   /* for the word that stands in one message only */
     OP_CONNECT,
@@ -44,7 +45,7 @@ struct op {
     uint32_t number; /* of the message */
     uint64_t cid;
     uint8_t other;        /* user to invite */
-    uint32_t limit, name; /* name: of the channel to create */
+    uint32_t limit, name; /* name: that a channel is to get */
     uint32_t version;     /* OP_EDIT; OP_PREF: which name */
     uint64_t oldest_us;
     uint64_t sent_pos, sent_us; /* when the request was written */

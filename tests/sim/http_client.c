@@ -80,6 +80,7 @@ static const char *const methods[OP_KINDS] = {[OP_POST] = "chat.postMessage",
                                               [OP_LEAVE] = "conversations.leave",
                                               [OP_INVITE] = "conversations.invite",
                                               [OP_CREATE] = "conversations.create",
+                                              [OP_RENAME] = "conversations.rename",
                                               [OP_LIST] = "conversations.list",
                                               [OP_MEMBERS] = "conversations.members",
                                               [OP_EDIT] = "chat.update",
@@ -147,9 +148,11 @@ static uint32_t make_args(const struct client *cl, const struct op *op, struct w
         format_id(s->other, 'U', o->users[op->other].uid);
         args[n++] = (struct arg){"users", sv_from(s->other)};
     }
-    if (op->kind == OP_CREATE) {
+    if (op->kind == OP_CREATE || op->kind == OP_RENAME) {
         snprintf(s->name, sizeof s->name, "made-%u", op->name);
         args[n++] = (struct arg){"name", sv_from(s->name)};
+    }
+    if (op->kind == OP_CREATE) {
         args[n++] = (struct arg){"is_private", op->name % 3 == 0 ? SV("true") : SV("false")};
     }
     if (op->kind == OP_SCHEDULE) {

@@ -76,10 +76,18 @@ struct str_view oracle_version(uint32_t number, uint32_t version, char out[oracl
     return (struct str_view){out, text.len + (size_t)n};
 }
 
+/* "<@U1> has joined the channel" */
+static bool is_system(struct str_view text)
+{
+    return text.len > 3 && memcmp(text.p, "<@U", 3) == 0;
+}
+
 /* The version of message n that a text is; UINT32_MAX: none that was sent. */
 static uint32_t version_of(const struct oracle *o, uint32_t n, struct str_view text)
 {
     char expected[oracle_text_max];
+    if (n > 0 && n <= o->msgs_len && o->msgs[n].system)
+        return is_system(text) ? 0 : UINT32_MAX;
     for (uint32_t v = 0; n > 0 && n <= o->msgs_len && v <= o->msgs[n].edits; v++) {
         if (sv_eq(text, oracle_version(n, v, expected)))
             return v;
@@ -264,9 +272,10 @@ static uint32_t number_in(struct world *w, const struct row_message *row, uint32
 static void on_root(struct world *w, struct ochan *c, struct omsg *m, uint32_t n,
                     const struct row_message *row)
 {
-    if (row->seq != c->len + 1ull)
-        violation(w, "seq_counts", "message #%u: seq %llu after %u messages", n,
-                  (unsigned long long)row->seq, c->len);
+    c->counted += !m->system;
+    if (row->seq != c->counted)
+        violation(w, "seq_counts", "message #%u: seq %llu, and it is number %u", n,
+                  (unsigned long long)row->seq, c->counted);
     m->ordinal = c->len;
     if (c->len == c->cap) {
         c->cap = c->cap * 2 + 64;
@@ -310,7 +319,7 @@ static void on_new(struct world *w, struct ochan *c, uint32_t n, const struct ro
         on_reply_row(w, c, m, n, row);
     else
         on_root(w, c, m, n, row);
-    if (!oracle_member_at(c, m->user, o->pos))
+    if (!m->system && !oracle_member_at(c, m->user, o->pos))
         violation(w, "members_only", "message #%u was stored for a user who is no member", n);
 }
 
@@ -325,6 +334,20 @@ static void on_reactions(struct world *w, struct omsg *m, uint32_t n, const stru
         if (is && m->reacted_pos[i] == 0)
             m->reacted_pos[i] = w->oracle.pos;
     }
+}
+
+static uint32_t system_number(struct world *w, const struct ochan *c, const struct row_message *row)
+{
+    struct oracle *o = &w->oracle;
+    const struct omsg *m = by_ts(o, c->cid, row->ts_us);
+    if (m != NULL)
+        return (uint32_t)(m - o->msgs);
+    uint8_t user = oracle_user(o, row->uid);
+    if (user == plan_users_max)
+        violation(w, "rows_whole", "a message about nobody");
+    uint32_t n = oracle_message(o, c->cid, user, false);
+    o->msgs[n].system = true;
+    return n;
 }
 
 static void on_text(struct world *w, struct omsg *m, uint32_t version)
@@ -359,7 +382,8 @@ static void on_message(struct world *w, const struct row *r)
         o->msgs[m->thread].thread_touched = true;
         return;
     }
-    uint32_t n = number_in(w, &row, &version);
+    bool system = (row.flags & MSG_SYSTEM) != 0;
+    uint32_t n = system ? system_number(w, c, &row) : number_in(w, &row, &version);
     struct omsg *m = &o->msgs[n];
     if (m->ts_us == 0)
         on_new(w, c, n, &row, r);
@@ -429,6 +453,57 @@ static void on_member(struct world *w, struct ochan *c, const struct row *r)
     c->toggles[u][c->toggles_len[u]++] = (struct toggle){w->oracle.pos, member};
 }
 
+static void on_called(struct world *w, struct ochan *c, struct str_view name)
+{
+    snprintf(c->name, sizeof c->name, "%.*s", SV_ARG(name));
+    if (c->called_len > 0 && strcmp(c->called[c->called_len - 1].name, c->name) == 0)
+        return;
+    if (c->called_len == c->called_cap) {
+        c->called_cap = c->called_cap * 2 + 4;
+        c->called = realloc(c->called, c->called_cap * sizeof *c->called);
+        ASSERT(c->called != NULL);
+    }
+    struct called *last = &c->called[c->called_len++];
+    last->pos = w->oracle.pos;
+    memcpy(last->name, c->name, sizeof last->name);
+}
+
+bool oracle_was_called(const struct ochan *c, const char *name, uint64_t from, uint64_t to)
+{
+    for (uint32_t i = 0; i < c->called_len; i++) {
+        uint64_t end = i + 1 < c->called_len ? c->called[i + 1].pos : UINT64_MAX;
+        if (strcmp(c->called[i].name, name) == 0 && c->called[i].pos <= to && end > from)
+            return true;
+    }
+    return false;
+}
+
+/* A name leads to a channel. */
+static void on_name_row(struct world *w, const struct row *r)
+{
+    struct oracle *o = &w->oracle;
+    struct row_channel_name row;
+    struct str_view name = key_channel_name_of(r->key);
+    struct ochan *c = NULL;
+    if (r->op == ROW_PUT) {
+        if (row_channel_name_decode(&row, r->key, r->value) != ERR_OK)
+            violation(w, "rows_whole", "a name that cannot be read was written");
+        c = chan_of_row(w, row.cid);
+        c->names += !sv_eq(name, sv_from(c->listed));
+        snprintf(c->listed, sizeof c->listed, "%.*s", SV_ARG(name));
+        return;
+    }
+    for (uint32_t i = 0; i < o->chans_len && c == NULL; i++) {
+        bool its = o->chans[i].team == be64(r->key, 1);
+        c = its && sv_eq(name, sv_from(o->chans[i].listed)) ? &o->chans[i] : NULL;
+    }
+    if (c == NULL)
+        violation(w, "rows_whole", "a name of no channel is deleted");
+    c->names--;
+    c->listed[0] = '\0';
+    c->touched = true;
+}
+
 static void on_chan_row(struct world *w, const struct row *r)
 {
     struct ochan *c = chan_of_row(w, be64(r->key, 2));
@@ -452,7 +527,7 @@ static void on_chan_row(struct world *w, const struct row *r)
         c->creator = info.creator;
         c->kind = info.kind;
         c->general = info.general;
-        snprintf(c->name, sizeof c->name, "%.*s", SV_ARG(info.name));
+        on_called(w, c, info.name);
         for (uint32_t i = 0; i < w->oracle.chans_len; i++) {
             struct ochan *d = &w->oracle.chans[i];
             if (d != c && d->team == c->team && strcmp(d->name, c->name) == 0)
@@ -488,11 +563,14 @@ static void check_channel(struct world *w, const struct ochan *c)
     if (c->members != c->memberships)
         violation(w, "both_sides_of_membership", "channel %s: members %x, but its users believe %x",
                   c->name, c->members, c->memberships);
-    if (c->head_seq != c->len || c->head_ts_us != c->last_ts_us ||
+    if (c->names != 1 || strcmp(c->listed, c->name) != 0)
+        violation(w, "one_name_one_channel", "%u names lead to channel %s, one of them %s",
+                  c->names, c->name, c->listed);
+    if (c->head_seq != c->counted || c->head_ts_us != c->last_ts_us ||
         c->head_members != (uint64_t)__builtin_popcount(c->members))
         violation(w, "head_matches_rows",
                   "channel %s: head says %llu messages, %llu members; there are %u and %d", c->name,
-                  (unsigned long long)c->head_seq, (unsigned long long)c->head_members, c->len,
+                  (unsigned long long)c->head_seq, (unsigned long long)c->head_members, c->counted,
                   __builtin_popcount(c->members));
 }
 
@@ -507,6 +585,8 @@ void oracle_on_batch(struct world *w, const struct batch *b)
             on_chan_row(w, r);
         else if (r->cf == CF_USER)
             on_user_row(w, r);
+        else if (r->cf == CF_DIR && r->key.p[0] == 'n')
+            on_name_row(w, r);
     }
     check_threads(w);
     for (uint32_t i = 0; i < o->chans_len; i++) {
@@ -541,7 +621,8 @@ uint32_t oracle_check_shown(struct world *w, uint64_t cid, struct str_view text,
                             uint64_t uid, uint64_t pos, const char *where)
 {
     struct oracle *o = &w->oracle;
-    uint32_t n = oracle_number(text);
+    const struct omsg *said = is_system(text) ? by_ts(o, cid, ts_us) : NULL;
+    uint32_t n = said != NULL ? (uint32_t)(said - o->msgs) : oracle_number(text);
     if (version_of(o, n, text) == UINT32_MAX)
         violation(w, "text_unchanged", "%s shows text that nobody sent: %.*s", where, SV_ARG(text));
     if (!oracle_was_text(o, n, text, 0, pos))
@@ -567,6 +648,7 @@ void oracle_deinit(struct oracle *o)
 {
     for (uint32_t i = 0; i < o->chans_len; i++) {
         free(o->chans[i].numbers);
+        free(o->chans[i].called);
         for (uint32_t u = 0; u < plan_users_max; u++)
             free(o->chans[i].toggles[u]);
     }

@@ -17,6 +17,7 @@ struct omsg { /* by its number, which stands in its text */
     uint64_t cid;
     uint8_t user;
     bool keyed, sent, acked;
+    bool system;                   /* the channel's own: nobody sent it */
     uint64_t post_s, promised_pos; /* scheduled for; when that was answered ok, 0: was not */
     uint32_t key;                  /* the same one may serve other senders and other channels */
     uint64_t ts_us, pos;           /* of its row; 0: none yet */
@@ -47,14 +48,24 @@ struct ouser {
     uint32_t channels, channels_peak; /* memberships now, and the most ever */
 };
 
+struct called {
+    uint64_t pos;
+    char name[84];
+};
+
 struct ochan {
     uint64_t cid, team, creator;
     uint64_t pos; /* created */
     enum channel_kind kind;
     bool general;
     char name[84];
+    char listed[84];       /* the name whose row leads to it */
+    uint32_t names;        /* rows that do */
+    struct called *called; /* its names so far */
+    uint32_t called_len, called_cap;
     uint32_t *numbers; /* of its messages, in order of their rows */
     uint32_t len, cap;
+    uint32_t counted; /* those that took a number */
     uint64_t last_ts_us;
     uint32_t members, memberships; /* bit per user: the channel's rows, the users' rows */
     uint64_t head_seq, head_ts_us, head_members;
@@ -97,6 +108,9 @@ bool oracle_member_at(const struct ochan *c, uint8_t user, uint64_t pos);
 uint64_t oracle_member_since(const struct ochan *c, uint8_t user, uint64_t pos);
 /* Whether membership was `member` at any position from..to. */
 bool oracle_was(const struct ochan *c, uint8_t user, bool member, uint64_t from, uint64_t to);
+
+/* Whether that was its name at any position from..to. */
+bool oracle_was_called(const struct ochan *c, const char *name, uint64_t from, uint64_t to);
 
 /* The text was the message's at some position from..to. */
 bool oracle_was_text(const struct oracle *o, uint32_t number, struct str_view text, uint64_t from,
