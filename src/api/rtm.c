@@ -84,8 +84,11 @@ static void on_ticket(struct request *r, const struct cell *c)
 static void ask_ticket(struct request *r, struct rtm_work *w)
 {
     uint64_t i = (mix64(r->who.uid) + w->tried) % r->a->conf.fanouts_len;
-    w->ticket = (struct fan_ticket){
-        .team = r->who.team, .uid = r->who.uid, .token_tag = r->who.tag, .since_us = w->since_us};
+    w->ticket = (struct fan_ticket){.team = r->who.team,
+                                    .uid = r->who.uid,
+                                    .token_tag = r->who.tag,
+                                    .since_us = w->since_us,
+                                    .batch_presence = arg(r, "batch_presence_aware")->n != 0};
     req_send_paced(r, r->a->conf.fanouts[i], FAN_TICKET, &w->ticket, on_ticket);
 }
 

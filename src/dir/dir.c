@@ -302,7 +302,7 @@ static void begin_group(struct dir *d)
                 break;
             op->err = dir_op_decide(d, op);
             d->group_len++;
-            decided += op->err == ERR_OK && op->request.type != DIR_RENAME;
+            decided += op->err == ERR_OK && dir_op_writes(op);
         }
         if (d->group_len == 0)
             return; /* the first waits for a rename, whose answer brings the turn that goes on */

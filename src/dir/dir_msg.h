@@ -16,6 +16,7 @@ enum dir_msg {
     DIR_TOKEN_REVOKE,
     DIR_CHANNEL_CREATE,
     DIR_RENAME,       /* struct dir_rename */
+    DIR_PRESENCE,     /* struct dir_presence_set */
     DIR_DIRECT_OPEN,  /* struct dir_direct_open */
     DIR_USER_CHANGE,  /* struct dir_user_change */
     DIR_PASSWORD_SET, /* struct dir_password_set */
@@ -98,6 +99,13 @@ struct dir_rename {
     bool asked;
     uint64_t claim;
     struct dir_rename *next;
+};
+
+/* What a user says of being there. In memory only. Tells the user's sockets. Errors:
+ * ERR_USER_NOT_FOUND. */
+struct dir_presence_set {
+    uint64_t team, uid;
+    bool away;
 };
 
 /* The direct conversation of these members, made if it is not there: one row per set, whatever the

@@ -11,7 +11,8 @@ static void owe(struct dir *d, uint16_t fanout)
     d->gap_owed |= 1ull << fanout;
 }
 
-/* One frame to every fanout; a fanout whose ring is full is owed a gap. */
+/* One frame to every fanout; a fanout whose ring is full is owed a gap, but for what nobody
+ * fetches. */
 void dir_emit(struct dir *d, uint64_t uid, uint64_t team, uint32_t flags, struct str_view body)
 {
     uint32_t sent = 0;
@@ -23,7 +24,8 @@ void dir_emit(struct dir *d, uint64_t uid, uint64_t team, uint32_t flags, struct
     for (uint16_t i = 0; i < d->conf.fanouts_len; i++) {
         struct cell *c = f == NULL ? NULL : outbox_event(d->turn->out, d->conf.fanouts[i], 0);
         if (c == NULL) {
-            owe(d, i);
+            if ((flags & FAN_TYPING) == 0)
+                owe(d, i);
             continue;
         }
         c->type = FAN_EVENT;

@@ -77,6 +77,8 @@ bool dir_op_collides(struct dir *d, const struct dir_op *op);
 /* Its rows are durable: enters the tables and emits its events. */
 void dir_op_publish(struct dir *d, struct dir_op *op);
 
+/* Rows of its own; a rename's are chan's. */
+bool dir_op_writes(const struct dir_op *op);
 /* It made a channel, which is announced before the answer. */
 bool dir_op_makes_channel(const struct dir_op *op);
 

@@ -7,6 +7,8 @@
 #include "base/mutant.h"
 #include "dir/internal.h"
 #include "dir/name.h"
+#include "dir/presence.h"
+#include "fanout/fanout_msg.h"
 
 enum { id_epoch_s = 1577836800, id_random_bits = 20 }; /* 2020-01-01 */
 
@@ -55,6 +57,11 @@ static uint32_t claims_of(const struct dir_op *op, uint64_t out[3])
     case DIR_RENAME: {
         const struct dir_rename *m = c->u.p;
         out[0] = claim_of('c', m->change.team, m->change.text);
+        return 1;
+    }
+    case DIR_PRESENCE: {
+        const struct dir_presence_set *m = c->u.p;
+        out[0] = claim_of('a', m->uid, SV_NONE);
         return 1;
     }
     case DIR_USER_DISABLE: {
@@ -299,6 +306,25 @@ static enum err publish_channel_create(struct dir *d, const struct dir_channel_c
     return ERR_OK;
 }
 
+/* ---- presence ---- */
+
+static enum err decide_presence(struct dir *d, const struct dir_presence_set *m)
+{
+    const struct user_entry *e = tables_user(&d->tables, m->uid);
+    return e == NULL || e->row.team != m->team ? ERR_USER_NOT_FOUND : ERR_OK;
+}
+
+static void publish_presence(struct dir *d, const struct dir_presence_set *m)
+{
+    char text[96];
+    struct buf b;
+    __atomic_store_n(&tables_user(&d->tables, m->uid)->presence->away, m->away, __ATOMIC_RELAXED);
+    buf_init_fixed(&b, text, sizeof text);
+    buf_printf(&b, "{\"type\":\"manual_presence_change\",\"presence\":\"%s\"}",
+               m->away ? "away" : "active");
+    dir_emit(d, m->uid, m->team, FAN_TYPING, buf_view(&b));
+}
+
 /* ---- all ---- */
 
 /* Taking rights away must work on a full disk, as long as the disk takes it; a direct conversation
@@ -306,7 +332,13 @@ static enum err publish_channel_create(struct dir *d, const struct dir_channel_c
 static bool works_on_full_disk(const struct dir_op *op)
 {
     return op->request.type == DIR_USER_DISABLE || op->request.type == DIR_TOKEN_REVOKE ||
-           op->request.type == DIR_DIRECT_OPEN || op->request.type == DIR_POSTED;
+           op->request.type == DIR_DIRECT_OPEN || op->request.type == DIR_POSTED ||
+           !dir_op_writes(op);
+}
+
+bool dir_op_writes(const struct dir_op *op)
+{
+    return op->request.type != DIR_RENAME && op->request.type != DIR_PRESENCE;
 }
 
 bool dir_op_makes_channel(const struct dir_op *op)
@@ -336,6 +368,8 @@ enum err dir_op_decide(struct dir *d, struct dir_op *op)
         return decide_channel_create(d, m, op);
     case DIR_RENAME:
         return rename_decide(d, m);
+    case DIR_PRESENCE:
+        return decide_presence(d, m);
     case DIR_DIRECT_OPEN:
         return direct_decide(d, m);
     case DIR_USER_CHANGE:
@@ -376,6 +410,9 @@ static enum err publish(struct dir *d, struct dir_op *op)
         return publish_token_revoke(d, op);
     case DIR_CHANNEL_CREATE:
         return publish_channel_create(d, m);
+    case DIR_PRESENCE:
+        publish_presence(d, m);
+        return ERR_OK;
     case DIR_RENAME:
         (void)claims_of(op, claims);
         rename_begin(d, op, claims[0]);

@@ -39,6 +39,8 @@ const struct row_team *dir_team(struct dir_reader *r, uint64_t team); /* NULL: n
 const struct row_team *dir_team_by_domain(struct dir_reader *r, struct str_view domain);
 /* NULL: none in this team. */
 const struct row_user *dir_user(struct dir_reader *r, uint64_t team, uint64_t uid);
+/* Lives as long as the tables: may outlive the turn. NULL: none in this team. */
+struct presence *dir_presence(struct dir_reader *r, uint64_t team, uint64_t uid);
 /* By e-mail address, as it is stored (name_fold_email); NULL: none in this team. */
 const struct row_user *dir_user_by_email(struct dir_reader *r, uint64_t team,
                                          struct str_view email);

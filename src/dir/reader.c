@@ -102,6 +102,12 @@ const struct row_user *dir_user(struct dir_reader *r, uint64_t team, uint64_t ui
     return e == NULL || e->row.team != team ? NULL : &e->row;
 }
 
+struct presence *dir_presence(struct dir_reader *r, uint64_t team, uint64_t uid)
+{
+    const struct user_entry *e = tables_user(enter(r), uid);
+    return e == NULL || e->row.team != team ? NULL : e->presence;
+}
+
 const struct row_user *dir_user_by_email(struct dir_reader *r, uint64_t team, struct str_view email)
 {
     const struct name_entry *e = tables_name(enter(r), TABLE_LOGINS, team, email);

@@ -1,3 +1,4 @@
+#include "dir/presence.h"
 #include "dir/tables.h"
 
 #define XXH_INLINE_ALL
@@ -155,6 +156,8 @@ void tables_deinit(struct tables *t)
         while (i != TABLE_DOMAINS && ck_hs_next(&t->hs[i], &it, &entry)) {
             if (i == TABLE_TEAMS)
                 free(((struct team_entry *)entry)->users);
+            if (i == TABLE_USERS)
+                free(((struct user_entry *)entry)->presence);
             free(entry);
         }
         ck_hs_destroy(&t->hs[i]);
@@ -299,10 +302,16 @@ enum err tables_put_user(struct tables *t, const struct row_user *row)
                       row->title.len + row->tz.len + row->phone.len + row->status_text.len +
                       row->status_emoji.len;
     struct user_entry *e = malloc(sizeof *e + text_len);
-    if (e == NULL)
+    struct presence *presence = old != NULL ? old->presence : calloc(1, sizeof *presence);
+    if (e == NULL || presence == NULL) {
+        free(e);
+        if (old == NULL)
+            free(presence);
         return ERR_NOMEM;
+    }
     memset(e, 0, sizeof *e);
     char *text = (char *)(e + 1);
+    e->presence = presence;
     e->row = *row;
     e->row.name = copy_text(&text, row->name);
     e->row.real_name = copy_text(&text, row->real_name);

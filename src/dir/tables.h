@@ -39,6 +39,7 @@ struct user_entry {
     ck_epoch_entry_t epoch;
     struct row_user row;        /* strings behind the entry */
     struct token_entry *tokens; /* private to the writer */
+    struct presence *presence;  /* the same in all entries of the user; freed with the tables */
 };
 
 struct name_entry { /* a channel's name, a user's name or a user's e-mail address in a team */

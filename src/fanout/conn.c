@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/mutant.h"
+#include "dir/presence.h"
 #include "fanout/internal.h"
 #include "http1/write.h"
 
@@ -81,14 +82,23 @@ static void set_open(struct fanout *f, uint32_t n)
     metric_set(f->turn->metrics, METRIC_WS_OPEN, n);
 }
 
+static void count_presence(struct fanout *f, const struct fan_conn *c, int sockets)
+{
+    struct presence *p = dir_presence(f->conf.dir, c->team, c->uid);
+    if (p != NULL)
+        presence_count(p, sockets, f->turn->wall_us / 1000000);
+}
+
 static void open_socket(struct fanout *f, struct fan_conn *c, const struct ticket *k)
 {
     c->team = k->team;
     c->uid = k->uid;
     c->token_tag = k->token_tag;
     c->since_us = k->since_us;
+    c->batch_presence = k->batch_presence;
     c->state = FAN_OPENING;
     conn_index(f, c);
+    count_presence(f, c, 1);
     set_open(f, f->open + 1);
     f->hot[slab_index(c->self)] =
         (struct hot){.conn = c->self, .heard_ms = (uint32_t)(f->turn->mono_us / 1000)};
@@ -179,8 +189,11 @@ static void on_close(void *self, conn_id net, enum err why, struct turn *t)
     f->turn = t;
     if (c == NULL)
         return;
-    if (c->indexed)
+    if (c->indexed) {
         set_open(f, f->open - 1);
+        count_presence(f, c, MUTANT(PRESENT_FOR_EVER, -1, 0));
+    }
+    presence_forget(f, c);
     f->hot[slab_index(c->self)].conn = SLAB_NONE;
     ask_leave_line(f, c);
     subs_remove_all(f, c);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "dir/presence.h"
 #include "fanout/internal.h"
 #include "test.h"
 
@@ -30,6 +31,16 @@ const struct row_user *dir_user(struct dir_reader *r, uint64_t team, uint64_t ui
 {
     (void)r, (void)team, (void)uid;
     return NULL;
+}
+
+/* Of users 101 to 103 and 201 to 999 of team 7. */
+static struct presence presences[1000];
+
+struct presence *dir_presence(struct dir_reader *r, uint64_t team, uint64_t uid)
+{
+    (void)r;
+    bool is = team == 7 && ((uid > 100 && uid <= 103) || uid > 200) && uid < 1000;
+    return is ? &presences[uid] : NULL;
 }
 
 void dir_read_end(struct dir_reader *r)
@@ -135,6 +146,7 @@ static inline void begin(void (*tune)(struct conf *))
 {
     memset(&w, 0, sizeof w);
     memset(token_revoked, 0, sizeof token_revoked);
+    memset(presences, 0, sizeof presences);
     for (uint64_t i = 0; i < 3; i++)
         tokens[i] = (struct principal){.team = 7, .uid = 101 + i, .token_tag = i + 1};
     conf_defaults(&w.conf);

@@ -16,6 +16,7 @@ static enum err init(struct fanout *f)
     f->conns_max = (uint32_t)conf->ws_conns_max;
     f->wait_first = f->wait_last = slot_none;
     f->shed_turn_us = UINT64_MAX;
+    f->watches.free = slot_none;
     subs_init(&f->subs);
     pool_init(&f->chunks, sizeof(struct chunk));
     pool_init(&f->uses, sizeof(struct frame_use));
@@ -70,6 +71,7 @@ static void free_lent(struct fanout *f)
             queue_free_own(f, c->q);
         ws_decoder_deinit(&c->ws);
         free(c->subs);
+        free(c->watched);
         free(c->held);
     }
 }
@@ -82,6 +84,7 @@ void fanout_free(struct fanout *f)
         free_lent(f);
     json_reader_free(f->json);
     subs_deinit(&f->subs);
+    presence_free(f);
     queues_deinit(f);
     if (f->scratch.first != NULL)
         arena_deinit(&f->scratch);

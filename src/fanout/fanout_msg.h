@@ -41,6 +41,7 @@ struct fan_ticket { /* in the acceptor's arena */
     uint64_t team, uid, token_tag;
     uint64_t since_us;            /* wall clock when the client asked: of channels with newer
                                      messages hello is followed by a refetch hint */
+    bool batch_presence;          /* the client takes lists in presence_change */
     char ticket[ticket_text_len]; /* out */
 };
 

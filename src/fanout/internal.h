@@ -1,6 +1,6 @@
 /* internal.h - what the files of fanout share.
  *
- * What a socket costs while idle, in user memory of this room: struct fan_conn (200 bytes, the
+ * What a socket costs while idle, in user memory of this room: struct fan_conn (208 bytes, the
  * decoder's 64 included), a 16-byte hot slot, 20 bytes of the tables that lead to it, and 8 bytes a
  * subscription: 4 in the socket's list, 4 in the channel's. A queue exists only while something is
  * queued, an ask (memberships, CHAN_SUB) only until hello. */
@@ -55,6 +55,7 @@ struct ticket {
     uint64_t team, uid, token_tag;
     uint64_t expires_us; /* steady clock */
     uint64_t since_us;   /* wall clock */
+    bool batch_presence;
     uint64_t self;
     uint32_t bucket_next;
     uint32_t older, newer; /* all tickets live equally long: order of age is order of expiry */
@@ -140,6 +141,7 @@ struct fan_conn {
     uint16_t requests_out;
     uint8_t state;
     bool indexed, paused, waiting, left_out;
+    bool batch_presence;                     /* takes lists in presence_change */
     uint32_t subs_len, subs_cap, unsure_len; /* unsure_len of them wait for chan's word */
     uint32_t *subs;                          /* indices in subs.chans, unordered */
     uint64_t team, token_tag;
@@ -147,7 +149,8 @@ struct fan_conn {
     uint32_t wait_prev, wait_next;
     uint64_t since_us; /* what its channels got after this (wall clock), it has not heard of */
     struct ask *ask;
-    uint8_t *held; /* bytes that came behind the frame that filled a bound */
+    struct watched *watched; /* whose presence it wants to hear of; NULL: nobody's */
+    uint8_t *held;           /* bytes that came behind the frame that filled a bound */
     uint32_t held_len;
     struct ws_decoder ws;
 };
@@ -192,6 +195,44 @@ struct subs {
     uint32_t asking_first, asking_last;
 };
 
+/* ---- presence ---- */
+
+enum { presence_ids_max = 500 }; /* of one socket */
+
+struct watched_by {
+    uint32_t slot, at; /* the socket, and the place in its list */
+};
+
+struct watch { /* a user that some socket here watches */
+    uint64_t uid;
+    struct presence *p;
+    struct watched_by *by;
+    uint32_t by_len, by_cap; /* by_len 0: free, linked by next */
+    uint32_t next;
+    bool active; /* as was told last */
+};
+
+struct watches {
+    struct watch *all;
+    uint32_t len, cap, free, at;
+    uint32_t *buckets;
+    uint32_t buckets_len; /* a power of two */
+};
+
+struct watching {
+    uint32_t watch, by; /* in watches.all, and the place in its list */
+};
+
+struct watched { /* the list of one socket */
+    uint32_t len;
+    struct watching to[];
+};
+
+struct presence_id {
+    uint64_t uid;
+    struct presence *p;
+};
+
 /* ---- asks ---- */
 
 struct sub_req { /* lent to chan as sub */
@@ -234,6 +275,7 @@ struct fanout {
     uint32_t by_net_len;
     struct conn_index users, teams;
     struct subs subs;
+    struct watches watches;
     struct pool chunks, uses, queues, hints, asks, sub_pool;
     struct own *own_free[own_classes];
     struct queue *dirty, *queues_first, *flight_first, *flight_last;
@@ -357,6 +399,13 @@ void ask_leave_line(struct fanout *f, struct fan_conn *c);
 void ask_pump(struct fanout *f);
 void on_memberships(struct fanout *f, const struct cell *cell);
 void on_sub_ok(struct fanout *f, const struct cell *cell);
+
+/* presence.c; ids: a JSON array */
+void presence_subscribe(struct fanout *f, struct fan_conn *c, struct str_view ids); /* replaces */
+void presence_query(struct fanout *f, struct fan_conn *c, struct str_view ids);
+void presence_forget(struct fanout *f, struct fan_conn *c);
+void presence_sweep(struct fanout *f); /* tells what has changed since it was told last */
+void presence_free(struct fanout *f);
 
 /* deliver.c */
 void on_event_cell(struct fanout *f, const struct cell *cell);

@@ -1,5 +1,5 @@
-/* rtm.c - what clients say: ping, typing, message. Source: Slack RTM (slack-api reference,
- * section 6).
+/* rtm.c - what clients say: ping, typing, presence, message. Source: Slack RTM (slack-api
+ * reference, section 6).
  *
  * Errors of a message: {"ok":false,"reply_to":id,"error":{"code":n,"msg":s}}. Slack names two
  * codes, -1 for the rate and 2 for a missing text; the others are the HTTP status of the same error
@@ -151,6 +151,20 @@ static void on_typing(struct fanout *f, struct fan_conn *c, const struct rtm *m)
     cell->cid = cid;
     cell->u.u[0] = c->uid;
     cell->u.u[1] = c->team;
+}
+
+/* ---- presence ---- */
+
+static void on_presence(struct fanout *f, struct fan_conn *c, const struct rtm *m, bool subscribe)
+{
+    const struct json_value *ids = json_find(m->members, m->len, SV("ids"));
+    struct principal *p = speaker(f, c);
+    if (p == NULL || ids == NULL || ids->type != JSON_ARRAY || !within_rate(f, p))
+        return;
+    if (subscribe)
+        presence_subscribe(f, c, ids->s);
+    else
+        presence_query(f, c, ids->s);
 }
 
 /* ---- message ---- */
@@ -338,5 +352,7 @@ void rtm_text(struct fanout *f, struct fan_conn *c, struct str_view text)
         on_typing(f, c, &m);
     else if (sv_eq(type, SV("message")))
         on_message(f, c, &m);
+    else if (sv_eq(type, SV("presence_sub")) || sv_eq(type, SV("presence_query")))
+        on_presence(f, c, &m, sv_eq(type, SV("presence_sub")));
     /* Anything else is for a newer server, or noise that old clients make: { "kind": "ping" }. */
 }

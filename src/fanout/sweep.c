@@ -74,6 +74,7 @@ static void on_tick(struct timer *t, void *ctx)
     sweep_hot(f);
     reset_stuck(f);
     subs_tell_idle(f);
+    presence_sweep(f);
 }
 
 /* A fanout without sockets and channels sleeps. */

@@ -12,6 +12,8 @@ uint64_t fanout_missing(const struct fanout *f, const char **what)
     MISSING(f->queued_bytes, "queued bytes are still counted");
     MISSING(f->asks.used, "memberships are still asked for");
     MISSING(f->sub_pool.used, "subscriptions are still asked for");
+    for (uint32_t i = 0; i < f->watches.len; i++)
+        MISSING(f->watches.all[i].by_len, "sockets still watch somebody");
     MISSING(f->arenas.bytes_used, "bytes of arenas are not back");
     return 0;
 }

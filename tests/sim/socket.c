@@ -143,14 +143,14 @@ static void send_frame(struct client *cl, uint8_t opcode, const void *payload, s
     free(out.p);
 }
 
-static void put_channel(struct bytes *b, uint64_t cid)
+static void put_id(struct bytes *b, char letter, uint64_t id)
 {
     static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     char text[16];
     size_t n = sizeof text;
-    for (; cid != 0; cid >>= 5)
-        text[--n] = digits[cid & 31];
-    text[--n] = 'C';
+    for (; id != 0; id >>= 5)
+        text[--n] = digits[id & 31];
+    text[--n] = letter;
     put_json_string(b, (struct str_view){text + n, sizeof text - n});
 }
 
@@ -170,7 +170,7 @@ bool socket_post(struct client *cl, uint32_t number)
     snprintf(id, sizeof id, "{\"id\":%u,", ++s->next_id);
     put(&b, id);
     put(&b, "\"type\":\"message\",\"channel\":");
-    put_channel(&b, m->cid);
+    put_id(&b, 'C', m->cid);
     put(&b, ",\"text\":");
     put_json_string(&b, oracle_text(number, text));
     if (m->keyed) {
@@ -193,6 +193,29 @@ bool socket_post(struct client *cl, uint32_t number)
     return true;
 }
 
+/* Of all users, those of other workspaces too. */
+static void watch_users(struct client *cl)
+{
+    const struct oracle *o = &cl->w->oracle;
+    struct bytes b = {0};
+    put(&b, "{\"type\":\"presence_sub\",\"ids\":[\"\"");
+    for (uint32_t u = 0; u < o->users_len; u++) {
+        put(&b, ",");
+        put_id(&b, 'U', o->users[u].uid);
+    }
+    put(&b, "]}");
+    send_frame(cl, 1, b.p, b.len);
+    free(b.p);
+}
+
+static void on_presence(struct client *cl, struct str_view e)
+{
+    const struct oracle *o = &cl->w->oracle;
+    uint8_t u = oracle_user(o, js_id(js_get(e, "user")));
+    if (u == plan_users_max || o->users[u].team != o->users[cl->user].team)
+        violation(cl->w, "members_only", "a stranger's presence: %.*s", SV_ARG(e));
+}
+
 void socket_typing(struct client *cl, uint64_t cid)
 {
     char id[32];
@@ -202,7 +225,7 @@ void socket_typing(struct client *cl, uint64_t cid)
     snprintf(id, sizeof id, "{\"id\":%u,", ++cl->ws.next_id);
     put(&b, id);
     put(&b, "\"type\":\"typing\",\"channel\":");
-    put_channel(&b, cid);
+    put_id(&b, 'C', cid);
     put(&b, "}");
     send_frame(cl, 1, b.p, b.len);
     free(b.p);
@@ -406,6 +429,8 @@ static void on_hello(struct client *cl, struct str_view e, uint64_t pos)
     s->state = SOCKET_LIVE;
     s->partial = js_true(js_get(e, "channels_left_out"));
     cover_all(cl, s->known_pos, pos); /* what is posted since is pushed or announced */
+    if (rng_one_in(&cl->rng, 2))
+        watch_users(cl);
 }
 
 static void on_event(struct client *cl, struct str_view e, uint64_t pos)
@@ -434,6 +459,8 @@ static void on_event(struct client *cl, struct str_view e, uint64_t pos)
         on_member_event(cl, e, pos, false);
     else if (sv_eq(type, SV("channel_created")))
         on_created(cl, e, pos);
+    else if (sv_eq(type, SV("presence_change")))
+        on_presence(cl, e);
     else if (sv_eq(type, SV("user_typing")))
         on_typing(cl, e, pos);
 }
