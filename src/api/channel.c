@@ -1,5 +1,5 @@
 /* channel.c - what members do to a channel, and direct conversations. Source: Slack
- * conversations.open, .kick, .rename, .setTopic, .setPurpose, .archive, .unarchive. */
+ * conversations.open, .close, .kick, .rename, .setTopic, .setPurpose, .archive, .unarchive. */
 #include "api/handlers.h"
 #include "api/internal.h"
 
@@ -151,18 +151,54 @@ void conversations_kick(struct request *r)
     req_send(r, req_chan(r, cid), CHAN_LEAVE, cid, m, on_kicked);
 }
 
+/* ---- close ---- */
+
+static void ask_show(struct request *r, struct chan_show *m, uint64_t cid, bool open,
+                     req_then *then)
+{
+    *m = (struct chan_show){
+        .team = r->who.team, .uid = r->who.uid, .open = open, .deadline_us = r->deadline_us};
+    req_send(r, req_chan(r, cid), CHAN_SHOW, cid, m, then);
+}
+
+static void on_closed(struct request *r, const struct cell *c)
+{
+    const struct chan_show *m = r->work;
+    if (refused(r, c))
+        return;
+    answer_begin(r);
+    if (m->already) {
+        json_kv_bool(&r->j, "no_op", true);
+        json_kv_bool(&r->j, "already_closed", true);
+    }
+    answer_end(r);
+}
+
+void conversations_close(struct request *r)
+{
+    struct chan_show *m = arena_zalloc(&r->arena, sizeof *m);
+    if (m == NULL) {
+        answer_error(r, ERR_NOMEM);
+        return;
+    }
+    r->work = m;
+    ask_show(r, m, arg(r, "channel")->n, false, on_closed);
+}
+
 /* ---- open ---- */
 
 struct open_work {
     struct dir_direct_open direct;
+    struct chan_show show;
     struct hist_info info; /* return_im, or a channel that was named */
     bool made;
 };
 
 static void put_flags(struct request *r, const struct open_work *w)
 {
-    json_kv_bool(&r->j, "no_op", !w->made);
-    json_kv_bool(&r->j, "already_open", !w->made);
+    bool already = !w->made && w->show.already;
+    json_kv_bool(&r->j, "no_op", already);
+    json_kv_bool(&r->j, "already_open", already);
     json_key(&r->j, "channel");
 }
 
@@ -188,12 +224,11 @@ static void read_info(struct request *r, struct open_work *w, uint64_t cid)
     req_send(r, req_hist(r), HIST_INFO, cid, &w->info, on_info);
 }
 
-static void on_opened(struct request *r, const struct cell *c)
+static void answer_opened(struct request *r, const struct cell *c)
 {
     struct open_work *w = r->work;
     if (refused(r, c))
         return;
-    w->made = w->direct.made;
     if (arg(r, "return_im")->n != 0) {
         read_info(r, w, w->direct.cid);
         return;
@@ -204,6 +239,24 @@ static void on_opened(struct request *r, const struct cell *c)
     json_kv_id(&r->j, "id", channel_letter(w->direct.kind), w->direct.cid);
     json_obj_end(&r->j);
     answer_end(r);
+}
+
+static void on_opened(struct request *r, const struct cell *c)
+{
+    struct open_work *w = r->work;
+    w->made = w->direct.made;
+    w->show.already = w->direct.find_only;
+    if (c->err != ERR_OK || w->made || w->direct.find_only)
+        answer_opened(r, c);
+    else
+        ask_show(r, &w->show, w->direct.cid, true, answer_opened);
+}
+
+static void on_shown(struct request *r, const struct cell *c)
+{
+    struct open_work *w = r->work;
+    if (!refused(r, c))
+        read_info(r, w, arg(r, "channel")->n);
 }
 
 static bool has_user(const struct dir_direct_open *m, uint64_t uid)
@@ -251,7 +304,7 @@ void conversations_open(struct request *r)
     enum err err = w == NULL ? ERR_NOMEM : ERR_OK;
     if (err == ERR_OK && arg(r, "channel")->given) {
         r->work = w;
-        read_info(r, w, arg(r, "channel")->n);
+        ask_show(r, &w->show, arg(r, "channel")->n, true, on_shown);
         return;
     }
     if (err == ERR_OK)

@@ -27,6 +27,7 @@ enum chan_msg {
     CHAN_IDLE,
     CHAN_CHANGE, /* request; struct chan_change: of a message that is there */
     CHAN_INFO,   /* request; struct chan_info_change: of the channel itself */
+    CHAN_SHOW,   /* request; struct chan_show */
     CHAN_TYPING  /* event from fanout; u.u[0] = uid, u.u[1] = team; relayed to members elsewhere,
                     never stored */
 };
@@ -124,6 +125,15 @@ struct chan_info_change {
     struct str_view old_name;  /* NAME: out, in the arena */
     struct row_chan_info info; /* out; strings in the arena */
     struct row_chan_head head; /* out */
+};
+
+/* A direct conversation out of uid's sight, or back. Errors: ERR_CHANNEL_NOT_FOUND (no member of
+ * it), ERR_WRONG_CHANNEL_TYPE, and those of storage. */
+struct chan_show {
+    uint64_t team, uid;
+    bool open;
+    uint64_t deadline_us;
+    bool already; /* out */
 };
 
 /* JOIN: uid itself. LEAVE: uid itself. INVITE: uid invites users[]. */

@@ -11,6 +11,7 @@ enum id_kind channel_letter(enum channel_kind kind); /* of its id */
 struct channel_view { /* what depends on the reader */
     uint64_t viewer;  /* of a direct conversation: "user" is the other one */
     bool is_member;
+    bool closed; /* a direct conversation that the viewer has put out of sight */
     bool with_num_members;
     uint32_t num_members;
     bool with_read; /* last_read, unread_count, unread_count_display, latest follow */

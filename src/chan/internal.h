@@ -290,6 +290,7 @@ struct effect *event_end(struct chan_shard *s, struct chan *c, struct json_out *
 void change_tell_parent(struct chan_shard *s, struct chan *c, const struct row_message *m);
 void change_step(struct chan_shard *s, struct chan *c, struct op *op);
 void info_step(struct chan_shard *s, struct chan *c, struct op *op);
+void show_step(struct chan_shard *s, struct chan *c, struct op *op);
 void join_step(struct chan_shard *s, struct chan *c, struct op *op);
 void leave_step(struct chan_shard *s, struct chan *c, struct op *op);
 void invite_step(struct chan_shard *s, struct chan *c, struct op *op);

@@ -256,6 +256,9 @@ static void step(struct chan_shard *s, struct chan *c, struct op *op)
     case CHAN_INFO:
         info_step(s, c, op);
         return;
+    case CHAN_SHOW:
+        show_step(s, c, op);
+        return;
     case CHAN_IDLE:
     case CHAN_TYPING:
         break;

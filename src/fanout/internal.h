@@ -197,7 +197,7 @@ struct subs {
 
 /* ---- presence ---- */
 
-enum { presence_ids_max = 500 }; /* of one socket */
+enum { presence_ids_max = 1000 }; /* of one socket */
 
 struct watched_by {
     uint32_t slot, at; /* the socket, and the place in its list */

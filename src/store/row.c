@@ -303,6 +303,8 @@ void row_member_encode(struct buf *b, const struct key *k, const struct row_memb
     put_v(&w, m->joined_us);
     put_v(&w, m->inviter);
     put_v(&w, m->kind);
+    if (m->closed_ts_us != 0)
+        put_v(&w, m->closed_ts_us);
     end(&w);
 }
 
@@ -313,6 +315,7 @@ enum err row_member_decode(struct row_member *m, struct str_view key, struct str
     m->joined_us = get_v(&r);
     m->inviter = get_v(&r);
     m->kind = get_channel_kind(&r);
+    m->closed_ts_us = r.p < r.end ? get_v(&r) : 0;
     return close_record(&r);
 }
 

@@ -69,6 +69,9 @@ struct row_chan_head {
 struct row_member { /* also the value of a membership seen from the user */
     uint64_t joined_us, inviter;
     enum channel_kind kind;
+    /* Of a direct conversation, in the channel's row: its newest ts when this member put it out of
+     * sight. 0: did not. */
+    uint64_t closed_ts_us;
 };
 
 struct row_cursor {
@@ -131,7 +134,8 @@ enum document_kind {
     DOC_STARS,      /* of a user: [item], newest first */
     DOC_BOOKMARKS,  /* of a channel: [bookmark] */
     DOC_USERGROUPS, /* of a team: [usergroup] */
-    DOC_EMOJI       /* of a team: [{"name","value"}] */
+    DOC_EMOJI,      /* of a team: [{"name","value"}] */
+    DOC_REMINDERS   /* of a user: [reminder] */
 };
 enum { document_bytes_max = 1 << 20 };
 struct row_document {
@@ -145,6 +149,12 @@ void row_message_encode(struct buf *b, const struct key *k, const struct row_mes
 void row_dedup_encode(struct buf *b, const struct key *k, const struct row_dedup *r);
 void row_chan_info_encode(struct buf *b, const struct key *k, const struct row_chan_info *r);
 void row_chan_head_encode(struct buf *b, const struct key *k, const struct row_chan_head *r);
+/* Out of sight of this member: nothing was said since. */
+static inline bool row_is_closed(const struct row_member *m, const struct row_chan_head *h)
+{
+    return m->closed_ts_us != 0 && h->last_ts_us <= m->closed_ts_us;
+}
+
 void row_member_encode(struct buf *b, const struct key *k, const struct row_member *r);
 void row_cursor_encode(struct buf *b, const struct key *k, const struct row_cursor *r);
 void row_team_encode(struct buf *b, const struct key *k, const struct row_team *r);

@@ -84,7 +84,8 @@ static const struct row_chan_info info = {.cid = 1,
                                           .peer = 10};
 static const struct row_chan_head head = {
     .seq = 1u << 31, .last_ts_us = 9, .members_len = UINT32_MAX, .pins = 100};
-static const struct row_member member = {.joined_us = 127, .inviter = 128, .kind = CHANNEL_IM};
+static const struct row_member member = {
+    .joined_us = 127, .inviter = 128, .kind = CHANNEL_IM, .closed_ts_us = 1700000000000001};
 static const struct row_cursor cursor = {16383, 16384, 1ull << 56, 1ull << 63};
 static const struct row_team team = {
     .team = 1, .created_s = 2, .general_cid = 3, .domain = S("d"), .name = S("n")};

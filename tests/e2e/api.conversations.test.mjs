@@ -196,6 +196,31 @@ test('a group conversation, oneself, and who cannot be', async () => {
   await fails(linus.conversations.open({ users: demo.bot.user_id ?? demo.users[1].id, prevent_creation: true }), 'channel_not_found');
 });
 
+test('a direct conversation out of sight comes back with the next message', async () => {
+  const { channel: { id } } = await ada.conversations.open({ users: demo.users[1].id });
+  await grace.chat.postMessage({ channel: id, text: 'still here?' });
+  const open = async (c) => [(await c.conversations.info({ channel: id })).channel.is_open, (await c.conversations.list({ types: 'im' })).channels.find((x) => x.id === id).is_open];
+  assert.deepEqual(await open(ada), [true, true]);
+  const first = await ada.conversations.close({ channel: id });
+  assert.deepEqual([first.no_op, first.already_closed], [undefined, undefined]);
+  assert.ok(await heard('ada', (e) => e.type === 'im_close' && e.channel === id && e.user === demo.users[0].id));
+  const again = await ada.conversations.close({ channel: id });
+  assert.deepEqual([again.no_op, again.already_closed], [true, true]);
+  assert.deepEqual([await open(ada), await open(grace)], [[false, false], [true, true]], 'out of her own sight only');
+  await grace.chat.postMessage({ channel: id, text: 'hello?' });
+  assert.deepEqual(await open(ada), [true, true], 'something was said');
+  await ada.conversations.close({ channel: id });
+  const reopened = await ada.conversations.open({ channel: id });
+  assert.deepEqual([reopened.already_open, reopened.channel.is_open], [false, true]);
+  assert.ok(await heard('ada', (e) => e.type === 'im_open' && e.channel === id));
+  assert.equal((await ada.conversations.open({ users: demo.users[1].id })).already_open, true);
+  await ada.conversations.close({ channel: id });
+  assert.equal((await ada.conversations.open({ users: demo.users[1].id, return_im: true })).channel.is_open, true);
+  assert.ok(!sockets.grace.events.some((e) => /^im_(close|open)$/.test(e.type) && e.channel === id));
+  await fails(linus.conversations.close({ channel: id }), 'channel_not_found');
+  await fails(ada.conversations.close({ channel: demo.channels.general.id }), 'method_not_supported_for_channel_type');
+});
+
 test('lists: each sees its own direct conversations, in pages', async () => {
   const all = [];
   for await (const page of ada.paginate('conversations.list', { types: 'public_channel,private_channel,im,mpim', limit: 2 })) all.push(...page.channels);

@@ -55,7 +55,7 @@ describe('who may what', at('matrix'), () => {
   });
 
   // Arguments that would do for ada, about this conversation.
-  const texts = { text: 'x', name: 'tada', topic: 'x', purpose: 'x', query: 'platypus', email: 'nobody@example.com', team: 'nowhere', password: 'not the password', title: 'x', type: 'link', link: 'https://example.com/', bookmark_id: 'Bk1', usergroup: 'S1', url: 'https://example.com/x.png', alias_for: 'eyes', scheduled_message_id: 'Q1', presence: 'auto' };
+  const texts = { text: 'x', name: 'tada', topic: 'x', purpose: 'x', query: 'platypus', email: 'nobody@example.com', team: 'nowhere', password: 'not the password', title: 'x', type: 'link', link: 'https://example.com/', bookmark_id: 'Bk1', usergroup: 'S1', url: 'https://example.com/x.png', alias_for: 'eyes', scheduled_message_id: 'Q1', presence: 'auto', time: '86400', reminder: 'Rm1' };
   function argsFor(method, channel, user = grace.id) {
     const args = {};
     for (const a of method.args) {

@@ -20,7 +20,7 @@ static const char *type_name(enum actor_kind room, uint16_t type)
         [CHAN_POST] = "CHAN_POST",     [CHAN_JOIN] = "CHAN_JOIN",       [CHAN_LEAVE] = "CHAN_LEAVE",
         [CHAN_INVITE] = "CHAN_INVITE", [CHAN_CREATED] = "CHAN_CREATED", [CHAN_SUB] = "CHAN_SUB",
         [CHAN_IDLE] = "CHAN_IDLE",     [CHAN_CHANGE] = "CHAN_CHANGE",   [CHAN_INFO] = "CHAN_INFO",
-        [CHAN_TYPING] = "CHAN_TYPING"};
+        [CHAN_SHOW] = "CHAN_SHOW",     [CHAN_TYPING] = "CHAN_TYPING"};
     static const char *const hist[] = {
         [HIST_HISTORY] = "HIST_HISTORY", [HIST_MESSAGE] = "HIST_MESSAGE",
         [HIST_INFO] = "HIST_INFO",       [HIST_MEMBERS] = "HIST_MEMBERS",
