@@ -474,6 +474,10 @@ static void judge_success(const struct ctx *x)
     case OP_CONNECT:
         judge_connect(x);
         break;
+    case OP_MARK:
+        if (!oracle_had_read(x->chan, x->cl->user, x->op->oldest_us, x->op->sent_pos, x->pos))
+            untrue(x, "ok_is_durable", "how far it has read is not stored");
+        break;
     case OP_SCHEDULE:
         if (js_string(js_get(x->body, "scheduled_message_id"), id, sizeof id).p == NULL)
             untrue(x, "answers_whole", "no id of the scheduled message");

@@ -265,6 +265,13 @@ static bool choose(struct client *cl, struct op *op)
         o->msgs[op->number].post_s = wall_us / 1000000 + rng_range(&cl->rng, 1, 15);
         return true;
     }
+    if (c->len > 0 && rng_one_in(&cl->rng, 25)) { /* a message, or between two */
+        uint32_t back = (uint32_t)rng_below(&cl->rng, MIN(c->len, 8u));
+        *op = (struct op){.kind = OP_MARK, .cid = c->cid};
+        op->oldest_us =
+            cl->w->oracle.msgs[c->numbers[c->len - 1 - back]].ts_us + rng_below(&cl->rng, 2);
+        return true;
+    }
     if (cl->prefs_len < client_prefs_max && rng_one_in(&cl->rng, 40)) {
         *op = (struct op){.kind = OP_PREF, .version = cl->prefs_len++};
         return true;

@@ -33,6 +33,7 @@ enum op_kind {
     OP_REACT,
     OP_DELETE, /* a reply */
     OP_REPLIES,
+    OP_MARK,     /* read up to oldest_us */
     OP_SCHEDULE, /* of an unkeyed message */
     OP_PREF,     /* one more member of the user's preferences */
     OP_SEARCH,   /* for the word that stands in one message only */

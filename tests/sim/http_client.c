@@ -74,23 +74,16 @@ static void put_json(struct bytes *b, const struct arg *args, uint32_t n)
     put_text(b, "}");
 }
 
-static const char *const methods[OP_KINDS] = {[OP_POST] = "chat.postMessage",
-                                              [OP_HISTORY] = "conversations.history",
-                                              [OP_JOIN] = "conversations.join",
-                                              [OP_LEAVE] = "conversations.leave",
-                                              [OP_INVITE] = "conversations.invite",
-                                              [OP_CREATE] = "conversations.create",
-                                              [OP_RENAME] = "conversations.rename",
-                                              [OP_LIST] = "conversations.list",
-                                              [OP_MEMBERS] = "conversations.members",
-                                              [OP_EDIT] = "chat.update",
-                                              [OP_REACT] = "reactions.add",
-                                              [OP_DELETE] = "chat.delete",
-                                              [OP_REPLIES] = "conversations.replies",
-                                              [OP_SCHEDULE] = "chat.scheduleMessage",
-                                              [OP_PREF] = "users.prefs.set",
-                                              [OP_SEARCH] = "search.messages",
-                                              [OP_CONNECT] = "rtm.connect"};
+static const char *const methods[OP_KINDS] = {
+    [OP_POST] = "chat.postMessage",         [OP_HISTORY] = "conversations.history",
+    [OP_JOIN] = "conversations.join",       [OP_LEAVE] = "conversations.leave",
+    [OP_INVITE] = "conversations.invite",   [OP_CREATE] = "conversations.create",
+    [OP_RENAME] = "conversations.rename",   [OP_LIST] = "conversations.list",
+    [OP_MEMBERS] = "conversations.members", [OP_EDIT] = "chat.update",
+    [OP_REACT] = "reactions.add",           [OP_DELETE] = "chat.delete",
+    [OP_REPLIES] = "conversations.replies", [OP_MARK] = "conversations.mark",
+    [OP_SCHEDULE] = "chat.scheduleMessage", [OP_PREF] = "users.prefs.set",
+    [OP_SEARCH] = "search.messages",        [OP_CONNECT] = "rtm.connect"};
 
 static void format_id(char *out, char letter, uint64_t id)
 {
@@ -155,6 +148,8 @@ static uint32_t make_args(const struct client *cl, const struct op *op, struct w
     if (op->kind == OP_CREATE) {
         args[n++] = (struct arg){"is_private", op->name % 3 == 0 ? SV("true") : SV("false")};
     }
+    if (op->kind == OP_MARK)
+        args[n++] = (struct arg){"ts", format_ts(s->ts, op->oldest_us)};
     if (op->kind == OP_SCHEDULE) {
         snprintf(s->ts, sizeof s->ts, "%llu", (unsigned long long)o->msgs[op->number].post_s);
         args[n++] = (struct arg){"post_at", sv_from(s->ts)};

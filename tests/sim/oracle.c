@@ -504,6 +504,44 @@ static void on_name_row(struct world *w, const struct row *r)
     c->touched = true;
 }
 
+/* The count that unread messages are reckoned from is that of the messages up to there. */
+static void on_cursor(struct world *w, struct ochan *c, const struct row *r)
+{
+    struct oracle *o = &w->oracle;
+    struct row_cursor row;
+    uint8_t user = oracle_user(o, be64(r->key, 11));
+    uint32_t counted = 0;
+    if (r->op != ROW_PUT)
+        return;
+    if (row_cursor_decode(&row, r->key, r->value) != ERR_OK || user == plan_users_max)
+        violation(w, "rows_whole", "a cursor that cannot be read was written");
+    for (uint32_t i = 0; i < c->len && o->msgs[c->numbers[i]].ts_us <= row.read_ts_us; i++)
+        counted += !o->msgs[c->numbers[i]].system;
+    if (counted != row.read_seq)
+        violation(w, "unread_equals_recount",
+                  "user %u has read %llu messages of %s, it says; up to %llu there are %u",
+                  (unsigned)user, (unsigned long long)row.read_seq, c->name,
+                  (unsigned long long)row.read_ts_us, counted);
+    if (c->reads_len == c->reads_cap) {
+        c->reads_cap = c->reads_cap * 2 + 16;
+        c->reads = realloc(c->reads, c->reads_cap * sizeof *c->reads);
+        ASSERT(c->reads != NULL);
+    }
+    c->reads[c->reads_len++] =
+        (struct reading){.pos = o->pos, .ts_us = row.read_ts_us, .user = user};
+}
+
+bool oracle_had_read(const struct ochan *c, uint8_t user, uint64_t ts_us, uint64_t from,
+                     uint64_t to)
+{
+    for (uint32_t i = c->reads_len; i > 0 && c->reads[i - 1].pos > from; i--) {
+        const struct reading *r = &c->reads[i - 1];
+        if (r->user == user && r->ts_us == ts_us && r->pos <= to)
+            return true;
+    }
+    return false;
+}
+
 static void on_chan_row(struct world *w, const struct row *r)
 {
     struct ochan *c = chan_of_row(w, be64(r->key, 2));
@@ -512,6 +550,9 @@ static void on_chan_row(struct world *w, const struct row *r)
     switch (r->key.p[10]) {
     case 'm':
         on_member(w, c, r);
+        break;
+    case 'c':
+        on_cursor(w, c, r);
         break;
     case 'h':
         if (row_chan_head_decode(&head, r->key, r->value) != ERR_OK)
@@ -649,6 +690,7 @@ void oracle_deinit(struct oracle *o)
     for (uint32_t i = 0; i < o->chans_len; i++) {
         free(o->chans[i].numbers);
         free(o->chans[i].called);
+        free(o->chans[i].reads);
         for (uint32_t u = 0; u < plan_users_max; u++)
             free(o->chans[i].toggles[u]);
     }

@@ -48,6 +48,11 @@ struct ouser {
     uint32_t channels, channels_peak; /* memberships now, and the most ever */
 };
 
+struct reading {
+    uint64_t pos, ts_us;
+    uint8_t user;
+};
+
 struct called {
     uint64_t pos;
     char name[84];
@@ -72,6 +77,8 @@ struct ochan {
     bool touched;
     struct toggle *toggles[plan_users_max];
     uint32_t toggles_len[plan_users_max], toggles_cap[plan_users_max];
+    struct reading *reads; /* how far members have read, as it was stored */
+    uint32_t reads_len, reads_cap;
     uint32_t acked_len; /* ordinal behind the newest message answered ok */
 };
 
@@ -111,6 +118,10 @@ bool oracle_was(const struct ochan *c, uint8_t user, bool member, uint64_t from,
 
 /* Whether that was its name at any position from..to. */
 bool oracle_was_called(const struct ochan *c, const char *name, uint64_t from, uint64_t to);
+
+/* Whether it was stored, at any position from..to, that user had read up to ts_us. */
+bool oracle_had_read(const struct ochan *c, uint8_t user, uint64_t ts_us, uint64_t from,
+                     uint64_t to);
 
 /* The text was the message's at some position from..to. */
 bool oracle_was_text(const struct oracle *o, uint32_t number, struct str_view text, uint64_t from,

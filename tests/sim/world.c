@@ -271,6 +271,7 @@ static void make_chans(struct world *w)
                                .batch_bytes_max = c->store_batch_bytes_max,
                                .sub_reserve = (uint32_t)c->ring_request_cells - 1,
                                .tells_search = true,
+                               .news_delay_ms = (uint32_t)w->plan.conf.search_delay_ms / 2,
                                .search = w->first[ACTOR_SEARCH],
                                .epoch = 1,
                                .view = sim_view(&w->store),
@@ -298,7 +299,7 @@ static void make_search(struct world *w)
                              .log = w->first[ACTOR_LOG],
                              .view = sim_view(&w->store),
                              .enabled = true,
-                             .delay_ms = (uint32_t)c->search_delay_ms,
+                             .delay_ms = (uint32_t)c->search_delay_ms / 2,
                              .batch_words = (uint32_t)c->search_batch_words,
                              .queue_max = (uint32_t)c->search_queue_max,
                              .dirty_max = (uint32_t)c->search_dirty_max};
