@@ -31,6 +31,7 @@ struct chan_conf {
     bool (*disk_full)(const struct log *l); /* NULL: never */
     const struct log *disk;
     bool tells_search; /* of each channel that has something new */
+    uint32_t news_delay_ms;
     actor_id search;
 };
 

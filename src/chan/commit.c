@@ -237,12 +237,12 @@ static void release(struct chan_shard *s, const struct chan_batch *cb, struct ef
         e->c->durable_ts_us = MAX(e->c->durable_ts_us, e->ts_us);
         e->c->durable_us = s->turn->wall_us;
         metric_add(s->turn->metrics, METRIC_POSTS, 1);
-        emit_search(s, e->c->cid, false);
+        emit_search(s, e->c, false);
         emit_channel(s, e->c, e->frame, e->to);
         return;
     case EFFECT_CHANNEL_EVENT:
         if (e->edited)
-            emit_search(s, e->c->cid, true);
+            emit_search(s, e->c, true);
         if (MUTANT(MEMBER_EVENT_LOST, true, false))
             emit_channel(s, e->c, e->frame, e->to);
         return;

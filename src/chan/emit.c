@@ -196,25 +196,52 @@ void emit_member(struct chan_shard *s, const struct effect *e)
     }
 }
 
-void emit_search(struct chan_shard *s, uint64_t cid, bool edited)
+/* False: no room. */
+static bool tell_search(struct chan_shard *s, uint64_t cid, bool edited)
 {
-    struct cell *c = s->conf.tells_search ? outbox_event(s->turn->out, s->conf.search, 0) : NULL;
-    if (c == NULL) {
-        s->search_owed = MUTANT(SEARCH_HINT_LOST, s->conf.tells_search, false);
-        return;
-    }
+    struct cell *c = outbox_event(s->turn->out, s->conf.search, 0);
+    if (c == NULL)
+        return MUTANT(SEARCH_HINT_LOST, false, true);
     c->type = SEARCH_DIRTY;
     c->cid = cid;
     c->u.u[0] = edited;
+    return true;
+}
+
+void emit_search(struct chan_shard *s, struct chan *c, bool edited)
+{
+    if (!s->conf.tells_search)
+        return;
+    c->news_edited |= edited;
+    if (c->news.next == NULL)
+        list_add_tail(&s->news, &c->news);
+}
+
+void emit_news(struct chan_shard *s)
+{
+    while (!list_empty(&s->news)) {
+        struct chan *c = CONTAINER(s->news.next, struct chan, news);
+        if (!tell_search(s, c->cid, c->news_edited))
+            return;
+        list_del(&c->news);
+        c->news_edited = false;
+    }
+}
+
+void emit_last_news(struct chan_shard *s, struct chan *c)
+{
+    if (c->news.next == NULL)
+        return;
+    list_del(&c->news);
+    s->search_owed |= !tell_search(s, c->cid, c->news_edited);
+    c->news_edited = false;
 }
 
 /* Which channels it was is not remembered: all are compared. */
 static void pay_search(struct chan_shard *s)
 {
-    if (!s->search_owed)
-        return;
-    s->search_owed = false;
-    emit_search(s, ID_NONE, true);
+    if (s->search_owed)
+        s->search_owed = !tell_search(s, ID_NONE, true);
 }
 
 static void pay_all_owed(struct chan_shard *s)

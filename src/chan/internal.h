@@ -104,6 +104,8 @@ struct chan {
     struct link ready;   /* has requests and may be stepped */
     struct link waiting; /* CHAN_LOADING without a load yet */
     struct link owed;
+    struct link news; /* has something that search has not been told of */
+    bool news_edited;
     struct link lru; /* when nothing pins it */
     struct chan *next;
 };
@@ -230,7 +232,10 @@ struct chan_shard {
     struct frame_slab frames;
     struct link owed;
     uint64_t all_owed; /* bit per fanout: an event for one user was lost */
-    bool search_owed;  /* a hint for search was lost */
+    struct link news;  /* channels that search has not been told of */
+    struct timer news_timer;
+    bool news_due;
+    bool search_owed; /* a channel left memory and search could not be told */
     struct timer retry;
 
     /* of one turn */
@@ -382,8 +387,11 @@ void emit_user(struct chan_shard *s, const struct effect *e);
 void emit_hint(struct chan_shard *s, const struct effect *e);
 void emit_member(struct chan_shard *s, const struct effect *e); /* EFFECT_JOINED, _CREATED, _LEFT */
 void emit_owed(struct chan_shard *s);
-/* c has something new for the index; edited: an old message. */
-void emit_search(struct chan_shard *s, uint64_t cid, bool edited);
+/* c has something new for the index; edited: an old message. Told with all others, a while later:
+ * a hint for each message would wake the index as often. */
+void emit_search(struct chan_shard *s, struct chan *c, bool edited);
+void emit_news(struct chan_shard *s);                      /* what waits, as far as there is room */
+void emit_last_news(struct chan_shard *s, struct chan *c); /* c is leaving memory */
 /* Copies body into a frame; NULL is counted. */
 struct frame *emit_frame(struct chan_shard *s, uint64_t cid, struct str_view body);
 

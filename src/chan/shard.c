@@ -35,6 +35,7 @@ static enum err init(struct chan_shard *s)
     s->epoch = c->epoch;
     list_init(&s->ready);
     list_init(&s->owed);
+    list_init(&s->news);
     frame_slab_init(&s->frames, c->self, c->frames_max);
     arena_pool_init(&s->scratch_pool, scratch_first_bytes, 1, UINT64_MAX);
     TRY(arena_init(&s->scratch, &s->scratch_pool, UINT64_MAX));
@@ -380,11 +381,32 @@ static void on_retry(struct timer *timer, void *ctx)
     (void)timer, (void)ctx; /* the turn that follows pays */
 }
 
+static void on_news(struct timer *timer, void *ctx)
+{
+    (void)ctx;
+    CONTAINER(timer, struct chan_shard, news_timer)->news_due = true;
+}
+
+static void tell_news(struct chan_shard *s)
+{
+    if (s->news_due)
+        emit_news(s);
+    bool full = s->news_due && !list_empty(&s->news);
+    s->news_due = false;
+    if (list_empty(&s->news) || timer_armed(&s->news_timer))
+        return;
+    s->news_timer.fire = on_news;
+    wheel_arm(s->turn->wheel, &s->news_timer,
+              s->turn->mono_us +
+                  (full ? (uint64_t)WHEEL_TICK_US : s->conf.news_delay_ms * 1000ull));
+}
+
 static void end_turn(void *self, struct turn *t)
 {
     struct chan_shard *s = self;
     s->turn = t;
     emit_owed(s);
+    tell_news(s);
     route(s);
     step_subs(s);
     step_channels(s);

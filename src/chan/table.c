@@ -82,6 +82,7 @@ struct chan *table_add(struct chan_shard *s, uint64_t cid)
 void table_remove(struct chan_shard *s, struct chan *c)
 {
     ASSERT(c->batch == NULL && c->first == NULL && (c->gap_owed | c->revalidate_owed) == 0);
+    emit_last_news(s, c);
     table_forget(c);
     s->evicted_us = s->turn->wall_us;
     if (c->counted) {

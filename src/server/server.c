@@ -171,6 +171,7 @@ static enum err make_chans(struct server *s)
                                .batch_bytes_max = s->conf->store_batch_bytes_max,
                                .sub_reserve = topology_credits(s->conf),
                                .tells_search = s->conf->search_enabled,
+                               .news_delay_ms = (uint32_t)s->conf->search_delay_ms / 2,
                                .search = t->first[ACTOR_SEARCH],
                                .epoch = 1,
                                .disk_full = log_disk_full,
@@ -208,7 +209,7 @@ static enum err make_search(struct server *s)
     struct search_conf sc = {.self = s->topology.first[ACTOR_SEARCH],
                              .log = s->topology.first[ACTOR_LOG],
                              .enabled = s->conf->search_enabled,
-                             .delay_ms = (uint32_t)s->conf->search_delay_ms,
+                             .delay_ms = (uint32_t)s->conf->search_delay_ms / 2,
                              .batch_words = (uint32_t)s->conf->search_batch_words,
                              .queue_max = (uint32_t)s->conf->search_queue_max,
                              .dirty_max = (uint32_t)s->conf->search_dirty_max};
