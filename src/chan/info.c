@@ -225,6 +225,10 @@ static enum err change(struct chan_shard *s, struct chan *c, struct chan_info_ch
 {
     uint64_t last_ts_us = c->head.last_ts_us;
     TRY(may_change(s, c, m));
+    /* What is decided must be answered: room for fill is made before. */
+    if (!arena_reserve(m->arena, 2 * (c->info.name.len + m->text.len) + c->info.topic.len +
+                                     c->info.purpose.len + 128))
+        return ERR_NOMEM;
     switch (m->kind) {
     case INFO_TOPIC:
     case INFO_PURPOSE:

@@ -32,7 +32,8 @@ struct due {
 struct schedule {
     struct due *heap; /* by post_s; a binary heap */
     uint32_t len, cap;
-    uint32_t firing; /* with chan, or being deleted behind that */
+    uint32_t firing;        /* with chan, or being deleted behind that */
+    struct firing *firings; /* those */
     struct timer timer;
     bool ended; /* draining: none is begun any more */
 };

@@ -333,7 +333,7 @@ static bool works_on_full_disk(const struct dir_op *op)
 {
     return op->request.type == DIR_USER_DISABLE || op->request.type == DIR_TOKEN_REVOKE ||
            op->request.type == DIR_DIRECT_OPEN || op->request.type == DIR_POSTED ||
-           !dir_op_writes(op);
+           op->request.type == DIR_UNSCHEDULE || !dir_op_writes(op);
 }
 
 bool dir_op_writes(const struct dir_op *op)

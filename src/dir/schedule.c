@@ -25,6 +25,8 @@ enum {
 };
 
 struct firing {
+    struct firing *next;
+    bool cancelled; /* taken back meanwhile: posted now, or not at all */
     struct due due;
     struct chan_post post;
     struct arena arena;
@@ -211,13 +213,21 @@ enum err schedule_publish(struct dir *d, const struct dir_schedule *m)
     return m->known ? ERR_OK : push(&d->schedule, &due);
 }
 
+static void cancel_firing(struct dir *d, const struct dir_unschedule *m)
+{
+    for (struct firing *f = d->schedule.firings; f != NULL; f = f->next)
+        f->cancelled |= f->due.id == m->id && f->due.uid == m->uid && f->due.cid == m->cid;
+}
+
 /* From here on it is not posted, unless the group fails. */
 enum err unschedule_decide(struct dir *d, const struct dir_unschedule *m)
 {
     struct key k;
     uint32_t i = find(&d->schedule, m);
-    if (i == d->schedule.len)
+    if (i == d->schedule.len) {
+        cancel_firing(d, m);
         return ERR_INVALID_SCHEDULED_ID;
+    }
     d->schedule.heap[i].leaving = true;
     key_scheduled(&k, m->team, m->uid, m->id);
     batch_delete(&d->batch, CF_DIR, &k);
@@ -273,6 +283,10 @@ static enum err read_row(struct dir *d, struct firing *f)
 
 static void firing_free(struct dir *d, struct firing *f)
 {
+    struct firing **at = &d->schedule.firings;
+    while (*at != f)
+        at = &(*at)->next;
+    *at = f->next;
     arena_deinit(&f->arena);
     free(f);
     d->schedule.firing--;
@@ -343,8 +357,8 @@ static void arm(struct dir *d)
 {
     struct schedule *s = &d->schedule;
     uint64_t now_us = d->turn->wall_us, due_us;
-    if (s->len == 0 || timer_armed(&s->timer) || s->ended)
-        return;
+    if (s->len == 0 || s->ended)
+        return; /* else armed anew: an earlier one may have come */
     due_us = s->heap[0].post_s * 1000000;
     uint64_t wait_us = due_us > now_us ? due_us - now_us : WHEEL_TICK_US;
     s->timer.fire = on_time;
@@ -360,6 +374,8 @@ void schedule_run(struct dir *d)
             break; /* the timer brings another turn */
         }
         f->due = d->schedule.heap[0];
+        f->next = d->schedule.firings;
+        d->schedule.firings = f;
         take(&d->schedule, 0);
         d->schedule.firing++;
         if (!fire(d, f)) {
@@ -379,7 +395,7 @@ static bool is_transient(enum err err)
 void schedule_answered(struct dir *d, const struct cell *answer)
 {
     struct firing *f = (struct firing *)(uintptr_t)answer->req;
-    if (is_transient((enum err)answer->err))
+    if (is_transient((enum err)answer->err) && !f->cancelled)
         later(d, f);
     else
         finish(d, f, (enum err)answer->err);

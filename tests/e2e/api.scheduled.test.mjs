@@ -24,11 +24,13 @@ describe('scheduled messages', at('people'), () => {
 
   test('posted at its time, pushed and stored like any other', async () => {
     const socket = await rtm(parley, demo.users[1].token);
+    const far = await ada.chat.scheduleMessage({ channel: general, post_at: now() + 86400, text: 'the one that waits already' });
+    await sleep(200);
     const post_at = now() + 2 * slow;
     const made = await ada.chat.scheduleMessage({ channel: general, post_at, text: 'from the past', metadata: { event_type: 'x', event_payload: { y: 1 } } });
     assert.match(made.scheduled_message_id, /^Q/);
     assert.deepEqual([made.channel, made.post_at, made.message.text], [general, post_at, 'from the past']);
-    const list = (await ada.chat.scheduledMessages.list()).scheduled_messages;
+    const list = (await ada.chat.scheduledMessages.list()).scheduled_messages.filter((m) => m.id !== far.scheduled_message_id);
     assert.deepEqual(list.map((m) => [m.id, m.channel_id, m.post_at, m.text]), [[made.scheduled_message_id, general, post_at, 'from the past']]);
     assert.deepEqual((await grace.chat.scheduledMessages.list()).scheduled_messages, []);
     assert.equal(await count('from the past'), 0);
@@ -37,6 +39,7 @@ describe('scheduled messages', at('people'), () => {
     assert.equal(event.user, demo.users[0].id);
     const stored = (await ada.conversations.history({ channel: general, include_all_metadata: true })).messages.find((m) => m.text === 'from the past');
     assert.deepEqual(stored.metadata, { event_type: 'x', event_payload: { y: 1 } });
+    await ada.chat.deleteScheduledMessage({ channel: general, scheduled_message_id: far.scheduled_message_id });
     await eventually(async () => (await ada.chat.scheduledMessages.list()).scheduled_messages.length === 0, 'it has left the list');
     socket.destroy();
   });

@@ -262,7 +262,9 @@ static bool choose(struct client *cl, struct op *op)
         *op = (struct op){.kind = OP_SCHEDULE,
                           .number = oracle_message(o, c->cid, cl->user, false),
                           .cid = c->cid};
-        o->msgs[op->number].post_s = wall_us / 1000000 + rng_range(&cl->rng, 1, 15);
+        /* Some never: what is due is not always the next. */
+        o->msgs[op->number].post_s =
+            wall_us / 1000000 + (rng_one_in(&cl->rng, 4) ? 86400 : rng_range(&cl->rng, 1, 15));
         return true;
     }
     if (c->len > 0 && rng_one_in(&cl->rng, 25)) { /* a message, or between two */
