@@ -216,7 +216,9 @@ static void on_list_read(struct request *r, struct document *d)
     struct json_member *all;
     uint32_t len;
     enum err err = document_elements(r, d, &all, &len);
-    if (err == ERR_OK && len >= reminders_max)
+    /* Before anything is written: what is scheduled and not in the list could not be taken back. */
+    if (err == ERR_OK &&
+        (len >= reminders_max || d->text.len + 6 * w->reminder.text.len + 512 > document_bytes_max))
         err = ERR_TOO_MANY_ITEMS;
     if (err != ERR_OK) {
         answer_error(r, err);

@@ -214,7 +214,9 @@ struct watch { /* a user that some socket here watches */
 
 struct watches {
     struct watch *all;
-    uint32_t len, cap, free, at;
+    uint32_t len, cap, free;
+    uint32_t at,
+        left; /* where the sweep is: the user, and how many of its watchers it has not told */
     uint32_t *buckets;
     uint32_t buckets_len; /* a power of two */
 };
@@ -231,6 +233,7 @@ struct watched { /* the list of one socket */
 struct presence_id {
     uint64_t uid;
     struct presence *p;
+    bool told; /* to those who watch */
 };
 
 /* ---- asks ---- */

@@ -49,7 +49,7 @@ static uint32_t find(struct watches *w, uint64_t uid)
     return i;
 }
 
-static uint32_t get(struct watches *w, uint64_t uid, struct presence *p)
+static uint32_t get(struct watches *w, uint64_t uid, struct presence *p, bool told)
 {
     uint32_t i = find(w, uid);
     if (i != slot_none)
@@ -62,7 +62,7 @@ static uint32_t get(struct watches *w, uint64_t uid, struct presence *p)
     else
         i = w->len++;
     uint32_t *at = bucket_of(w, uid);
-    w->all[i] = (struct watch){.uid = uid, .p = p, .active = presence_active(p), .next = *at};
+    w->all[i] = (struct watch){.uid = uid, .p = p, .active = told, .next = *at};
     *at = i;
     return i;
 }
@@ -128,18 +128,16 @@ void presence_free(struct fanout *f)
 
 /* ---- telling ---- */
 
-/* users: more than one only for a client that has said that it takes a list. */
-static void tell(struct fanout *f, struct fan_conn *c, const uint64_t *uids, uint32_t n,
-                 bool active)
+/* users: more than one only for a client that has said that it takes a list. Empty: no memory. */
+static struct str_view change_text(struct fanout *f, const uint64_t *uids, uint32_t n, bool list,
+                                   bool active)
 {
     struct buf b;
-    if (n == 0 || c->state > FAN_OPEN || queue_bytes(c) >= f->conf.conf->ws_queue_soft_bytes)
-        return;
     buf_init(&b, &f->scratch, change_bytes + n * (id_text_max + 3));
     struct json_out j = json_out_on(&b);
     json_obj(&j);
     json_kv_str(&j, "type", SV("presence_change"));
-    if (c->batch_presence) {
+    if (list) {
         json_key(&j, "users");
         json_arr(&j);
         for (uint32_t i = 0; i < n; i++)
@@ -150,19 +148,22 @@ static void tell(struct fanout *f, struct fan_conn *c, const uint64_t *uids, uin
     }
     json_kv_str(&j, "presence", active ? SV("active") : SV("away"));
     json_obj_end(&j);
-    if (!b.failed)
-        queue_text(f, c, false, buf_view(&b));
+    return b.failed ? SV("") : buf_view(&b);
+}
+
+static void tell(struct fanout *f, struct fan_conn *c, struct str_view text)
+{
+    if (text.len > 0 && c->state <= FAN_OPEN && queue_bytes(c) < f->conf.conf->ws_queue_soft_bytes)
+        queue_text(f, c, false, text);
 }
 
 static void tell_all(struct fanout *f, struct fan_conn *c, const uint64_t *uids, uint32_t n,
                      bool active)
 {
-    if (c->batch_presence) {
-        tell(f, c, uids, n, active);
-        return;
-    }
-    for (uint32_t i = 0; i < n; i++)
-        tell(f, c, &uids[i], 1, active);
+    if (c->batch_presence && n > 0)
+        tell(f, c, change_text(f, uids, n, true, active));
+    for (uint32_t i = 0; !c->batch_presence && i < n; i++)
+        tell(f, c, change_text(f, &uids[i], 1, false, active));
 }
 
 /* ---- what clients ask ---- */
@@ -209,13 +210,21 @@ static uint32_t read_ids(struct fanout *f, const struct fan_conn *c, struct str_
     return n;
 }
 
+/* What those who watch were told last: who is told something else would not hear when that becomes
+ * true again. The sweep that follows tells all of them. */
+static bool told(struct fanout *f, const struct presence_id *id)
+{
+    uint32_t i = find(&f->watches, id->uid);
+    return i != slot_none ? f->watches.all[i].active : presence_active(id->p);
+}
+
 void presence_query(struct fanout *f, struct fan_conn *c, struct str_view ids)
 {
     struct presence_id all[presence_ids_max];
     struct asked *a = arena_zalloc(&f->scratch, sizeof *a);
     uint32_t n = a == NULL ? 0 : read_ids(f, c, ids, all);
     for (uint32_t i = 0; i < n; i++)
-        note(a, all[i].uid, presence_active(all[i].p));
+        note(a, all[i].uid, told(f, &all[i]));
     if (n > 0)
         tell_asked(f, c, a);
 }
@@ -234,8 +243,9 @@ void presence_subscribe(struct fanout *f, struct fan_conn *c, struct str_view id
     struct asked *a = arena_zalloc(&f->scratch, sizeof *a);
     uint32_t n = a == NULL ? 0 : read_ids(f, c, ids, all);
     for (uint32_t i = 0; i < n; i++) {
+        all[i].told = told(f, &all[i]);
         if (!knew(f, c->watched, all[i].uid))
-            note(a, all[i].uid, presence_active(all[i].p));
+            note(a, all[i].uid, all[i].told);
     }
     presence_forget(f, c);
     if (n == 0)
@@ -245,7 +255,7 @@ void presence_subscribe(struct fanout *f, struct fan_conn *c, struct str_view id
         return; /* the client asks again when it misses something */
     c->watched->len = 0;
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t watch = get(&f->watches, all[i].uid, all[i].p);
+        uint32_t watch = get(&f->watches, all[i].uid, all[i].p, all[i].told);
         if (watch != slot_none && !add(f, c, watch) && f->watches.all[watch].by_len == 0)
             drop(&f->watches, watch);
     }
@@ -254,19 +264,36 @@ void presence_subscribe(struct fanout *f, struct fan_conn *c, struct str_view id
 
 /* ---- looking again ---- */
 
+/* From the end of the list: who leaves meanwhile is replaced by the last, who was told. Returns how
+ * many are left. */
+static uint32_t tell_watchers(struct fanout *f, const struct watch *h, uint32_t left, uint32_t max)
+{
+    arena_reset(&f->scratch);
+    struct str_view one = change_text(f, &h->uid, 1, false, h->active);
+    struct str_view list = change_text(f, &h->uid, 1, true, h->active);
+    left = MIN(left, h->by_len);
+    for (; left > 0 && max > 0; left--, max--) {
+        struct fan_conn *c = conn_at(f, h->by[left - 1].slot);
+        tell(f, c, c->batch_presence ? list : one);
+    }
+    return left;
+}
+
 void presence_sweep(struct fanout *f)
 {
     struct watches *w = &f->watches;
-    uint32_t sent = 0;
-    for (uint32_t n = w->len; n > 0 && sent < sends_max; n--) {
-        w->at = w->at + 1 < w->len ? w->at + 1 : 0;
+    uint32_t room = sends_max;
+    for (uint32_t n = w->len; n > 0 && room > 0; n--) {
         struct watch *h = &w->all[w->at];
-        if (h->by_len == 0 || presence_active(h->p) == h->active)
-            continue;
-        h->active = !h->active;
-        arena_reset(&f->scratch);
-        for (uint32_t k = 0; k < h->by_len; k++)
-            tell(f, conn_at(f, h->by[k].slot), &h->uid, 1, h->active);
-        sent += h->by_len;
+        if (w->left == 0 && h->by_len > 0 && presence_active(h->p) != h->active) {
+            h->active = !h->active;
+            w->left = h->by_len;
+        }
+        uint32_t before = w->left;
+        if (before > 0)
+            w->left = tell_watchers(f, h, before, room);
+        room -= MIN(room, before - w->left);
+        if (w->left == 0)
+            w->at = w->at + 1 < w->len ? w->at + 1 : 0;
     }
 }

@@ -64,6 +64,36 @@ TEST(a_change_that_does_not_last_is_not_told)
     end();
 }
 
+/* Before the next look: who is told anew must not be told what the others were not. */
+TEST(a_change_just_before_a_list_is_not_lost)
+{
+    begin(NULL);
+    open_socket(0, 1, NULL, 0);
+    open_socket(1, 2, NULL, 0);
+    open_socket(2, 3, NULL, 0);
+    say(0, "{\"type\":\"presence_sub\",\"ids\":[\"U36\"]}");
+    check_frame(0, WS_TEXT, CHANGE("U36", "active"));
+    presences[102].away = 1;
+    say(0, "{\"type\":\"presence_sub\",\"ids\":[\"U36\",\"U35\"]}");
+    check_frame(0, WS_TEXT, CHANGE("U35", "active"));
+    look();
+    read_all(0);
+    check_frame(0, WS_TEXT, CHANGE("U36", "away"));
+    presences[102].away = 0;
+    say(2, "{\"type\":\"presence_sub\",\"ids\":[\"U36\"]}");
+    check_frame(2, WS_TEXT, CHANGE("U36", "away")); /* as the others were told */
+    presences[102].away = 1;
+    look(); /* it did not last */
+    presences[102].away = 0;
+    look();
+    for (unsigned i = 0; i < 3; i += 2) {
+        read_all(i);
+        check_frame(i, WS_TEXT, CHANGE("U36", "active"));
+        check_no_frame(i);
+    }
+    end();
+}
+
 TEST(a_query_is_answered_and_forgotten)
 {
     begin(NULL);
