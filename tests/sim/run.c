@@ -14,6 +14,7 @@
 enum {
     answered_within_us = 120000000, /* of the end of all faults */
     settle_us = 4000000,
+    rest_max_s = 10,
     quiet_us = 40000000, /* longer than every timer that gives something back */
     steps_per_op_max = 6000,
     steps_max = 3000000
@@ -98,6 +99,9 @@ static void run(struct world *w)
         socket_check_converged(&w->clients[i]);
     clients_hang_up(w);
     run_for(w, quiet_us, "without clients");
+    /* A scheduled message may come at any time: what it has set going comes to rest, too. */
+    for (uint32_t s = 0; s < rest_max_s && w->up && !world_rests(w); s++)
+        run_for(w, 1000000, "coming to rest");
     if (!w->up)
         return;
     index_check_converged(w);

@@ -95,6 +95,7 @@ static inline struct actor *world_actor(struct world *w, enum actor_kind kind, u
     return &w->actors[w->first[kind] + index];
 }
 /* Everything that was lent or taken is back. Called when nothing is under way. */
+bool world_rests(struct world *w);
 void world_check_resources(struct world *w);
 /* The newest time that one of the server's loops has seen: its own clock, not the world's. */
 uint64_t world_wall_us(const struct world *w);
