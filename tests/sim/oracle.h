@@ -96,7 +96,7 @@ struct oracle {
 
 void oracle_init(struct oracle *o);
 void oracle_deinit(struct oracle *o);
-void oracle_on_batch(struct world *w, const struct batch *b);
+void oracle_on_batch(struct world *w, const struct batch *b); /* oracle_rows.c */
 
 /* A new message to be sent by that user; returns its number. */
 uint32_t oracle_message(struct oracle *o, uint64_t cid, uint8_t user, bool keyed);
@@ -105,10 +105,13 @@ struct str_view oracle_text(uint32_t number, char out[oracle_text_max]);
 struct str_view oracle_key(const struct omsg *m, char out[256]);
 /* The same message as its n-th edit has it; 0: as it was posted. */
 struct str_view oracle_version(uint32_t number, uint32_t version, char out[oracle_text_max]);
+/* Which of them a text is; UINT32_MAX: none that was sent. */
+uint32_t oracle_version_of(const struct oracle *o, uint32_t number, struct str_view text);
 /* The number in a text; 0: none. */
 uint32_t oracle_number(struct str_view text);
 
-struct ochan *oracle_chan(struct oracle *o, uint64_t cid); /* or NULL */
+struct ochan *oracle_chan(struct oracle *o, uint64_t cid);                 /* or NULL */
+struct omsg *oracle_by_ts(struct oracle *o, uint64_t cid, uint64_t ts_us); /* or NULL */
 uint8_t oracle_user(const struct oracle *o, uint64_t uid); /* plan_users_max: unknown */
 bool oracle_member_at(const struct ochan *c, uint8_t user, uint64_t pos);
 /* Since when user, who is a member at pos, has been one; 0: is none. */

@@ -1,0 +1,423 @@
+/* oracle_rows.c - what was stored: each row of each batch that became durable, judged as it comes
+ * and between the rows of one batch. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "chan/reactions.h"
+#include "chan/thread.h"
+#include "text.h"
+#include "world.h"
+static uint64_t be64(struct str_view key, size_t at)
+{
+    uint64_t v = 0;
+    for (size_t i = 0; i < 8; i++)
+        v = v << 8 | (uint8_t)key.p[at + i];
+    return v;
+}
+
+static void add_ts(struct world *w, uint64_t ts_us)
+{
+    struct oracle *o = &w->oracle;
+    if ((o->ts_len + 1) * 2 > o->ts_cap) {
+        uint32_t cap = o->ts_cap == 0 ? 1024 : o->ts_cap * 2;
+        uint64_t *set = calloc(cap, sizeof *set);
+        ASSERT(set != NULL);
+        for (uint32_t i = 0; i < o->ts_cap; i++) {
+            if (o->ts_set[i] == 0)
+                continue;
+            uint32_t at = (uint32_t)mix64(o->ts_set[i]) & (cap - 1);
+            while (set[at] != 0)
+                at = (at + 1) & (cap - 1);
+            set[at] = o->ts_set[i];
+        }
+        free(o->ts_set);
+        o->ts_set = set;
+        o->ts_cap = cap;
+    }
+    uint32_t at = (uint32_t)mix64(ts_us) & (o->ts_cap - 1);
+    for (; o->ts_set[at] != 0; at = (at + 1) & (o->ts_cap - 1)) {
+        if (o->ts_set[at] == ts_us)
+            violation(w, "ts_unique", "ts %llu was given twice", (unsigned long long)ts_us);
+    }
+    o->ts_set[at] = ts_us;
+    o->ts_len++;
+}
+
+static struct ochan *chan_of_row(struct world *w, uint64_t cid)
+{
+    struct oracle *o = &w->oracle;
+    struct ochan *c = oracle_chan(o, cid);
+    if (c == NULL) {
+        if (o->chans_len == oracle_channels_max)
+            violation(w, "simulator", "too many channels");
+        c = &o->chans[o->chans_len++];
+        memset(c, 0, sizeof *c);
+        c->cid = cid;
+        c->pos = o->pos;
+    }
+    c->touched = true;
+    return c;
+}
+
+static uint32_t number_in(struct world *w, const struct row_message *row, uint32_t *version)
+{
+    char text[oracle_text_max], body[8192];
+    size_t len = MIN(row->body.len, sizeof body - 1);
+    memcpy(body, row->body.p, len);
+    body[len] = '}';
+    struct str_view got =
+        js_string(js_get((struct str_view){body, len + 1}, "text"), text, sizeof text);
+    uint32_t n = got.p == NULL ? 0 : oracle_number(got);
+    *version = oracle_version_of(&w->oracle, n, got);
+    if (*version == UINT32_MAX)
+        violation(w, "rows_whole", "a row holds text that nobody sent: %.*s", SV_ARG(row->body));
+    return n;
+}
+
+static void on_root(struct world *w, struct ochan *c, struct omsg *m, uint32_t n,
+                    const struct row_message *row)
+{
+    c->counted += !m->system;
+    if (row->seq != c->counted)
+        violation(w, "seq_counts", "message #%u: seq %llu, and it is number %u", n,
+                  (unsigned long long)row->seq, c->counted);
+    m->ordinal = c->len;
+    if (c->len == c->cap) {
+        c->cap = c->cap * 2 + 64;
+        c->numbers = realloc(c->numbers, c->cap * sizeof *c->numbers);
+        ASSERT(c->numbers != NULL);
+    }
+    c->numbers[c->len++] = n;
+}
+
+static void on_reply_row(struct world *w, const struct ochan *c, const struct omsg *m, uint32_t n,
+                         const struct row_message *row)
+{
+    struct omsg *parent = oracle_by_ts(&w->oracle, c->cid, row->thread_ts_us);
+    if (parent == NULL || parent->thread != 0 || parent != &w->oracle.msgs[m->thread])
+        violation(w, "no_orphan_reply", "message #%u is stored in a thread that is not there", n);
+    parent->thread_touched = true;
+}
+
+/* The first row of a message. */
+static void on_new(struct world *w, struct ochan *c, uint32_t n, const struct row_message *row,
+                   const struct row *r)
+{
+    struct oracle *o = &w->oracle;
+    struct omsg *m = &o->msgs[n];
+    char key[256];
+    if (m->cid != c->cid || o->users[m->user].uid != row->uid)
+        violation(w, "rows_whole", "message #%u is stored for the wrong channel or sender", n);
+    bool own = m->post_s == 0 ? sv_eq(row->client_msg_id, m->keyed ? oracle_key(m, key) : SV(""))
+                              : row->client_msg_id.len > 1 && row->client_msg_id.p[0] == '\0';
+    if (!own)
+        violation(w, "rows_whole", "message #%u is stored with another key", n);
+    bool reply = (row->flags & MSG_REPLY) != 0;
+    if (row->ts_us <= c->last_ts_us ||
+        row->ts_us != (reply ? key_reply_ts(r->key) : key_msg_ts(r->key)))
+        violation(w, "ts_rises", "message #%u: ts %llu after %llu", n,
+                  (unsigned long long)row->ts_us, (unsigned long long)c->last_ts_us);
+    add_ts(w, row->ts_us);
+    m->ts_us = c->last_ts_us = row->ts_us;
+    m->pos = o->pos;
+    if (reply)
+        on_reply_row(w, c, m, n, row);
+    else
+        on_root(w, c, m, n, row);
+    if (!m->system && !oracle_member_at(c, m->user, o->pos))
+        violation(w, "members_only", "message #%u was stored for a user who is no member", n);
+}
+
+static void on_reactions(struct world *w, struct omsg *m, uint32_t n, const struct row_message *row)
+{
+    for (uint32_t i = 0; i < plan_clients_max; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "c%u", i);
+        bool is = reactions_have(row->reactions, sv_from(name));
+        if (!is && m->reacted_pos[i] != 0)
+            violation(w, "changes_kept", "message #%u lost the reaction of client %u", n, i);
+        if (is && m->reacted_pos[i] == 0)
+            m->reacted_pos[i] = w->oracle.pos;
+    }
+}
+
+static uint32_t system_number(struct world *w, const struct ochan *c, const struct row_message *row)
+{
+    struct oracle *o = &w->oracle;
+    const struct omsg *m = oracle_by_ts(o, c->cid, row->ts_us);
+    if (m != NULL)
+        return (uint32_t)(m - o->msgs);
+    uint8_t user = oracle_user(o, row->uid);
+    if (user == plan_users_max)
+        violation(w, "rows_whole", "a message about nobody");
+    uint32_t n = oracle_message(o, c->cid, user, false);
+    o->msgs[n].system = true;
+    return n;
+}
+
+static void on_text(struct world *w, struct omsg *m, uint32_t version)
+{
+    if (m->rows_len > 0 && m->rows[m->rows_len - 1].version == version)
+        return;
+    if (m->rows_len == ARRAY_LEN(m->rows)) { /* retries may go back and forth */
+        m->rows_len--;
+        memmove(m->rows, m->rows + 1, m->rows_len * sizeof m->rows[0]);
+    }
+    m->rows[m->rows_len].pos = w->oracle.pos;
+    m->rows[m->rows_len++].version = version;
+}
+
+static void on_message(struct world *w, const struct row *r)
+{
+    struct oracle *o = &w->oracle;
+    struct ochan *c = chan_of_row(w, be64(r->key, 2));
+    struct row_message row;
+    struct thread t;
+    uint32_t version = 0;
+    if (r->key.p[10] == 2) /* the way from a reply's ts to its thread */
+        return;
+    if (r->op != ROW_PUT || row_message_decode(&row, r->key, r->value) != ERR_OK ||
+        thread_read(&t, row.thread) != ERR_OK)
+        violation(w, "rows_whole", "a message row that cannot be read was written");
+    if ((row.flags & MSG_DELETED) != 0) {
+        struct omsg *m = oracle_by_ts(o, c->cid, row.ts_us);
+        if (m == NULL || m->thread == 0)
+            violation(w, "rows_whole", "something is deleted that nobody deletes");
+        m->deleted_pos = o->pos;
+        o->msgs[m->thread].thread_touched = true;
+        return;
+    }
+    bool system = (row.flags & MSG_SYSTEM) != 0;
+    uint32_t n = system ? system_number(w, c, &row) : number_in(w, &row, &version);
+    struct omsg *m = &o->msgs[n];
+    if (m->ts_us == 0)
+        on_new(w, c, n, &row, r);
+    if (m->ts_us != row.ts_us)
+        violation(w, "one_row_per_key", "message #%u has two rows: ts %llu and %llu", n,
+                  (unsigned long long)m->ts_us, (unsigned long long)row.ts_us);
+    if (m->deleted_pos != 0)
+        violation(w, "changes_kept", "message #%u comes back after it was deleted", n);
+    on_text(w, m, version);
+    on_reactions(w, m, n, &row);
+    m->replies = t.replies;
+    m->repliers = t.users;
+    m->latest_us = t.latest_us;
+    m->thread_touched |= m->thread == 0;
+}
+
+/* After each whole batch a thread's counts are those of its replies. */
+static void check_thread(struct world *w, uint32_t n)
+{
+    struct oracle *o = &w->oracle;
+    uint32_t replies = 0, users = 0;
+    uint64_t latest_us = 0;
+    for (uint32_t i = 1; i <= o->msgs_len; i++) {
+        const struct omsg *m = &o->msgs[i];
+        if (m->thread != n || m->ts_us == 0 || m->deleted_pos != 0)
+            continue;
+        replies++;
+        users |= 1u << m->user;
+        latest_us = MAX(latest_us, m->ts_us);
+    }
+    const struct omsg *p = &o->msgs[n];
+    if (p->replies != replies || p->repliers != (uint32_t)__builtin_popcount(users) ||
+        p->latest_us != latest_us)
+        violation(w, "counts_equal_recount",
+                  "message #%u says %u replies by %u, the last %llu; there are %u by %d, %llu", n,
+                  p->replies, p->repliers, (unsigned long long)p->latest_us, replies,
+                  __builtin_popcount(users), (unsigned long long)latest_us);
+}
+
+static void check_threads(struct world *w)
+{
+    struct oracle *o = &w->oracle;
+    for (uint32_t n = 1; n <= o->msgs_len; n++) {
+        if (!o->msgs[n].thread_touched)
+            continue;
+        o->msgs[n].thread_touched = false;
+        check_thread(w, n);
+    }
+}
+
+static void on_member(struct world *w, struct ochan *c, const struct row *r)
+{
+    uint8_t u = oracle_user(&w->oracle, be64(r->key, 11));
+    bool member = r->op == ROW_PUT;
+    if (u == plan_users_max)
+        violation(w, "rows_whole", "a member that is no user");
+    struct ouser *user = &w->oracle.users[u];
+    if (member != ((c->members >> u & 1) != 0))
+        user->channels += member ? 1 : UINT32_MAX;
+    user->channels_peak = MAX(user->channels_peak, user->channels);
+    c->members = member ? c->members | 1u << u : c->members & ~(1u << u);
+    if (c->toggles_len[u] == c->toggles_cap[u]) {
+        c->toggles_cap[u] = c->toggles_cap[u] * 2 + 8;
+        c->toggles[u] = realloc(c->toggles[u], c->toggles_cap[u] * sizeof *c->toggles[u]);
+        ASSERT(c->toggles[u] != NULL);
+    }
+    c->toggles[u][c->toggles_len[u]++] = (struct toggle){w->oracle.pos, member};
+}
+
+static void on_called(struct world *w, struct ochan *c, struct str_view name)
+{
+    snprintf(c->name, sizeof c->name, "%.*s", SV_ARG(name));
+    if (c->called_len > 0 && strcmp(c->called[c->called_len - 1].name, c->name) == 0)
+        return;
+    if (c->called_len == c->called_cap) {
+        c->called_cap = c->called_cap * 2 + 4;
+        c->called = realloc(c->called, c->called_cap * sizeof *c->called);
+        ASSERT(c->called != NULL);
+    }
+    struct called *last = &c->called[c->called_len++];
+    last->pos = w->oracle.pos;
+    memcpy(last->name, c->name, sizeof last->name);
+}
+
+/* A name leads to a channel. */
+static void on_name_row(struct world *w, const struct row *r)
+{
+    struct oracle *o = &w->oracle;
+    struct row_channel_name row;
+    struct str_view name = key_channel_name_of(r->key);
+    struct ochan *c = NULL;
+    if (r->op == ROW_PUT) {
+        if (row_channel_name_decode(&row, r->key, r->value) != ERR_OK)
+            violation(w, "rows_whole", "a name that cannot be read was written");
+        c = chan_of_row(w, row.cid);
+        c->names += !sv_eq(name, sv_from(c->listed));
+        snprintf(c->listed, sizeof c->listed, "%.*s", SV_ARG(name));
+        return;
+    }
+    for (uint32_t i = 0; i < o->chans_len && c == NULL; i++) {
+        bool its = o->chans[i].team == be64(r->key, 1);
+        c = its && sv_eq(name, sv_from(o->chans[i].listed)) ? &o->chans[i] : NULL;
+    }
+    if (c == NULL)
+        violation(w, "rows_whole", "a name of no channel is deleted");
+    c->names--;
+    c->listed[0] = '\0';
+    c->touched = true;
+}
+
+/* The count that unread messages are reckoned from is that of the messages up to there. */
+static void on_cursor(struct world *w, struct ochan *c, const struct row *r)
+{
+    struct oracle *o = &w->oracle;
+    struct row_cursor row;
+    uint8_t user = oracle_user(o, be64(r->key, 11));
+    uint32_t counted = 0;
+    if (r->op != ROW_PUT)
+        return;
+    if (row_cursor_decode(&row, r->key, r->value) != ERR_OK || user == plan_users_max)
+        violation(w, "rows_whole", "a cursor that cannot be read was written");
+    for (uint32_t i = 0; i < c->len && o->msgs[c->numbers[i]].ts_us <= row.read_ts_us; i++)
+        counted += !o->msgs[c->numbers[i]].system;
+    if (counted != row.read_seq)
+        violation(w, "unread_equals_recount",
+                  "user %u has read %llu messages of %s, it says; up to %llu there are %u",
+                  (unsigned)user, (unsigned long long)row.read_seq, c->name,
+                  (unsigned long long)row.read_ts_us, counted);
+    if (c->reads_len == c->reads_cap) {
+        c->reads_cap = c->reads_cap * 2 + 16;
+        c->reads = realloc(c->reads, c->reads_cap * sizeof *c->reads);
+        ASSERT(c->reads != NULL);
+    }
+    c->reads[c->reads_len++] =
+        (struct reading){.pos = o->pos, .ts_us = row.read_ts_us, .user = user};
+}
+
+static void on_chan_row(struct world *w, const struct row *r)
+{
+    struct ochan *c = chan_of_row(w, be64(r->key, 2));
+    struct row_chan_head head;
+    struct row_chan_info info;
+    switch (r->key.p[10]) {
+    case 'm':
+        on_member(w, c, r);
+        break;
+    case 'c':
+        on_cursor(w, c, r);
+        break;
+    case 'h':
+        if (row_chan_head_decode(&head, r->key, r->value) != ERR_OK)
+            violation(w, "rows_whole", "a head that cannot be read was written");
+        c->head_seq = head.seq;
+        c->head_ts_us = head.last_ts_us;
+        c->head_members = head.members_len;
+        break;
+    case 'i':
+        if (row_chan_info_decode(&info, r->key, r->value) != ERR_OK || info.cid != c->cid)
+            violation(w, "rows_whole", "an info that cannot be read was written");
+        c->team = info.team;
+        c->creator = info.creator;
+        c->kind = info.kind;
+        c->general = info.general;
+        on_called(w, c, info.name);
+        for (uint32_t i = 0; i < w->oracle.chans_len; i++) {
+            struct ochan *d = &w->oracle.chans[i];
+            if (d != c && d->team == c->team && strcmp(d->name, c->name) == 0)
+                violation(w, "one_name_one_channel", "two channels are called %s", c->name);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+static void on_user_row(struct world *w, const struct row *r)
+{
+    struct oracle *o = &w->oracle;
+    uint64_t uid = be64(r->key, 2);
+    if (r->key.p[10] == 'M') {
+        struct ochan *c = chan_of_row(w, be64(r->key, 11));
+        uint8_t u = oracle_user(o, uid);
+        if (u == plan_users_max)
+            violation(w, "rows_whole", "a membership of no user");
+        c->memberships = r->op == ROW_PUT ? c->memberships | 1u << u : c->memberships & ~(1u << u);
+    } else if (r->key.p[10] == 'p' && oracle_user(o, uid) == plan_users_max) {
+        struct row_user row;
+        if (row_user_decode(&row, r->key, r->value) != ERR_OK || o->users_len == plan_users_max)
+            violation(w, "rows_whole", "a user that cannot be read was written");
+        o->users[o->users_len++] = (struct ouser){.uid = uid, .team = row.team};
+    }
+}
+
+/* What must hold between the rows of a channel after each whole batch. */
+static void check_channel(struct world *w, const struct ochan *c)
+{
+    if (c->members != c->memberships)
+        violation(w, "both_sides_of_membership", "channel %s: members %x, but its users believe %x",
+                  c->name, c->members, c->memberships);
+    if (c->names != 1 || strcmp(c->listed, c->name) != 0)
+        violation(w, "one_name_one_channel", "%u names lead to channel %s, one of them %s",
+                  c->names, c->name, c->listed);
+    if (c->head_seq != c->counted || c->head_ts_us != c->last_ts_us ||
+        c->head_members != (uint64_t)__builtin_popcount(c->members))
+        violation(w, "head_matches_rows",
+                  "channel %s: head says %llu messages, %llu members; there are %u and %d", c->name,
+                  (unsigned long long)c->head_seq, (unsigned long long)c->head_members, c->counted,
+                  __builtin_popcount(c->members));
+}
+
+void oracle_on_batch(struct world *w, const struct batch *b)
+{
+    struct oracle *o = &w->oracle;
+    for (const struct row *r = b->first; r != NULL; r = r->next) {
+        o->pos++;
+        if (r->cf == CF_MSG)
+            on_message(w, r);
+        else if (r->cf == CF_CHAN)
+            on_chan_row(w, r);
+        else if (r->cf == CF_USER)
+            on_user_row(w, r);
+        else if (r->cf == CF_DIR && r->key.p[0] == 'n')
+            on_name_row(w, r);
+    }
+    check_threads(w);
+    for (uint32_t i = 0; i < o->chans_len; i++) {
+        if (!o->chans[i].touched)
+            continue;
+        o->chans[i].touched = false;
+        check_channel(w, &o->chans[i]);
+    }
+}
