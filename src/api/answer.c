@@ -272,6 +272,22 @@ void answer_error(struct request *r, enum err err)
     answer_body(r, err, buf_view(&b));
 }
 
+bool answer_refused(struct request *r, const struct cell *c)
+{
+    if (c->err == ERR_OK)
+        return false;
+    answer_error(r, (enum err)c->err);
+    return true;
+}
+
+void answer_done(struct request *r, const struct cell *c)
+{
+    if (answer_refused(r, c))
+        return;
+    answer_begin(r);
+    answer_end(r);
+}
+
 void answer_preflight(struct request *r)
 {
     r->extra = SV("Access-Control-Allow-Methods: GET, POST, OPTIONS\r\n"

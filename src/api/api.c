@@ -81,10 +81,8 @@ void auth_test(struct request *r)
 
 static void on_token_revoked(struct request *r, const struct cell *c)
 {
-    if (c->err != ERR_OK) {
-        answer_error(r, (enum err)c->err);
+    if (answer_refused(r, c))
         return;
-    }
     answer_begin(r);
     json_kv_bool(&r->j, "revoked", true);
     answer_end(r);

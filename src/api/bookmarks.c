@@ -137,11 +137,8 @@ static void put_one(struct request *r, struct document *d)
     struct json_member *all;
     uint32_t len;
     d->text = d->next;
-    enum err err = document_elements(r, d, &all, &len);
-    if (err != ERR_OK) {
-        answer_error(r, err);
+    if (!document_open(r, d, &all, &len))
         return;
-    }
     answer_begin(r);
     for (uint32_t i = 0; i < len; i++) {
         if (!is_it(r, &all[i], (struct str_view){m->id, m->id_len}))

@@ -8,20 +8,12 @@
 #include "dir/dir_msg.h"
 #include "hist/hist_msg.h"
 
-static bool refused(struct request *r, const struct cell *c)
-{
-    if (c->err == ERR_OK)
-        return false;
-    answer_error(r, (enum err)c->err);
-    return true;
-}
-
 /* ---- topic, purpose, archive ---- */
 
 static void on_changed(struct request *r, const struct cell *c)
 {
     const struct chan_info_change *m = r->work;
-    if (refused(r, c))
+    if (answer_refused(r, c))
         return;
     answer_begin(r);
     if (m->kind != INFO_ARCHIVE && m->kind != INFO_UNARCHIVE) {
@@ -91,7 +83,7 @@ struct rename_work {
 static void on_renamed_info(struct request *r, const struct cell *c)
 {
     struct rename_work *w = r->work;
-    if (refused(r, c))
+    if (answer_refused(r, c))
         return;
     if (!w->info.member) {
         answer_error(r, ERR_NOT_IN_CHANNEL);
@@ -120,7 +112,7 @@ void conversations_rename(struct request *r)
 
 static void on_kicked(struct request *r, const struct cell *c)
 {
-    if (refused(r, c))
+    if (answer_refused(r, c))
         return;
     answer_begin(r);
     json_key(&r->j, "errors");
@@ -164,7 +156,7 @@ static void ask_show(struct request *r, struct chan_show *m, uint64_t cid, bool 
 static void on_closed(struct request *r, const struct cell *c)
 {
     const struct chan_show *m = r->work;
-    if (refused(r, c))
+    if (answer_refused(r, c))
         return;
     answer_begin(r);
     if (m->already) {
@@ -205,9 +197,9 @@ static void put_flags(struct request *r, const struct open_work *w)
 static void on_info(struct request *r, const struct cell *c)
 {
     const struct open_work *w = r->work;
-    if (refused(r, c))
+    if (answer_refused(r, c))
         return;
-    if (w->info.kind != CHANNEL_IM && w->info.kind != CHANNEL_MPIM) {
+    if (!channel_is_direct(w->info.kind)) {
         answer_error(r, ERR_WRONG_CHANNEL_TYPE);
         return;
     }
@@ -227,7 +219,7 @@ static void read_info(struct request *r, struct open_work *w, uint64_t cid)
 static void answer_opened(struct request *r, const struct cell *c)
 {
     struct open_work *w = r->work;
-    if (refused(r, c))
+    if (answer_refused(r, c))
         return;
     if (arg(r, "return_im")->n != 0) {
         read_info(r, w, w->direct.cid);
@@ -255,7 +247,7 @@ static void on_opened(struct request *r, const struct cell *c)
 static void on_shown(struct request *r, const struct cell *c)
 {
     struct open_work *w = r->work;
-    if (!refused(r, c))
+    if (!answer_refused(r, c))
         read_info(r, w, arg(r, "channel")->n);
 }
 

@@ -212,10 +212,8 @@ void chat_me_message(struct request *r)
 static void on_shown(struct request *r, const struct cell *c)
 {
     const struct post_work *w = r->work;
-    if (c->err != ERR_OK) {
-        answer_error(r, (enum err)c->err);
+    if (answer_refused(r, c))
         return;
-    }
     answer_begin(r);
     json_kv_ts(&r->j, "message_ts", w->post.ts_us);
     answer_end(r);
@@ -276,10 +274,8 @@ static void put_changed(struct request *r, const struct change_work *w)
 static void on_updated(struct request *r, const struct cell *c)
 {
     const struct change_work *w = r->work;
-    if (c->err != ERR_OK) {
-        answer_error(r, (enum err)c->err);
+    if (answer_refused(r, c))
         return;
-    }
     answer_begin_sized(r, 2 * w->change.message.len + content_answer_bytes);
     put_changed(r, w);
     json_key(&r->j, "text");
@@ -346,10 +342,8 @@ static void send_delete(struct request *r)
 static void on_before(struct request *r, const struct cell *c)
 {
     struct change_work *w = r->work;
-    if (c->err != ERR_OK) {
-        answer_error(r, (enum err)c->err);
+    if (answer_refused(r, c))
         return;
-    }
     w->change.before_known = true;
     w->change.before_ts_us = w->before.before_ts_us;
     send_delete(r);
@@ -365,10 +359,8 @@ static void on_deleted(struct request *r, const struct cell *c)
         req_send(r, req_hist(r), HIST_REPLY_BEFORE, w->cid, &w->before, on_before);
         return;
     }
-    if (c->err != ERR_OK) {
-        answer_error(r, (enum err)c->err);
+    if (answer_refused(r, c))
         return;
-    }
     answer_begin(r);
     put_changed(r, w);
     answer_end(r);
@@ -401,10 +393,8 @@ static void on_message(struct request *r, const struct cell *c)
 {
     const struct hist_message *m = r->work;
     struct buf url;
-    if (c->err != ERR_OK) {
-        answer_error(r, (enum err)c->err);
+    if (answer_refused(r, c))
         return;
-    }
     buf_init(&url, &r->arena, 128);
     answer_url(r, &url, false);
     permalink_path(&url, arg(r, "channel")->s.p[0] == ID_IM ? ID_IM : ID_CHANNEL, m->cid, m->ts_us,

@@ -33,14 +33,6 @@ static struct str_view digits(char out[digits_max], uint64_t v)
     return (struct str_view){out + at, digits_max - at};
 }
 
-static bool refused(struct request *r, const struct cell *c)
-{
-    if (c->err == ERR_OK)
-        return false;
-    answer_error(r, (enum err)c->err);
-    return true;
-}
-
 /* ---- list ---- */
 
 static enum err read_types(const struct request *r, uint32_t *types)
@@ -70,7 +62,7 @@ static enum err read_types(const struct request *r, uint32_t *types)
 static void on_list(struct request *r, const struct cell *c)
 {
     const struct hist_list *m = r->work;
-    if (refused(r, c))
+    if (answer_refused(r, c))
         return;
     answer_begin(r);
     json_key(&r->j, "channels");
@@ -124,7 +116,7 @@ void users_conversations(struct request *r)
 static void on_info(struct request *r, const struct cell *c)
 {
     const struct hist_info *m = r->work;
-    if (refused(r, c))
+    if (answer_refused(r, c))
         return;
     answer_begin(r);
     json_key(&r->j, "channel");
@@ -150,7 +142,7 @@ static void on_members(struct request *r, const struct cell *c)
 {
     const struct hist_members *m = r->work;
     char text[digits_max];
-    if (refused(r, c))
+    if (answer_refused(r, c))
         return;
     answer_begin(r);
     json_key(&r->j, "members");
@@ -188,7 +180,7 @@ static void on_history(struct request *r, const struct cell *c)
 {
     const struct hist_history *m = r->work;
     char text[digits_max];
-    if (refused(r, c))
+    if (answer_refused(r, c))
         return;
     r->body = m->out; /* goes on where hist has ended; j writes into body */
     json_arr_end(&r->j);
@@ -250,7 +242,7 @@ static void on_replies(struct request *r, const struct cell *c)
 {
     const struct hist_replies *m = r->work;
     char text[digits_max];
-    if (refused(r, c))
+    if (answer_refused(r, c))
         return;
     answer_begin_sized(r, m->out.len + 256);
     json_key(&r->j, "messages");
@@ -308,7 +300,7 @@ static void send_mark(struct request *r)
 static void on_seq(struct request *r, const struct cell *c)
 {
     struct mark_work *w = r->work;
-    if (refused(r, c))
+    if (answer_refused(r, c))
         return;
     w->change.before_known = true;
     w->change.before_seq = w->at.seq;
@@ -324,10 +316,7 @@ static void on_marked(struct request *r, const struct cell *c)
         req_send(r, req_hist(r), HIST_SEQ_AT, w->cid, &w->at, on_seq);
         return;
     }
-    if (refused(r, c))
-        return;
-    answer_begin(r);
-    answer_end(r);
+    answer_done(r, c);
 }
 
 void conversations_mark(struct request *r)

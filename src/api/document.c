@@ -101,6 +101,15 @@ enum err document_elements(struct request *r, const struct document *d,
     return err == ERR_OK || err == ERR_NOMEM ? err : ERR_CORRUPT;
 }
 
+bool document_open(struct request *r, const struct document *d, struct json_member **elements,
+                   uint32_t *len)
+{
+    enum err err = document_elements(r, d, elements, len);
+    if (err != ERR_OK)
+        answer_error(r, err);
+    return err == ERR_OK;
+}
+
 struct str_view document_member(struct request *r, const struct json_member *element,
                                 const char *name)
 {

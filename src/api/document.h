@@ -47,6 +47,9 @@ void document_done(struct request *r, struct document *d); /* {"ok":true}; a doc
 /* Elements of the document, an array of objects. */
 MUST_USE enum err document_elements(struct request *r, const struct document *d,
                                     struct json_member **elements, uint32_t *len);
+/* The same where only the answer is left to write. False: it is written, an error. */
+bool document_open(struct request *r, const struct document *d, struct json_member **elements,
+                   uint32_t *len);
 /* A member of an element: a string's text, anything else as it is written; p NULL: none. */
 struct str_view document_member(struct request *r, const struct json_member *element,
                                 const char *name);

@@ -276,6 +276,8 @@ void answer_begin(struct request *r); /* {"ok":true; members follow through r->j
 void answer_begin_sized(struct request *r, size_t bytes); /* how much room to begin with */
 void answer_end(struct request *r);
 void answer_error(struct request *r, enum err err);
+bool answer_refused(struct request *r, const struct cell *c); /* by its error, if it has one */
+void answer_done(struct request *r, const struct cell *c);    /* {"ok":true} or that; a req_then */
 /* With a body of the caller's making. */
 void answer_body(struct request *r, enum err err, struct str_view body);
 void answer_preflight(struct request *r);

@@ -11,10 +11,8 @@
 static void on_created(struct request *r, const struct cell *c)
 {
     const struct dir_channel_create *m = r->work;
-    if (c->err != ERR_OK) {
-        answer_error(r, (enum err)c->err);
+    if (answer_refused(r, c))
         return;
-    }
     answer_begin(r);
     json_key(&r->j, "channel");
     channel_json(
@@ -75,10 +73,8 @@ static void put_channel(struct request *r, const struct chan_member_change *m)
 static void on_joined(struct request *r, const struct cell *c)
 {
     const struct chan_member_change *m = r->work;
-    if (c->err != ERR_OK) {
-        answer_error(r, (enum err)c->err);
+    if (answer_refused(r, c))
         return;
-    }
     answer_begin(r);
     put_channel(r, m);
     if (m->already)
@@ -96,10 +92,8 @@ void conversations_join(struct request *r)
 static void on_left(struct request *r, const struct cell *c)
 {
     const struct chan_member_change *m = r->work;
-    if (c->err != ERR_OK) {
-        answer_error(r, (enum err)c->err);
+    if (answer_refused(r, c))
         return;
-    }
     answer_begin(r);
     if (m->already)
         json_kv_bool(&r->j, "not_in_channel", true);
@@ -205,10 +199,8 @@ static void on_invited(struct request *r, const struct cell *c)
 {
     struct invite *v = r->work;
     bool any_failed = false;
-    if (c->err != ERR_OK) {
-        answer_error(r, (enum err)c->err);
+    if (answer_refused(r, c))
         return;
-    }
     for (uint32_t i = 0; i < v->len; i++) {
         if (v->errs[i] == ERR_OK)
             v->errs[i] =

@@ -35,16 +35,6 @@ void users_get_presence(struct request *r)
     answer_end(r);
 }
 
-static void on_set(struct request *r, const struct cell *c)
-{
-    if (c->err != ERR_OK) {
-        answer_error(r, (enum err)c->err);
-        return;
-    }
-    answer_begin(r);
-    answer_end(r);
-}
-
 void users_set_presence(struct request *r)
 {
     struct str_view presence = arg(r, "presence")->s;
@@ -59,5 +49,5 @@ void users_set_presence(struct request *r)
     }
     *m = (struct dir_presence_set){
         .team = r->who.team, .uid = r->who.uid, .away = sv_eq(presence, SV("away"))};
-    req_send(r, r->a->conf.dir, DIR_PRESENCE, ID_NONE, m, on_set);
+    req_send(r, r->a->conf.dir, DIR_PRESENCE, ID_NONE, m, answer_done);
 }

@@ -6,16 +6,6 @@
 #include "chan/reactions.h"
 #include "hist/hist_msg.h"
 
-static void on_changed(struct request *r, const struct cell *c)
-{
-    if (c->err != ERR_OK) {
-        answer_error(r, (enum err)c->err);
-        return;
-    }
-    answer_begin(r);
-    answer_end(r);
-}
-
 /* Colons are stripped; ::skin-tone-2 stays. */
 static enum err read_name(const struct request *r, struct str_view *out)
 {
@@ -54,7 +44,7 @@ static void change(struct request *r, enum change_kind kind, bool named)
     m->deadline_us = r->deadline_us;
     m->arena = &r->arena;
     r->work = m;
-    req_send(r, req_chan(r, cid), CHAN_CHANGE, cid, m, on_changed);
+    req_send(r, req_chan(r, cid), CHAN_CHANGE, cid, m, answer_done);
 }
 
 void reactions_add_method(struct request *r)
@@ -82,10 +72,8 @@ void pins_remove(struct request *r)
 static void on_message(struct request *r, const struct cell *c)
 {
     const struct hist_message *m = r->work;
-    if (c->err != ERR_OK) {
-        answer_error(r, (enum err)c->err);
+    if (answer_refused(r, c))
         return;
-    }
     answer_begin_sized(r, m->out.len + 128);
     json_kv_str(&r->j, "type", SV("message"));
     json_kv_id(&r->j, "channel", arg(r, "channel")->s.p[0] == ID_IM ? ID_IM : ID_CHANNEL, m->cid);
@@ -111,10 +99,8 @@ void reactions_get(struct request *r)
 static void on_pins(struct request *r, const struct cell *c)
 {
     const struct hist_pins *m = r->work;
-    if (c->err != ERR_OK) {
-        answer_error(r, (enum err)c->err);
+    if (answer_refused(r, c))
         return;
-    }
     answer_begin_sized(r, m->out.len + 64);
     json_key(&r->j, "items");
     json_arr(&r->j);

@@ -169,10 +169,8 @@ static void on_scheduled(struct request *r, const struct cell *c)
 static void on_conversation(struct request *r, const struct cell *c)
 {
     struct adding *w = r->work;
-    if (c->err != ERR_OK) {
-        answer_error(r, (enum err)c->err);
+    if (answer_refused(r, c))
         return;
-    }
     w->reminder.channel =
         (struct str_view){w->channel, id_format(w->channel, ID_IM, w->direct.cid)};
     w->schedule.row.cid = w->direct.cid;

@@ -17,10 +17,8 @@ struct scheduling {
 static void on_scheduled(struct request *r, const struct cell *c)
 {
     const struct scheduling *s = r->work;
-    if (c->err != ERR_OK) {
-        answer_error(r, (enum err)c->err);
+    if (answer_refused(r, c))
         return;
-    }
     answer_begin_sized(r, s->post.members.len + content_answer_bytes);
     json_kv_id(&r->j, "channel", ID_CHANNEL, s->schedule.row.cid);
     json_kv_id(&r->j, "scheduled_message_id", ID_SCHEDULED, s->schedule.row.id);
@@ -88,16 +86,6 @@ void chat_schedule_message(struct request *r)
 
 /* ---- delete ---- */
 
-static void on_deleted(struct request *r, const struct cell *c)
-{
-    if (c->err != ERR_OK) {
-        answer_error(r, (enum err)c->err);
-        return;
-    }
-    answer_begin(r);
-    answer_end(r);
-}
-
 void chat_delete_scheduled_message(struct request *r)
 {
     struct dir_unschedule *m = arena_zalloc(&r->arena, sizeof *m);
@@ -111,7 +99,7 @@ void chat_delete_scheduled_message(struct request *r)
         answer_error(r, err);
         return;
     }
-    req_send(r, r->a->conf.dir, DIR_UNSCHEDULE, ID_NONE, m, on_deleted);
+    req_send(r, r->a->conf.dir, DIR_UNSCHEDULE, ID_NONE, m, answer_done);
 }
 
 /* ---- list ---- */
@@ -122,10 +110,8 @@ static void on_list(struct request *r, const struct cell *c)
 {
     const struct hist_scheduled *m = r->work;
     char next[id_text_max];
-    if (c->err != ERR_OK) {
-        answer_error(r, (enum err)c->err);
+    if (answer_refused(r, c))
         return;
-    }
     answer_begin_sized(r, m->out.len + 128);
     json_key(&r->j, "scheduled_messages");
     json_arr(&r->j);

@@ -72,10 +72,8 @@ static void on_checked(struct request *r, const struct cell *c)
 {
     struct signin *s = r->work;
     signin_end(r);
-    if (c->err != ERR_OK) {
-        answer_error(r, (enum err)c->err);
+    if (answer_refused(r, c))
         return;
-    }
     s->issue = (struct dir_token_issue){
         .team = s->team, .uid = s->uid, .kind = TOKEN_USER, .scopes = UINT64_MAX};
     req_send(r, r->a->conf.dir, DIR_TOKEN_ISSUE, ID_NONE, &s->issue, on_issued);

@@ -132,10 +132,8 @@ struct look { /* whether the item is there for the caller, before it is starred 
 static void on_looked(struct request *r, const struct cell *c)
 {
     struct look *l = r->work;
-    if (c->err != ERR_OK) {
-        answer_error(r, (enum err)c->err);
+    if (answer_refused(r, c))
         return;
-    }
     r->work = l->d;
     document_change(r, l->d, edit_add, document_done);
 }
@@ -254,11 +252,8 @@ static void next_item(struct request *r, struct listing *l)
 static void on_stars(struct request *r, struct document *d)
 {
     struct listing *l = (struct listing *)(void *)((char *)d - offsetof(struct listing, d));
-    enum err err = document_elements(r, d, &l->all, &l->len);
-    if (err != ERR_OK) {
-        answer_error(r, err);
+    if (!document_open(r, d, &l->all, &l->len))
         return;
-    }
     l->at = (uint32_t)MIN((uint64_t)(l->page - 1) * l->count, (uint64_t)l->len);
     l->end = MIN(l->at + l->count, l->len);
     answer_begin(r);

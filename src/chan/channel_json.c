@@ -46,7 +46,7 @@ void channel_json(struct json_out *j, const struct row_chan_info *info,
     json_kv_bool(j, "is_archived", info->archived);
     json_kv_bool(j, "is_general", info->general);
     json_kv_bool(j, "is_member", v->is_member);
-    if (info->kind == CHANNEL_IM || info->kind == CHANNEL_MPIM)
+    if (channel_is_direct(info->kind))
         json_kv_bool(j, "is_open", v->is_member && !v->closed);
     json_kv_bool(j, "is_shared", false);
     json_kv_bool(j, "is_ext_shared", false);

@@ -107,11 +107,6 @@ static void tell_archived(struct chan_shard *s, struct chan *c, uint64_t uid, bo
 
 /* ---- changes ---- */
 
-static bool is_direct(const struct chan *c)
-{
-    return c->info.kind == CHANNEL_IM || c->info.kind == CHANNEL_MPIM;
-}
-
 static enum err may_change(const struct chan_shard *s, const struct chan *c,
                            const struct chan_info_change *m)
 {
@@ -122,7 +117,7 @@ static enum err may_change(const struct chan_shard *s, const struct chan *c,
     bool open = c->info.kind == CHANNEL_PUBLIC && !m->guest;
     if (c->info.team != m->team || (!member && !open))
         return ERR_CHANNEL_NOT_FOUND;
-    if (is_direct(c) && (archives || m->kind == INFO_NAME))
+    if (channel_is_direct(c->info.kind) && (archives || m->kind == INFO_NAME))
         return ERR_WRONG_CHANNEL_TYPE;
     if (!member && !(m->admin && archives) && m->kind != INFO_UNARCHIVE)
         return ERR_NOT_IN_CHANNEL;

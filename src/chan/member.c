@@ -177,11 +177,6 @@ static enum err may_see(const struct chan *c, const struct chan_member_change *m
     return c->info.team == m->team && visible ? ERR_OK : ERR_CHANNEL_NOT_FOUND;
 }
 
-static bool is_direct(const struct chan *c)
-{
-    return c->info.kind == CHANNEL_IM || c->info.kind == CHANNEL_MPIM;
-}
-
 /* The answer's copy of the channel; nothing has been changed yet when there is no room for it. */
 static enum err fill_info(struct chan_member_change *m, const struct chan *c)
 {
@@ -227,7 +222,7 @@ static enum err join(struct chan_shard *s, struct chan *c, struct chan_member_ch
         return fill_info(m, c);
     if (m->uid == ID_NONE)
         return ERR_USER_NOT_FOUND;
-    if (is_direct(c))
+    if (channel_is_direct(c->info.kind))
         return ERR_WRONG_CHANNEL_TYPE;
     if (c->info.archived)
         return ERR_IS_ARCHIVED;
@@ -259,7 +254,7 @@ static enum err may_kick(const struct chan *c, const struct chan_member_change *
         return ERR_NOT_IN_CHANNEL;
     if (m->kicker == m->uid)
         return ERR_CANT_KICK_SELF;
-    if (is_direct(c))
+    if (channel_is_direct(c->info.kind))
         return ERR_WRONG_CHANNEL_TYPE;
     if (c->info.general)
         return ERR_CANT_KICK_FROM_GENERAL;
@@ -278,7 +273,7 @@ static enum err leave(struct chan_shard *s, struct chan *c, struct chan_member_c
     else
         TRY(may_see(c, m, member));
     m->already = !member;
-    if (is_direct(c))
+    if (channel_is_direct(c->info.kind))
         return ERR_WRONG_CHANNEL_TYPE;
     if (c->info.general)
         return ERR_CANT_LEAVE_GENERAL;
@@ -317,7 +312,7 @@ static enum err may_invite(const struct chan_shard *s, const struct chan *c,
     TRY(may_see(c, m, member));
     if (!member && !m->by_admin)
         return ERR_NOT_IN_CHANNEL;
-    if (is_direct(c))
+    if (channel_is_direct(c->info.kind))
         return ERR_WRONG_CHANNEL_TYPE;
     if (c->info.archived)
         return ERR_IS_ARCHIVED;

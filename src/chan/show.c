@@ -34,7 +34,7 @@ static enum err show(struct chan_shard *s, struct chan *c, struct chan_show *m)
         return ERR_DEADLINE;
     if (c->info.team != m->team || !member_set_has(&c->members, m->uid))
         return ERR_CHANNEL_NOT_FOUND;
-    if (c->info.kind != CHANNEL_IM && c->info.kind != CHANNEL_MPIM)
+    if (!channel_is_direct(c->info.kind))
         return ERR_WRONG_CHANNEL_TYPE;
     if (s->conf.disk_full != NULL && s->conf.disk_full(s->conf.disk))
         return ERR_DISK_FULL;

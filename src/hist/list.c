@@ -78,11 +78,6 @@ static enum err read_state(struct hist *h, uint64_t uid, uint64_t cid,
     return unread_of(h, uid, cid, head, &cursor, &v->unread);
 }
 
-static bool is_direct(enum channel_kind kind)
-{
-    return kind == CHANNEL_IM || kind == CHANNEL_MPIM;
-}
-
 static enum err read_closed(struct hist *h, uint64_t uid, uint64_t cid,
                             const struct row_chan_head *head, bool *closed)
 {
@@ -111,7 +106,7 @@ enum err hist_info(struct hist *h, struct hist_info *m)
     v.num_members = head.members_len;
     if (v.is_member)
         TRY(read_state(h, m->viewer.uid, m->cid, &head, &v));
-    if (v.is_member && is_direct(info.kind))
+    if (v.is_member && channel_is_direct(info.kind))
         TRY(read_closed(h, m->viewer.uid, m->cid, &head, &v.closed));
     m->kind = info.kind;
     m->member = v.is_member;
@@ -196,7 +191,7 @@ static enum err put_channel(struct hist *h, struct hist_list *m, struct json_out
         return ERR_CORRUPT;
     TRY(row_chan_info_decode(&info, gets[0].key, gets[0].value));
     TRY(row_chan_head_decode(&head, gets[1].key, gets[1].value));
-    if (v.is_member && is_direct(info.kind)) {
+    if (v.is_member && channel_is_direct(info.kind)) {
         struct row_member row;
         TRY(row_member_decode(&row, gets[2].key, gets[2].value));
         v.closed = row_is_closed(&row, &head);

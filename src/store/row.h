@@ -47,6 +47,11 @@ struct row_dedup {
     struct str_view client_msg_id; /* the literal; compared, since key128 may be a hash */
 };
 
+static inline bool channel_is_direct(enum channel_kind kind)
+{
+    return kind == CHANNEL_IM || kind == CHANNEL_MPIM;
+}
+
 struct row_chan_info {
     uint64_t cid, team, creator;
     uint64_t created_s, updated_s;
