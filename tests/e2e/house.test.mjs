@@ -4,8 +4,7 @@ import assert from 'node:assert/strict';
 import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import net from 'node:net';
-import { once } from 'node:events';
-import { Parley, eventually, slow } from './harness.mjs';
+import { Parley, closed, eventually, slow } from './harness.mjs';
 
 function dial(to) {
   return new Promise((resolve, reject) => {
@@ -23,9 +22,9 @@ test('a client in the middle of a body does not keep a stopping server', async (
   s.write(`POST /api/chat.postMessage HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer ${demo.users[0].token}\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"channel":`);
   await parley.metrics(); // a round trip later the head has been read
   const from = Date.now();
-  const closed = once(s, 'close');
+  const gone = closed(s);
   await parley.stop(); // exit status 0, or it throws
-  await closed;
+  await gone;
   assert.match(text, /^HTTP\/1.1 503 /);
   assert.match(text, /"error":"service_unavailable"/);
   assert.ok(Date.now() - from < 5000 * slow, 'within drain_ms');

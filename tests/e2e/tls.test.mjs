@@ -11,7 +11,7 @@ import https from 'node:https';
 import { once } from 'node:events';
 import { WebClient } from '@slack/web-api';
 import { RTMClient } from '@slack/rtm-api';
-import { Parley, answers, post, eventually, freePort, bin, raw, at, slow } from './harness.mjs';
+import { Parley, answers, closed, post, eventually, freePort, bin, raw, at, slow } from './harness.mjs';
 import { rtm } from './ws.mjs';
 
 const dir = mkdtempSync(join(tmpdir(), 'parley-tls-'));
@@ -148,7 +148,7 @@ describe('TLS', at('tls'), () => {
     const begun = Date.now();
     const timer = setInterval(() => drip.write(Buffer.from([hello[Math.floor((Date.now() - begun) / 50) % hello.length]])), 50);
     drip.resume();
-    await once(drip, 'close');
+    await closed(drip);
     clearInterval(timer);
     assert.ok(Date.now() - begun < 500 + 3000 * slow);
     const garbage = await raw(port, Buffer.alloc(5000, 0x16));

@@ -4,7 +4,7 @@ import { describe, test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { once } from 'node:events';
-import { Parley, raw, answers, post, history, percentile, eventually, at, some, slow } from './harness.mjs';
+import { Parley, raw, answers, closed, post, history, percentile, eventually, at, some, slow } from './harness.mjs';
 
 const CRLF = '\r\n';
 const head = (lines) => [...lines, '', ''].join(CRLF);
@@ -270,7 +270,7 @@ describe('HTTP deadlines', at('http'), () => {
     s.on('data', (d) => parts.push(d)).on('error', () => {});
     s.write(bytes);
     const timer = setInterval(() => { if (!s.destroyed) s.write('a'); }, 40);
-    await once(s, 'close');
+    await closed(s);
     clearInterval(timer);
     return { ms: Date.now() - from, got: answers(Buffer.concat(parts).toString('latin1')) };
   }
