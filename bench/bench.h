@@ -12,12 +12,14 @@
 #include "json/write.h"
 
 struct options {
-    const char *command, *trace, *demo, *ctl, *data_dir, *base_url;
+    const char *command, *demo, *ctl, *data_dir, *base_url, *books;
+    char *const *operands; /* the trace, or books */
+    uint32_t operands_len;
     uint64_t pid;
     uint64_t conns, rate, seconds, text_bytes, channels, subscribers, sockets, in_flight, fill,
         processes, sample, age, page_rows;
     double speed; /* 0: as fast as accepted */
-    bool json, skewed, hold;
+    bool json, skewed;
 };
 
 struct bench {
@@ -93,6 +95,7 @@ void bench_report_client(struct bench *b);
 void bench_report_cpu(struct bench *b, const char *name, const char *by_thread, uint64_t units);
 
 /* The subcommands: true when all went as it should. */
+bool audit_run(struct bench *b);
 bool replay_run(struct bench *b);
 bool send_run(struct bench *b);
 bool fanout_run(struct bench *b);

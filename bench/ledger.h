@@ -42,6 +42,8 @@ struct ledger {
     /* The text that message i was sent with; lives until the next call. */
     struct str_view (*text)(void *owner, uint32_t i);
     void *owner;
+    /* read from books: in place of text; and per channel what came later is another run's */
+    const uint64_t *text_hashes, *newest_us;
     /* deliveries: a bit per message and socket */
     struct ws_set *sockets;         /* NULL: none */
     struct delivery *deliveries_of; /* a line per message */
@@ -77,8 +79,13 @@ void ledger_settle(struct ledger *l);
  * socket was told of a gap or disconnected. */
 void ledger_audit_deliveries(struct ledger *l);
 /* Each acknowledged message once in history, in order, with its text; nothing else with a key.
- * Reads each channel after its oldest (oldest NULL: all of it). False: history cannot be read. */
+ * Reads each channel after its oldest (oldest NULL: all of it). False: history cannot be read. With
+ * --books the books are kept then. */
 bool ledger_audit_history(struct ledger *l, const uint64_t *oldest_us);
+/* Of a text as it was sent, or as history has it, with its three entities. */
+uint64_t ledger_text_hash(struct str_view text);
+/* Keeps the books in a file of its own in dir, for parley-bench audit. A problem if it cannot. */
+void ledger_write_books(struct ledger *l, const uint64_t *oldest_us, const char *dir);
 /* The newest ts of each channel, to begin the audit at. */
 void ledger_read_heads(struct ledger *l, uint64_t *heads_us);
 void ledger_report(struct ledger *l);

@@ -27,7 +27,7 @@ static const struct command {
     {"replay", replay_run, 64, 0, 0},    {"send", send_run, 32, 0, 10},
     {"fanout", fanout_run, 32, 20, 10},  {"idle", idle_run, 32, 0, 10},
     {"history", history_run, 16, 0, 10}, {"storm", storm_run, 512, 50, 10},
-    {"mixed", mixed_run, 64, 500, 10},
+    {"mixed", mixed_run, 64, 500, 10},   {"audit", audit_run, 16, 0, 0},
 };
 
 static const char help[] =
@@ -37,7 +37,6 @@ static const char help[] =
     "      Survives a server that is killed and started again (60 s of patience per call).\n"
     "  parley-bench send --demo DEMO.json [--conns C] [--rate R] [--seconds S]\n"
     "               [--text-bytes B] [--channels K] [--in-flight F] [--skewed] [--sample T]\n"
-    "               [--hold]\n"
     "      Posts only. Without --rate each connection sends as soon as it is answered; with it,\n"
     "      posts go out on time and latency counts from the intended time.\n"
     "  parley-bench fanout --demo DEMO.json --subscribers N [--rate R] [--seconds S]\n"
@@ -57,7 +56,12 @@ static const char help[] =
     "      history, while the posts go on.\n"
     "  parley-bench mixed FILE --demo DEMO.json [--rate R] [--sockets N] [--channels K]\n"
     "      R calls a second with the channels and texts of a trace: posts, reads, typing, and\n"
-    "      sockets that are lost and come back. The demo's users must not be members of all.\n\n"
+    "      sockets that are lost and come back. The demo's users must not be members of all.\n"
+    "  parley-bench audit BOOKS... --demo DEMO.json\n"
+    "      Looks for every post that earlier runs with --books had acknowledged, in history over\n"
+    "      HTTP: once, in order, with its text. The server may have been started anew, or have "
+    "got\n"
+    "      later posts.\n\n"
     "  --demo FILE       the population: parleyctl --data DIR demo --users N --channels M\n"
     "                    --member-of-all --json FILE\n"
     "  --conns C         HTTP connections, one call at a time on each (32; replay, mixed 64; "
@@ -70,8 +74,6 @@ static const char help[] =
     "                    sent, but counted (1048576); bounds what an outage leaves to catch up\n"
     "  --skewed          send: the k-th channel gets a share of 1/k (else each the same)\n"
     "  --sample T        send: a JSON line on standard output for each T seconds (0: none)\n"
-    "  --hold            send: before the audit says {\"hold\":true} and waits for a line on\n"
-    "                    standard input: the server may be started anew meanwhile\n"
     "  --subscribers N   sockets of fanout (100)\n"
     "  --sockets N       sockets of idle (1000)\n"
     "  --processes P     helpers of idle: each may hold as many files as one process\n"
@@ -81,6 +83,7 @@ static const char help[] =
     "  --speed X         replay at X times the real pace (0: as fast as accepted)\n"
     "  --ctl PATH        parleyctl, to make users when the population has fewer than the trace\n"
     "  --data DIR        the server's data directory, for --ctl and to find parleyd.pid\n"
+    "  --books DIR       keeps what was acknowledged in a file of its own there, for audit\n"
     "  --base-url URL    instead of the population's: another address, https:// (any certificate)\n"
     "  --pid PID         the server, for CPU and memory from /proc\n"
     "  --json            one JSON object instead of the table\n\n"
@@ -123,15 +126,17 @@ static bool parse_options(struct options *o, int argc, char **argv)
     enum { numbers_len = ARRAY_LEN(numbers) };
     const struct {
         const char *name, **at;
-    } texts[] = {
-        {"demo", &o->demo}, {"ctl", &o->ctl}, {"data", &o->data_dir}, {"base-url", &o->base_url}};
-    struct option long_options[numbers_len + ARRAY_LEN(texts) + 6] = {
+    } texts[] = {{"demo", &o->demo},
+                 {"ctl", &o->ctl},
+                 {"data", &o->data_dir},
+                 {"base-url", &o->base_url},
+                 {"books", &o->books}};
+    struct option long_options[numbers_len + ARRAY_LEN(texts) + 5] = {
         {"help", no_argument, NULL, 'h'},
         {"json", no_argument, NULL, 'j'},
         {"skewed", no_argument, NULL, 'k'},
-        {"hold", no_argument, NULL, 'w'},
         {"speed", required_argument, NULL, 's'}};
-    size_t n = 5;
+    size_t n = 4;
     for (size_t i = 0; i < numbers_len; i++)
         long_options[n++] =
             (struct option){numbers[i].name, required_argument, NULL, 1000 + (int)i};
@@ -146,8 +151,6 @@ static bool parse_options(struct options *o, int argc, char **argv)
             o->json = true;
         } else if (c == 'k') {
             o->skewed = true;
-        } else if (c == 'w') {
-            o->hold = true;
         } else if (c == 's') {
             o->speed = strtod(optarg, &end);
             if (*end != '\0' || end == optarg || !(o->speed >= 0 && o->speed <= 1e9)) {
@@ -196,21 +199,25 @@ static const struct command *parse(struct options *o, int argc, char **argv)
     if (!parse_options(o, argc, argv))
         return NULL;
     if (cmd == NULL) {
-        fprintf(
-            stderr,
-            "parley-bench: say what to do: replay, send, fanout, idle, history, storm or mixed\n");
+        fprintf(stderr,
+                "parley-bench: say what to do: replay, send, fanout, idle, history, storm,\n"
+                "mixed or audit\n");
         return NULL;
     }
     bool trace = cmd->run == replay_run || cmd->run == mixed_run;
     bool paced = cmd->run == storm_run || cmd->run == mixed_run;
-    if (argc - optind != (trace ? 1 : 0) || o->demo == NULL || o->conns == 0 ||
-        o->subscribers == 0 || o->sockets == 0 || o->in_flight == 0 || o->page_rows == 0 ||
-        (o->ctl != NULL && o->data_dir == NULL) || (paced && o->rate == 0)) {
+    bool audit = cmd->run == audit_run;
+    if ((audit ? argc - optind == 0 : argc - optind != (trace ? 1 : 0)) || o->demo == NULL ||
+        o->conns == 0 || o->subscribers == 0 || o->sockets == 0 || o->in_flight == 0 ||
+        o->page_rows == 0 || (o->ctl != NULL && o->data_dir == NULL) || (paced && o->rate == 0)) {
         fprintf(stderr, "parley-bench: %s needs --demo FILE%s\n", cmd->name,
-                trace ? " and one FILE of messages; --ctl needs --data" : "; and no zero counts");
+                trace   ? " and one FILE of messages; --ctl needs --data"
+                : audit ? " and BOOKS"
+                        : "; and no zero counts");
         return NULL;
     }
-    o->trace = trace ? argv[optind] : NULL;
+    o->operands = argv + optind;
+    o->operands_len = (uint32_t)(argc - optind);
     return cmd;
 }
 

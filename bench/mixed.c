@@ -311,12 +311,12 @@ static void report_mixed(struct mixed *m, uint64_t measured_us)
 static bool prepare(struct mixed *m)
 {
     struct bench *b = m->bench;
-    if (!plan_read(&m->plan, b, b->opt.trace))
+    if (!plan_read(&m->plan, b, b->opt.operands[0]))
         return false;
     ledger_init(&m->ledger, b, clock_wall_us());
     plan_members(m);
     if (m->posts_len == 0) {
-        fprintf(stderr, "parley-bench: %s holds no message with a text\n", b->opt.trace);
+        fprintf(stderr, "parley-bench: %s holds no message with a text\n", b->opt.operands[0]);
         return false;
     }
     batch_run(&(struct batch){

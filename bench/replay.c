@@ -426,7 +426,7 @@ bool replay_run(struct bench *b)
 {
     struct replay *r = bench_zalloc(b, sizeof *r);
     r->bench = b;
-    if (!plan_read(&r->plan, b, b->opt.trace) || !plan_people(&r->plan))
+    if (!plan_read(&r->plan, b, b->opt.operands[0]) || !plan_people(&r->plan))
         return false;
     fprintf(stderr, "%u lines, %u steps in %u channels, %u authors with %u tokens\n", r->plan.lines,
             r->plan.steps_len, r->plan.channels_len, r->plan.names_len, r->plan.authors_len);

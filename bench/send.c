@@ -47,16 +47,6 @@ static void make_lanes(struct load *l, struct bench *b)
         l->lanes_len = (uint32_t)b->opt.conns;
 }
 
-/* Whoever started us may put another server in the place of this one, before it is asked what it
- * has. */
-static void hold(void)
-{
-    puts("{\"hold\":true}");
-    fflush(stdout);
-    for (int c; (c = getchar()) != '\n' && c != EOF;)
-        ;
-}
-
 bool send_run(struct bench *b)
 {
     struct ledger *ledger = bench_zalloc(b, sizeof *ledger);
@@ -85,8 +75,6 @@ bool send_run(struct bench *b)
         sampler_stop(sampler);
     bench_load_ended(b, measured_us);
     load_report(load, measured_us);
-    if (b->opt.hold)
-        hold();
     ledger_audit_history(ledger, heads_us);
     ledger_report(ledger);
     bench_report_client(b);

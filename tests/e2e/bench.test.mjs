@@ -3,12 +3,12 @@
 import { test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { createRequire } from 'node:module';
 import { Parley, at, bin, slow } from './harness.mjs';
 
@@ -138,6 +138,39 @@ test('a server that forgets is not measured', { timeout: ms, ...limit }, async (
   }
 });
 
+// Copies of the store from before and behind a load stand in for a server that lost it and one that kept it.
+test('books: what was acknowledged is looked for after a new start', { timeout: ms * 2, ...limit }, async () => {
+  const one = await Parley.start({ settings: unlimited });
+  const books = join(dir, 'books'), demo = one.population(8, 4), before = join(dir, 'before');
+  const load = (words) => json([join(bin, 'bench/parley-bench'), ...words, '--demo', demo, '--seconds', 1, '--json', '--books', books]);
+  mkdirSync(books);
+  const first = await load(['send', '--conns', 4, '--channels', 4]);
+  await one.kill();
+  cpSync(join(one.data, 'store'), before, { recursive: true });
+  await one.up();
+  const second = await load(['storm', '--sockets', 20, '--rate', 50]);
+  assert.equal(readdirSync(books).length, 3, 'the storm has two: its own and that of who posts beside it');
+  await one.kill();
+  await one.up();
+  const audit = (file = '*') => run(['bash', '-c', `exec ${join(bin, 'bench/parley-bench')} audit ${join(books, file)} --demo ${demo} --json`]);
+  const kept = await audit();
+  assert.equal(kept.code, 0, kept.out + kept.err);
+  const r = JSON.parse(kept.out);
+  assert.equal(r.books, 3);
+  assert.ok(r.posts_acknowledged >= first.posts_acknowledged + second.posts_acknowledged && r.history_missing === 0);
+  await one.kill();
+  rmSync(join(one.data, 'store'), { recursive: true });
+  cpSync(before, join(one.data, 'store'), { recursive: true });
+  await one.up();
+  const lost = await audit();
+  assert.equal(lost.code, 1);
+  assert.ok(JSON.parse(lost.out).problems > 0);
+  const file = join(books, readdirSync(books)[0]), whole = readFileSync(file);
+  writeFileSync(file, whole.subarray(0, whole.length - 1));
+  assert.match((await audit(basename(file))).err, /cut off, or no books/);
+  await one.stop();
+});
+
 test('bench/compare: ratios of pairs', { timeout: ms * 2, ...limit }, async () => {
   const r = await json([join(top, 'bench/compare'), '--json', '--pairs', 2, '--users', 8, '--dir', join(dir, 'compare'), '--set-b', 'threads.acceptor_with_chan=true', bin, bin, 'send', '--conns', 16, '--seconds', 2]);
   const f = r.figures.server_cpu_us_per_post;
@@ -152,6 +185,7 @@ test('bench/endure: a line each sample, a crash, and every post read by way of H
   const keep = join(dir, 'kept'), log = join(dir, 'endure.json');
   const r = await json([join(top, 'bench/endure'), '--json', '--bin', bin, '--minutes', 0.1, '--sample', 2, '--rate', 200, '--channels', 20, '--users', 8, '--conns', 8, '--kill', 1, '--dir', join(dir, 'endure'), '--keep', keep, '--log', log]);
   assert.ok(r.ok && r.kills.length === 1 && r.samples.length >= 2);
+  assert.equal(r.cold.posts_acknowledged, r.report.posts_acknowledged);
   assert.ok(r.report.posts_acknowledged > 1000 && r.report.history_messages >= r.report.posts_acknowledged && r.report.server_restarts >= 1);
   positive(r, ['kills.0.ready_ms', 'end.cold_ready_ms', 'samples.0.posts', 'samples.0.server_cpu_us_per_post', 'samples.0.post_us.p99', 'samples.0.server_rss_bytes', 'samples.0.disk_bytes', 'samples.0.written_bytes_per_post', 'samples.0.owes.wal_bytes', 'samples.0.owes.memtable_bytes', 'samples.0.cpu_us_per_post.acceptor']);
   assert.ok(existsSync(join(keep, 'store')) && existsSync(`${keep}.demo.json`));
@@ -168,6 +202,7 @@ test('tools/bench-report: one page that needs nothing else', { timeout: ms * 2, 
   const r = await run([join(top, 'tools/bench-report'), '--quick', '--only', 'history', '--only', 'start', '--bin', bin, '--dir', join(dir, 'report'), '--out', out]);
   assert.equal(r.code, 0, r.out + r.err);
   assert.match(r.out, /newest page of 100.*µs/);
+  assert.match(r.out, /^[1-9]\d* posts that 1 loads had acknowledged/m);
   const page = readFileSync(out, 'utf8');
   assert.match(page, /<svg class="plot"/);
   assert.doesNotMatch(page, /(?:src|href)=|@import/);
