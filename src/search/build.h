@@ -18,8 +18,8 @@ bool build_add(struct build *b, uint64_t team, struct posting where, struct str_
 bool build_add_word(struct build *b, uint64_t team, struct posting where, struct str_view word);
 bool build_is_full(const struct build *b);
 bool build_is_empty(const struct build *b);
-/* Puts everything into the batch and is empty again. */
-void build_write(struct build *b, struct batch *batch);
+/* Puts everything into the batch and is empty again. False: no memory for it. */
+MUST_USE bool build_write(struct build *b, struct batch *batch);
 void build_clear(struct build *b);
 
 #endif

@@ -414,8 +414,8 @@ static enum err gather(struct search *s)
 
 static void send_batch(struct search *s)
 {
-    build_write(s->build, &s->batch);
-    struct cell *c = s->batch.failed ? NULL : outbox_request(s->turn->out, s->conf.log);
+    bool ok = build_write(s->build, &s->batch) && !s->batch.failed;
+    struct cell *c = ok ? outbox_request(s->turn->out, s->conf.log) : NULL;
     if (c == NULL) { /* no memory: begin again, later */
         index_done(s, ERR_NOMEM);
         return;
