@@ -94,10 +94,12 @@ bool bystander_run(struct bench *b)
     load_begin(&load, longest_s);
     wait_for(b, PHASE_STORM);
     out->calm_us = load.poster.latency_us;
-    load.poster.latency_us = (struct hist_log){0};
+    out->calm_answer_us = load.poster.answer_us;
+    load.poster.latency_us = load.poster.answer_us = (struct hist_log){0};
     wait_for(b, PHASE_END);
     load_end(&load);
     out->storm_us = load.poster.latency_us;
+    out->storm_answer_us = load.poster.answer_us;
     out->acknowledged = load.poster.acked;
     ledger_audit_history(&ledger, NULL);
     poster_report_counts(&load.poster);

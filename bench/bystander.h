@@ -13,8 +13,9 @@ struct options;
 
 struct bystander_figures {
     uint64_t acknowledged, problems;
-    char first[240];                   /* of the problems */
-    struct hist_log calm_us, storm_us; /* from the intended time */
+    char first[240];                                 /* of the problems */
+    struct hist_log calm_us, storm_us;               /* from the intended time */
+    struct hist_log calm_answer_us, storm_answer_us; /* from the first byte written */
 };
 
 /* Forks it; returns in both. In the bystander bystander_part() is true. False: said on stderr. */

@@ -162,6 +162,8 @@ static void report_storm(struct storm *s)
     report_u64(r, "posts_beside_acknowledged", s->posts_beside.acknowledged);
     report_hist(r, "calm_post_us", &s->posts_beside.calm_us);
     report_hist(r, "storm_post_us", &s->posts_beside.storm_us);
+    report_hist(r, "calm_answer_us", &s->posts_beside.calm_answer_us);
+    report_hist(r, "storm_answer_us", &s->posts_beside.storm_answer_us);
     report_real(r, "storm_to_calm_p99",
                 (double)hist_log_quantile(&s->posts_beside.storm_us, 0.99) /
                     (double)MAX(hist_log_quantile(&s->posts_beside.calm_us, 0.99), (uint64_t)1));
