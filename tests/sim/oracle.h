@@ -29,7 +29,8 @@ struct omsg { /* by its number, which stands in its text */
     struct {
         uint64_t pos;
         uint32_t version;
-    } rows[oracle_edits_max + 1];             /* whenever the text changed */
+    } rows[oracle_edits_max + 1];             /* whenever it was edited, to the same text too */
+    uint64_t edited_us;                       /* of the newest */
     uint64_t asked_pos[oracle_edits_max + 1]; /* when each version was first sent */
     uint64_t reacted_pos[plan_clients_max];   /* since when client i's reaction is there */
     /* What its newest row says of its thread. */

@@ -155,10 +155,11 @@ static uint32_t system_number(struct world *w, const struct ochan *c, const stru
     return n;
 }
 
-static void on_text(struct world *w, struct omsg *m, uint32_t version)
+static void on_text(struct world *w, struct omsg *m, uint32_t version, uint64_t edited_us)
 {
-    if (m->rows_len > 0 && m->rows[m->rows_len - 1].version == version)
+    if (m->rows_len > 0 && m->rows[m->rows_len - 1].version == version && m->edited_us == edited_us)
         return;
+    m->edited_us = edited_us;
     if (m->rows_len == ARRAY_LEN(m->rows)) { /* retries may go back and forth */
         m->rows_len--;
         memmove(m->rows, m->rows + 1, m->rows_len * sizeof m->rows[0]);
@@ -197,7 +198,7 @@ static void on_message(struct world *w, const struct row *r)
                   (unsigned long long)m->ts_us, (unsigned long long)row.ts_us);
     if (m->deleted_pos != 0)
         violation(w, "changes_kept", "message #%u comes back after it was deleted", n);
-    on_text(w, m, version);
+    on_text(w, m, version, row.edited_us);
     on_reactions(w, m, n, &row);
     m->replies = t.replies;
     m->repliers = t.users;

@@ -94,12 +94,17 @@ static void run(struct world *w)
             too_late(w);
     }
     run_for(w, settle_us, "settling");
+    /* A scheduled message may come at any time: one that did just now has not been heard yet. */
+    for (uint64_t s = 0, pos = 0; s < rest_max_s && pos != w->oracle.pos; s++) {
+        pos = w->oracle.pos;
+        run_for(w, 1000000, "settling");
+    }
     clients_check_revoked(w);
     for (uint32_t i = 0; i < w->plan.clients; i++)
         socket_check_converged(&w->clients[i]);
     clients_hang_up(w);
     run_for(w, quiet_us, "without clients");
-    /* A scheduled message may come at any time: what it has set going comes to rest, too. */
+    /* What a late one has set going comes to rest, too. */
     for (uint32_t s = 0; s < rest_max_s && w->up && !world_rests(w); s++)
         run_for(w, 1000000, "coming to rest");
     if (!w->up)
