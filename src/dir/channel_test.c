@@ -137,3 +137,36 @@ TEST(a_name_that_a_rename_wants_is_kept_until_chan_has_answered)
     stop();
     fix_deinit();
 }
+
+/* Chan may have made the rename durable, and told of it, before dir hears of that. */
+TEST(a_name_that_a_rename_gives_up_is_refused_to_nobody_meanwhile)
+{
+    fix_init();
+    start(true, 64);
+    add_team_and_user();
+    struct dir_channel_create a = {
+        .team = f.team, .creator = f.uid, .name = SV("old"), .arena = &f.arena};
+    struct dir_channel_create b = a;
+    CHECK_EQ(call(DIR_CHANNEL_CREATE, &a), ERR_OK);
+    struct dir_rename m = {.cid = a.info.cid,
+                           .change = {.kind = INFO_NAME,
+                                      .team = f.team,
+                                      .text = SV("new"),
+                                      .old_name = SV("old"),
+                                      .info = a.info}};
+    m.change.info.name = SV("new");
+    f.chan.slow = true;
+    f.asker.len = 0;
+    ask(DIR_RENAME, &m);
+    rig_turns(&f.rig, 2);
+    ask(DIR_CHANNEL_CREATE, &b);
+    rig_turns(&f.rig, 10);
+    CHECK_EQ(f.asker.len, 0);
+    f.chan.slow = false;
+    rig_turns(&f.rig, 10);
+    CHECK_EQ(f.asker.len, 2);
+    CHECK(f.asker.cells[0].err == ERR_OK && f.asker.cells[1].err == ERR_OK);
+    CHECK(named(SV("new"), a.info.cid) && named(SV("old"), b.info.cid));
+    stop();
+    fix_deinit();
+}

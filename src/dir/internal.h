@@ -126,7 +126,8 @@ MUST_USE enum err rename_decide(struct dir *d, const struct dir_rename *m);
 void rename_begin(struct dir *d, const struct dir_op *op, uint64_t claim);
 void rename_run(struct dir *d);
 void rename_answered(struct dir *d, const struct cell *answer);
-bool rename_claims(const struct dir *d, uint64_t claim); /* a channel is being given that name */
+/* A channel is being given the name that op claims, or gives it up. */
+bool rename_holds(struct dir *d, const struct dir_op *op, uint64_t claim);
 
 /* document.c: DIR_DOCUMENT */
 MUST_USE enum err document_decide(struct dir *d, const struct dir_document *m);

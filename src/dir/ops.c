@@ -116,7 +116,7 @@ bool dir_op_collides(struct dir *d, const struct dir_op *op)
     uint64_t claims[3];
     uint32_t n = claims_of(op, claims);
     for (uint32_t i = 0; i < n; i++) {
-        if (rename_claims(d, claims[i]))
+        if (rename_holds(d, op, claims[i]))
             return true;
         for (uint32_t k = 0; k < d->claims_len; k++) {
             if (MUTANT(NAME_TAKEN_TWICE, d->claims[k] == claims[i], false))

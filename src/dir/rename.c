@@ -7,11 +7,20 @@
 #include "dir/internal.h"
 #include "dir/name.h"
 
-/* Whoever wants that name waits for the rename's end: its refusal must rest on what is durable. */
-bool rename_claims(const struct dir *d, uint64_t claim)
+/* Whoever wants the new name, or the one that is given up, waits for the rename's end: an answer
+ * must rest on what is durable, and on what chan may have made durable already. */
+bool rename_holds(struct dir *d, const struct dir_op *op, uint64_t claim)
 {
     const struct dir_rename *m = d->renames;
-    while (m != NULL && m->claim != claim)
+    const struct name_entry *e = NULL;
+    if (m != NULL && op->request.type == DIR_CHANNEL_CREATE) {
+        const struct dir_channel_create *c = op->request.u.p;
+        e = tables_name(&d->tables, TABLE_CHANNELS, c->team, c->name);
+    } else if (m != NULL && op->request.type == DIR_RENAME) {
+        const struct dir_rename *r = op->request.u.p;
+        e = tables_name(&d->tables, TABLE_CHANNELS, r->change.team, r->change.text);
+    }
+    while (m != NULL && m->claim != claim && (e == NULL || m->cid != e->id))
         m = m->next;
     return MUTANT(RENAME_KEEPS_NOTHING, m != NULL, false);
 }
