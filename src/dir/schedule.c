@@ -344,8 +344,8 @@ static bool fire(struct dir *d, struct firing *f)
 static bool is_due(struct dir *d)
 {
     const struct schedule *s = &d->schedule;
-    return s->len > 0 && s->heap[0].post_s <= dir_now_s(d) && !s->heap[0].leaving &&
-           s->firing < firing_max && !s->ended;
+    return s->len > 0 && s->heap[0].post_s <= dir_now_s(d) + MUTANT(SCHEDULE_EARLY, 0, 1) &&
+           !s->heap[0].leaving && s->firing < firing_max && !s->ended;
 }
 
 static void on_time(struct timer *timer, void *ctx)
@@ -357,7 +357,7 @@ static void arm(struct dir *d)
 {
     struct schedule *s = &d->schedule;
     uint64_t now_us = d->turn->wall_us, due_us;
-    if (s->len == 0 || s->ended)
+    if (s->len == 0 || s->ended || MUTANT(SCHEDULE_TIMER_STAYS, false, timer_armed(&s->timer)))
         return; /* else armed anew: an earlier one may have come */
     due_us = s->heap[0].post_s * 1000000;
     uint64_t wait_us = due_us > now_us ? due_us - now_us : WHEEL_TICK_US;

@@ -99,6 +99,27 @@ static void on_reply_row(struct world *w, const struct ochan *c, const struct om
     parent->thread_touched = true;
 }
 
+/* Not before its time by the daemon's clock, which is that of the world as long as nobody sets it;
+ * and not late, but for the faults that hold up everything. */
+static void check_time(struct world *w, const struct omsg *m, uint32_t n)
+{
+    enum { late_us = 5000000, healing_us = 15000000 };
+    static const uint32_t slow = 1u << FAULT_CRASH | 1u << FAULT_SYNC_ERROR | 1u << FAULT_NO_SPACE |
+                                 1u << FAULT_IO_ERROR | 1u << FAULT_STALL | 1u << FAULT_READ_ERROR |
+                                 1u << FAULT_FREEZE | 1u << FAULT_DELAY;
+    uint64_t now_us = world_wall_us(w), due_us = m->post_s * 1000000;
+    bool judged =
+        (w->plan.faults & slow) == 0 || (!w->faults_on && w->now_us > w->healed_us + healing_us);
+    if (m->post_s == 0 || (w->plan.faults & 1u << FAULT_CLOCK) != 0)
+        return;
+    if (now_us < due_us)
+        violation(w, "scheduled_in_time", "message #%u comes %llu us too early", n,
+                  (unsigned long long)(due_us - now_us));
+    if (judged && now_us > due_us + late_us)
+        violation(w, "scheduled_in_time", "message #%u comes %llu us late", n,
+                  (unsigned long long)(now_us - due_us));
+}
+
 /* The first row of a message. */
 static void on_new(struct world *w, struct ochan *c, uint32_t n, const struct row_message *row,
                    const struct row *r)
@@ -120,6 +141,7 @@ static void on_new(struct world *w, struct ochan *c, uint32_t n, const struct ro
     add_ts(w, row->ts_us);
     m->ts_us = c->last_ts_us = row->ts_us;
     m->pos = o->pos;
+    check_time(w, m, n);
     if (reply)
         on_reply_row(w, c, m, n, row);
     else
