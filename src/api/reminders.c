@@ -197,7 +197,8 @@ static enum err prepare(struct request *r, struct adding *w)
     buf_put_sv(&text, said);
     p.text = buf_view(&text);
     TRY(text.failed ? ERR_NOMEM : content_encode(r, &p, &w->post));
-    w->schedule.row = (struct row_scheduled){.team = r->who.team,
+    w->schedule.row = (struct row_scheduled){.kind = CHANNEL_IM,
+                                             .team = r->who.team,
                                              .uid = r->who.uid,
                                              .post_s = w->reminder.time_s,
                                              .content_at = w->post.content_at,

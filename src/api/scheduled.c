@@ -3,6 +3,7 @@
 #include "api/content.h"
 #include "api/handlers.h"
 #include "chan/chan_msg.h"
+#include "chan/channel_json.h"
 #include "dir/dir_msg.h"
 #include "hist/hist_msg.h"
 
@@ -20,7 +21,7 @@ static void on_scheduled(struct request *r, const struct cell *c)
     if (answer_refused(r, c))
         return;
     answer_begin_sized(r, s->post.members.len + content_answer_bytes);
-    json_kv_id(&r->j, "channel", ID_CHANNEL, s->schedule.row.cid);
+    json_kv_id(&r->j, "channel", channel_letter(s->info.kind), s->schedule.row.cid);
     json_kv_id(&r->j, "scheduled_message_id", ID_SCHEDULED, s->schedule.row.id);
     json_kv_u64(&r->j, "post_at", s->schedule.row.post_s);
     json_key(&r->j, "message");
@@ -40,6 +41,7 @@ static void on_channel(struct request *r, const struct cell *c)
         answer_error(r, err);
         return;
     }
+    s->schedule.row.kind = s->info.kind;
     req_send(r, r->a->conf.dir, DIR_SCHEDULE, ID_NONE, &s->schedule, on_scheduled);
 }
 

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "chan/channel_json.h"
 #include "hist/internal.h"
 
 enum { turn_reads_max = 8 };
@@ -302,7 +303,7 @@ static bool on_scheduled(void *ctx, struct str_view key, struct str_view value)
     struct json_out j = {.b = &m->out, .comma = m->len > 0};
     json_obj(&j);
     json_kv_id(&j, "id", ID_SCHEDULED, row.id);
-    json_kv_id(&j, "channel_id", ID_CHANNEL, row.cid);
+    json_kv_id(&j, "channel_id", channel_letter(row.kind), row.cid);
     json_kv_u64(&j, "post_at", row.post_s);
     json_kv_u64(&j, "date_created", row.created_s);
     json_kv_str(&j, "text", row.text);

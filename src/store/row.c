@@ -468,7 +468,7 @@ void row_scheduled_encode(struct buf *b, const struct key *k, const struct row_s
     put_v(&w, r->post_s);
     put_v(&w, r->created_s);
     put_v(&w, r->thread_ts_us);
-    put_v(&w, r->broadcast);
+    put_v(&w, (uint64_t)r->kind << 1 | r->broadcast);
     put_v(&w, r->content_at);
     put_s(&w, r->members);
     put_s(&w, r->metadata);
@@ -487,13 +487,14 @@ enum err row_scheduled_decode(struct row_scheduled *r, struct str_view key, stru
     r->post_s = get_v(&in);
     r->created_s = get_v(&in);
     r->thread_ts_us = get_v(&in);
-    uint64_t broadcast = get_v(&in), content_at = get_v(&in);
+    uint64_t how = get_v(&in), content_at = get_v(&in);
     r->members = get_s(&in);
     r->metadata = get_s(&in);
     r->text = get_s(&in);
-    r->broadcast = broadcast != 0;
+    r->broadcast = (how & 1) != 0;
+    r->kind = (enum channel_kind)(how >> 1);
     r->content_at = (uint32_t)content_at;
-    if (broadcast > 1 || content_at > r->members.len)
+    if (how >> 1 > CHANNEL_MPIM || content_at > r->members.len)
         return ERR_CORRUPT;
     return close_record(&in);
 }

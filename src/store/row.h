@@ -125,6 +125,7 @@ struct row_scheduled {
     uint64_t id, team, uid, cid, post_s, created_s;
     uint64_t thread_ts_us;
     bool broadcast;
+    enum channel_kind kind; /* of cid: it never changes */
     uint32_t content_at;
     struct str_view members, metadata;
     struct str_view text; /* for lists */

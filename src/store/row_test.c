@@ -110,7 +110,8 @@ static const struct row_token token = {
     .team = 1, .uid = 2, .created_s = 3, .revoked_s = 4, .kind = TOKEN_APP, .scopes = UINT64_MAX};
 static const struct row_channel_name name = {.cid = 5, .kind = CHANNEL_PRIVATE, .archived = true};
 static const struct row_document document = {.revision = 300, .text = S("[{\"a\":1}]")};
-static const struct row_scheduled scheduled = {.id = 1,
+static const struct row_scheduled scheduled = {.kind = CHANNEL_MPIM,
+                                               .id = 1,
                                                .team = 2,
                                                .uid = 3,
                                                .cid = 4,

@@ -81,6 +81,16 @@ describe('scheduled messages', at('people'), () => {
     assert.equal(await count('never mind'), 0);
   });
 
+  test('of a direct conversation: its own id everywhere', async () => {
+    const im = (await ada.conversations.open({ users: demo.users[1].id })).channel.id;
+    assert.match(im, /^D/);
+    const { channel, scheduled_message_id } = await ada.chat.scheduleMessage({ channel: im, post_at: now() + 86400, text: 'later, just to you' });
+    assert.equal(channel, im);
+    const [one] = (await ada.chat.scheduledMessages.list({ channel: im })).scheduled_messages;
+    assert.deepEqual([one.channel_id, one.text], [im, 'later, just to you']);
+    await ada.chat.deleteScheduledMessage({ channel: im, scheduled_message_id });
+  });
+
   test('pages, filters, refusals', async () => {
     const later = now() + 86400;
     for (let i = 0; i < 5; i++) await ada.chat.scheduleMessage({ channel: i === 4 ? demo.channels.random.id : general, post_at: later + i, text: `later ${i}` });
