@@ -292,14 +292,20 @@ static void firing_free(struct dir *d, struct firing *f)
     d->schedule.firing--;
 }
 
-/* Not now: it stands in line again. There is room: it has just left. */
-static void later(struct dir *d, struct firing *f)
+/* It stands in line again. There is room: it has just left. */
+static void stand_again(struct dir *d, struct firing *f, uint64_t post_s)
 {
     struct due due = f->due;
-    due.post_s = dir_now_s(d) + again_s;
+    due.post_s = post_s;
     firing_free(d, f);
     enum err err = push(&d->schedule, &due);
     ASSERT(err == ERR_OK);
+}
+
+/* Not now. */
+static void later(struct dir *d, struct firing *f)
+{
+    stand_again(d, f, dir_now_s(d) + again_s);
 }
 
 /* Its row goes with a group of its own kind. */
@@ -379,8 +385,8 @@ void schedule_run(struct dir *d)
         take(&d->schedule, 0);
         d->schedule.firing++;
         if (!fire(d, f)) {
-            later(d, f);
-            break;
+            stand_again(d, f, f->due.post_s);
+            break; /* the answer that brings the credit brings another turn */
         }
     }
     arm(d);
