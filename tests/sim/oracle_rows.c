@@ -103,7 +103,7 @@ static void on_reply_row(struct world *w, const struct ochan *c, const struct om
  * and not late, but for the faults that hold up everything. */
 static void check_time(struct world *w, const struct omsg *m, uint32_t n)
 {
-    enum { late_us = 5000000, healing_us = 15000000 };
+    enum { late_us = 3000000, healing_us = 15000000 };
     static const uint32_t slow = 1u << FAULT_CRASH | 1u << FAULT_SYNC_ERROR | 1u << FAULT_NO_SPACE |
                                  1u << FAULT_IO_ERROR | 1u << FAULT_STALL | 1u << FAULT_READ_ERROR |
                                  1u << FAULT_FREEZE | 1u << FAULT_DELAY;
