@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/id.h"
+#include "base/mutant.h"
 #include "store/row.h"
 
 enum {
@@ -125,7 +126,8 @@ static enum err check(struct login *l, const struct login_check *m)
     TRY(hash(l, m->password, &mine));
     bool same = sv_eq_constant_time((struct str_view){(const char *)mine.tag, tag_bytes},
                                     (struct str_view){(const char *)theirs.tag, tag_bytes});
-    return found && same ? ERR_OK : ERR_INVALID_CREDENTIALS;
+    bool right = MUTANT(PASSWORD_NOT_COMPARED, found && same, found);
+    return right ? ERR_OK : ERR_INVALID_CREDENTIALS;
 }
 
 static enum err make(struct login *l, struct login_hash *m, struct turn *t)

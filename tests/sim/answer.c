@@ -68,7 +68,8 @@ bool answer_transient(struct world *w, struct str_view error)
 
 static bool token_refused(const struct ctx *x)
 {
-    if (!error_is(x, "token_revoked") && !error_is(x, "invalid_auth"))
+    if (x->op->kind == OP_SIGN_IN ||
+        (!error_is(x, "token_revoked") && !error_is(x, "invalid_auth")))
         return false;
     if (x->w->operator_.tokens[x->op->token].state == SIM_TOKEN_VALID)
         untrue(x, "errors_have_causes", "a valid token was refused");
@@ -114,6 +115,13 @@ static void check_taken(const struct ctx *x)
         untrue(x, "refusals_are_durable", "the name is not taken");
 }
 
+static void check_not_signed_in(const struct ctx *x)
+{
+    const struct op *op = x->op;
+    if (!oracle_was_password(x->w, op->other, op->version, false, op->sent_pos, x->pos))
+        untrue(x, "passwords_decide", "the right password was refused");
+}
+
 static void judge_refusal(const struct ctx *x)
 {
     const struct op *op = x->op;
@@ -147,6 +155,8 @@ static void judge_refusal(const struct ctx *x)
         return; /* clocks step, and requests wait */
     } else if ((op->kind == OP_CREATE || op->kind == OP_RENAME) && error_is(x, "name_taken")) {
         check_taken(x);
+    } else if (op->kind == OP_SIGN_IN && error_is(x, "invalid_credentials")) {
+        check_not_signed_in(x);
     } else if (op->kind == OP_RENAME && error_is(x, "not_authorized")) {
         if (x->chan->creator == x->w->oracle.users[x->cl->user].uid)
             untrue(x, "errors_have_causes", "the creator may not rename");
@@ -428,6 +438,29 @@ static void judge_connect(const struct ctx *x)
     socket_connect(x->cl, path, x->op->token, x->pos);
 }
 
+static void check_named(const struct ctx *x, uint8_t user)
+{
+    const struct ouser *u = &x->w->oracle.users[user];
+    if (js_id(js_get(x->body, "user_id")) != u->uid || js_id(js_get(x->body, "team_id")) != u->team)
+        untrue(x, "passwords_decide", "the token is somebody else's");
+}
+
+/* The clients of that user go on with the token, after crashes too; this one asks whose it is. */
+static void judge_sign_in(const struct ctx *x)
+{
+    const struct op *op = x->op;
+    char text[token_text_max];
+    struct str_view token = js_string(js_get(x->body, "token"), text, sizeof text);
+    if (!oracle_was_password(x->w, op->other, op->version, true, op->sent_pos, x->pos))
+        untrue(x, "passwords_decide", "a password that is none signs in");
+    check_named(x, op->other);
+    if (token.p == NULL || !oracle_has_token(x->w, token, op->other, x->pos))
+        untrue(x, "ok_is_durable", "the token is not stored");
+    struct op who = {.kind = OP_WHO, .as = operator_add_token(&x->w->operator_, token, op->other)};
+    if (who.as < operator_tokens_max)
+        client_retry(x->cl, &who);
+}
+
 static void judge_success(const struct ctx *x)
 {
     char id[32];
@@ -486,6 +519,12 @@ static void judge_success(const struct ctx *x)
     case OP_PREF:
         judge_pref(x);
         break;
+    case OP_SIGN_IN:
+        judge_sign_in(x);
+        break;
+    case OP_WHO:
+        check_named(x, x->w->operator_.tokens[x->op->token].user);
+        break;
     case OP_SEARCH: /* answer_judge */
     case OP_KINDS:
         break;
@@ -516,8 +555,8 @@ enum verdict answer_judge(struct client *cl, const struct op *op, int status, st
     }
     if (x.error.p == NULL)
         untrue(&x, "answers_whole", "neither ok nor an error");
-    if (token_refused(&x))
-        return VERDICT_RETRY;
+    if (token_refused(&x)) /* for good, where the token is the question */
+        return op->kind == OP_WHO ? VERDICT_DONE : VERDICT_RETRY;
     if (answer_transient(cl->w, x.error)) {
         if (status == 200)
             untrue(&x, "retry_after_present", "an overload or fault that looks like a refusal");

@@ -241,6 +241,32 @@ static bool choose_change(struct client *cl, struct op *op, const struct ochan *
     }
 }
 
+/* Three in a run, in any order: with a wrong password or the one before; as somebody who is not
+ * there or has none; with the right one, unless it changes meanwhile. */
+static bool choose_sign_in(struct client *cl, struct op *op)
+{
+    struct world *w = cl->w;
+    const struct oracle *o = &w->oracle;
+    if (!w->plan.signs_in || w->sign_ins == sign_ins_max ||
+        !rng_one_in(&cl->rng, w->plan.ops / 4 + 1))
+        return false;
+    uint32_t now = o->passwords_len == 0 ? 0 : o->passwords[o->passwords_len - 1].number;
+    *op = (struct op){.kind = OP_SIGN_IN, .other = w->plan.signer, .version = now};
+    switch ((w->sign_ins++ + w->plan.seed) % sign_ins_max) {
+    case 0:
+        op->version = now > 0 && rng_one_in(&cl->rng, 2) ? now - 1 : 0;
+        break;
+    case 1:
+        op->other = (uint8_t)((w->plan.signer + 1u) % w->plan.users);
+        if (rng_one_in(&cl->rng, 2))
+            op->other = plan_users_max;
+        break;
+    default:
+        break;
+    }
+    return true;
+}
+
 /* False: it went over RTM already, or there is nothing to do. */
 static bool choose(struct client *cl, struct op *op)
 {
@@ -249,6 +275,8 @@ static bool choose(struct client *cl, struct op *op)
     uint64_t k = rng_below(&cl->rng, 100);
     if (c == NULL)
         return false;
+    if (choose_sign_in(cl, op))
+        return true;
     if (k < p->member_percent)
         return choose_member_op(cl, op, c);
     k = rng_below(&cl->rng, 100);

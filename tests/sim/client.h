@@ -37,6 +37,8 @@ enum op_kind {
     OP_SCHEDULE, /* of an unkeyed message */
     OP_PREF,     /* one more member of the user's preferences */
     OP_SEARCH,   /* for the word that stands in one message only */
+    OP_SIGN_IN,  /* as other, with the password `version` */
+    OP_WHO,      /* with the token `as`, which a sign-in brought */
     OP_CONNECT,
     OP_KINDS
 };
@@ -45,12 +47,12 @@ struct op {
     enum op_kind kind;
     uint32_t number; /* of the message */
     uint64_t cid;
-    uint8_t other;        /* user to invite */
+    uint8_t other;        /* user to invite, or to sign in as; plan_users_max: as nobody */
     uint32_t limit, name; /* name: that a channel is to get */
     uint32_t version;     /* OP_EDIT; OP_PREF: which name */
     uint64_t oldest_us;
     uint64_t sent_pos, sent_us; /* when the request was written */
-    uint32_t token;
+    uint32_t token, as;
     bool token_dead; /* it had been revoked before the request was written */
     bool must;       /* OP_SEARCH: asked until it is found */
     bool quiet;      /* a second copy of a request that is under way elsewhere: not retried */

@@ -74,16 +74,26 @@ static void put_json(struct bytes *b, const struct arg *args, uint32_t n)
     put_text(b, "}");
 }
 
-static const char *const methods[OP_KINDS] = {
-    [OP_POST] = "chat.postMessage",         [OP_HISTORY] = "conversations.history",
-    [OP_JOIN] = "conversations.join",       [OP_LEAVE] = "conversations.leave",
-    [OP_INVITE] = "conversations.invite",   [OP_CREATE] = "conversations.create",
-    [OP_RENAME] = "conversations.rename",   [OP_LIST] = "conversations.list",
-    [OP_MEMBERS] = "conversations.members", [OP_EDIT] = "chat.update",
-    [OP_REACT] = "reactions.add",           [OP_DELETE] = "chat.delete",
-    [OP_REPLIES] = "conversations.replies", [OP_MARK] = "conversations.mark",
-    [OP_SCHEDULE] = "chat.scheduleMessage", [OP_PREF] = "users.prefs.set",
-    [OP_SEARCH] = "search.messages",        [OP_CONNECT] = "rtm.connect"};
+static const char *const methods[OP_KINDS] = {[OP_POST] = "chat.postMessage",
+                                              [OP_HISTORY] = "conversations.history",
+                                              [OP_JOIN] = "conversations.join",
+                                              [OP_LEAVE] = "conversations.leave",
+                                              [OP_INVITE] = "conversations.invite",
+                                              [OP_CREATE] = "conversations.create",
+                                              [OP_RENAME] = "conversations.rename",
+                                              [OP_LIST] = "conversations.list",
+                                              [OP_MEMBERS] = "conversations.members",
+                                              [OP_EDIT] = "chat.update",
+                                              [OP_REACT] = "reactions.add",
+                                              [OP_DELETE] = "chat.delete",
+                                              [OP_REPLIES] = "conversations.replies",
+                                              [OP_MARK] = "conversations.mark",
+                                              [OP_SCHEDULE] = "chat.scheduleMessage",
+                                              [OP_PREF] = "users.prefs.set",
+                                              [OP_SEARCH] = "search.messages",
+                                              [OP_SIGN_IN] = "auth.signin",
+                                              [OP_WHO] = "auth.test",
+                                              [OP_CONNECT] = "rtm.connect"};
 
 static void format_id(char *out, char letter, uint64_t id)
 {
@@ -110,11 +120,28 @@ static struct str_view format_ts(char out[24], uint64_t ts_us)
     return sv_from(out);
 }
 
+static uint32_t sign_in_args(const struct world *w, const struct op *op, struct words *s,
+                             struct arg *args)
+{
+    bool second =
+        op->other < plan_users_max && w->oracle.users[op->other].team != w->operator_.teams[0];
+    if (op->other < plan_users_max)
+        snprintf(s->name, sizeof s->name, "user%u@sim.example", (unsigned)op->other);
+    else
+        snprintf(s->name, sizeof s->name, "nobody@sim.example");
+    args[0] = (struct arg){"team", second ? SV("second") : SV("first")};
+    args[1] = (struct arg){"email", sv_from(s->name)};
+    args[2] = (struct arg){"password", operator_password(op->version, s->ts)};
+    return 3;
+}
+
 static uint32_t make_args(const struct client *cl, const struct op *op, struct words *s,
                           struct arg *args)
 {
     const struct oracle *o = &cl->w->oracle;
     uint32_t n = 0;
+    if (op->kind == OP_SIGN_IN)
+        return sign_in_args(cl->w, op, s, args);
     if (op->cid != 0) {
         format_id(s->cid, 'C', op->cid);
         args[n++] = (struct arg){"channel", sv_from(s->cid)};
@@ -204,7 +231,8 @@ static void encode(struct client *cl, const struct op *op, struct bytes *out)
     struct arg args[args_max];
     uint32_t n = make_args(cl, op, &words, args);
     struct str_view token = sv_from(cl->w->operator_.tokens[op->token].text);
-    uint64_t form = rng_below(&cl->rng, 5);
+    bool named = op->kind != OP_SIGN_IN; /* whose password is in no URL either */
+    uint64_t form = named ? rng_below(&cl->rng, 5) : rng_range(&cl->rng, 2, 4);
     struct bytes body = {0};
     bool get = form == 0, as_arg = form == 1;
     if (as_arg)
@@ -216,7 +244,7 @@ static void encode(struct client *cl, const struct op *op, struct bytes *out)
         put_form(out, args, n);
     }
     put_text(out, " HTTP/1.1\r\nHost: sim.example\r\n");
-    if (!as_arg) {
+    if (named && !as_arg) {
         put_text(out, "Authorization: Bearer ");
         bytes_put(out, token.p, token.len);
         put_text(out, "\r\n");
@@ -243,8 +271,9 @@ void http_send(struct client *cl, struct http_client *h, const struct op *op)
     ASSERT(h->pipe_len < client_pipe_max && h->conn != NULL);
     struct op *o = &h->pipe[h->pipe_len++];
     *o = *op;
-    o->token = h->token;
-    o->token_dead = w->operator_.tokens[h->token].state == SIM_TOKEN_REVOKED;
+    o->token = o->kind == OP_WHO ? o->as : h->token;
+    o->token_dead =
+        o->kind != OP_SIGN_IN && w->operator_.tokens[o->token].state == SIM_TOKEN_REVOKED;
     o->sent_pos = w->oracle.pos;
     o->sent_us = w->now_us;
     o->attempts++;

@@ -4,7 +4,7 @@
 
 #include "world.h"
 
-enum { arena_first_bytes = 16384, populate_steps_max = 2000000 };
+enum { arena_first_bytes = 16384, populate_steps_max = 2000000, email_at = 64 };
 
 void operator_init(struct operator* o, struct world *w)
 {
@@ -56,13 +56,36 @@ static struct ask *new_ask(struct operator* o, enum actor_kind to, uint16_t type
 
 /* ---- answers ---- */
 
+uint32_t operator_add_token(struct operator* o, struct str_view text, uint8_t user)
+{
+    /* Those that are under way have their places. */
+    if (o->tokens_len + o->out >= operator_tokens_max || text.len >= token_text_max)
+        return operator_tokens_max;
+    struct sim_token *t = &o->tokens[o->tokens_len++];
+    memcpy(t->text, text.p, text.len);
+    t->text[text.len] = '\0';
+    t->user = user;
+    t->state = SIM_TOKEN_VALID;
+    return o->tokens_len - 1;
+}
+
 static void on_issued(struct operator* o, const struct ask *a)
 {
-    ASSERT(o->tokens_len < operator_tokens_max);
-    struct sim_token *t = &o->tokens[o->tokens_len++];
-    memcpy(t->text, a->m.issue.token, sizeof t->text);
-    t->user = (uint8_t)a->subject;
-    t->state = SIM_TOKEN_VALID;
+    o->out--; /* its place */
+    uint32_t t = operator_add_token(o, sv_from(a->m.issue.token), (uint8_t)a->subject);
+    o->out++;
+    ASSERT(t < operator_tokens_max);
+}
+
+/* The hash is known before any row can have it. */
+static void on_hashed(struct operator* o, const struct ask *a)
+{
+    const struct ouser *u = &o->w->oracle.users[o->w->plan.signer];
+    struct login_hash *h = &o->hashes[a->subject - 1];
+    *h = a->m.hash;
+    struct ask *next = new_ask(o, ACTOR_DIR, DIR_PASSWORD_SET);
+    next->m.password =
+        (struct dir_password_set){.team = u->team, .uid = u->uid, .hash = {h->hash, h->len}};
 }
 
 static void on_answer(struct operator* o, const struct cell *c)
@@ -89,6 +112,8 @@ static void on_answer(struct operator* o, const struct cell *c)
         on_issued(o, a);
     } else if (a->to == ACTOR_DIR && a->type == DIR_TOKEN_REVOKE) {
         o->tokens[a->subject].state = SIM_TOKEN_REVOKED;
+    } else if (a->to == ACTOR_LOGIN) {
+        on_hashed(o, a);
     }
     drop(o, a);
 }
@@ -162,6 +187,38 @@ uint32_t operator_token_of(const struct operator* o, uint8_t user)
     return operator_tokens_max;
 }
 
+/* ---- passwords: hashed by login, then kept by dir, as parleyctl has it done ---- */
+
+struct str_view operator_password(uint32_t number, char out[24])
+{
+    snprintf(out, 24, "password-%u", number);
+    return sv_from(out);
+}
+
+uint32_t operator_password_of(const struct operator* o, struct str_view hash)
+{
+    for (uint32_t i = 0; i < o->passwords_len; i++) {
+        if (sv_eq(hash, (struct str_view){o->hashes[i].hash, o->hashes[i].len}))
+            return i + 1;
+    }
+    return 0;
+}
+
+static void set_password(struct operator* o)
+{
+    struct ask *a = new_ask(o, ACTOR_LOGIN, LOGIN_HASH);
+    a->subject = ++o->passwords_len;
+    a->m.hash.password = operator_password(a->subject, a->text);
+}
+
+void operator_change_password(struct operator* o)
+{
+    const struct world *w = o->w;
+    if (w->plan.signs_in && o->passwords_len < operator_passwords_max &&
+        w->ops_issued >= w->plan.ops / 3 && w->up && w->drain_stage < 0)
+        set_password(o);
+}
+
 /* ---- the start ---- */
 
 static void settle(struct operator* o)
@@ -183,7 +240,9 @@ static void add_user(struct operator* o, uint32_t i, uint64_t team)
 {
     struct ask *a = new_ask(o, ACTOR_DIR, DIR_USER_ADD);
     snprintf(a->text, sizeof a->text, "user%u", i);
-    a->m.user = (struct dir_user_add){.team = team, .name = sv_from(a->text)};
+    snprintf(a->text + email_at, sizeof a->text - email_at, "user%u@sim.example", i);
+    a->m.user = (struct dir_user_add){
+        .team = team, .name = sv_from(a->text), .email = sv_from(a->text + email_at)};
     settle(o);
     operator_issue(o, (uint8_t)i);
     settle(o);
@@ -234,4 +293,7 @@ void operator_populate(struct operator* o)
         add_channel(o, i);
     for (uint32_t i = 0; i < p->channels; i++)
         invite(o, &o->w->oracle.chans[i]);
+    if (p->signs_in)
+        set_password(o);
+    settle(o);
 }

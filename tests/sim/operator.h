@@ -5,18 +5,24 @@
 
 #include "chan/chan_msg.h"
 #include "dir/dir_msg.h"
+#include "login/login.h"
 #include "plan.h"
 #include "ring/loop.h"
 
 struct world;
 
-enum { operator_asks_max = 256, operator_tokens_max = 512, operator_teams_max = 2 };
+enum {
+    operator_asks_max = 256,
+    operator_tokens_max = 512,
+    operator_teams_max = 2,
+    operator_passwords_max = 2
+};
 
 struct ask {
     bool used, sent;
     uint16_t type;
     enum actor_kind to;
-    uint32_t subject; /* user, token or channel it is about */
+    uint32_t subject; /* user, token, channel or password it is about */
     uint64_t cid;
     struct arena arena;
     char text[128];
@@ -28,6 +34,8 @@ struct ask {
         struct dir_token_revoke revoke;
         struct dir_channel_create create;
         struct chan_member_change change;
+        struct login_hash hash;
+        struct dir_password_set password;
     } m;
 };
 
@@ -48,9 +56,11 @@ struct operator
     uint32_t teams_len;
     struct sim_token tokens[operator_tokens_max];
     uint32_t tokens_len;
-    uint32_t out;    /* asks under way */
-    uint32_t failed; /* answers other than ok */
-    bool poked;      /* has something to send */
+    struct login_hash hashes[operator_passwords_max]; /* of the passwords 1, 2... of plan.signer */
+    uint32_t passwords_len;                           /* asked for */
+    uint32_t out;                                     /* asks under way */
+    uint32_t failed;                                  /* answers other than ok */
+    bool poked;                                       /* has something to send */
 };
 
 extern const struct actor_ops operator_ops; /* self: struct operator * */
@@ -63,6 +73,14 @@ void operator_crash(struct operator* o);
 void operator_populate(struct operator* o);
 void operator_revoke(struct operator* o, uint32_t token);
 void operator_issue(struct operator* o, uint8_t user);
+/* One that was issued; operator_tokens_max: no room for it. */
+uint32_t operator_add_token(struct operator* o, struct str_view text, uint8_t user);
+/* Where there are passwords, the signer gets another one in the middle of the run. */
+void operator_change_password(struct operator* o);
+/* "password-N"; 0 is nobody's. */
+struct str_view operator_password(uint32_t number, char out[24]);
+/* Which of them a hash is of; 0: of none. */
+uint32_t operator_password_of(const struct operator* o, struct str_view hash);
 /* A valid token of the user; operator_tokens_max: none now. */
 uint32_t operator_token_of(const struct operator* o, uint8_t user);
 

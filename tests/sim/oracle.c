@@ -275,6 +275,7 @@ void oracle_deinit(struct oracle *o)
             free(o->chans[i].toggles[u]);
     }
     free(o->msgs);
+    free(o->tokens);
     free(o->ts_set);
 }
 

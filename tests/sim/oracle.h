@@ -11,7 +11,12 @@
 
 struct world;
 
-enum { oracle_channels_max = 96, oracle_text_max = 2048, oracle_edits_max = 12 };
+enum {
+    oracle_channels_max = 96,
+    oracle_text_max = 2048,
+    oracle_edits_max = 12,
+    oracle_passwords_max = 4
+};
 
 struct omsg { /* by its number, which stands in its text */
     uint64_t cid;
@@ -54,6 +59,10 @@ struct reading {
     uint8_t user;
 };
 
+struct otoken { /* as it is stored: nobody can read its text from it */
+    uint64_t tag, team, uid, pos;
+};
+
 struct called {
     uint64_t pos;
     char name[84];
@@ -93,6 +102,13 @@ struct oracle {
     uint32_t users_len;
     uint64_t *ts_set; /* every ts ever given; open addressing */
     uint32_t ts_len, ts_cap;
+    struct { /* of plan.signer; the operator counts them */
+        uint64_t pos;
+        uint32_t number;
+    } passwords[oracle_passwords_max];
+    uint32_t passwords_len;
+    struct otoken *tokens;
+    uint32_t tokens_len, tokens_cap;
 };
 
 void oracle_init(struct oracle *o);
@@ -136,6 +152,15 @@ void oracle_check_ok(struct world *w, uint32_t number, uint64_t ts_us, uint64_t 
 /* A message is shown (event or history) at pos; returns its number. */
 uint32_t oracle_check_shown(struct world *w, uint64_t cid, struct str_view text, uint64_t ts_us,
                             uint64_t uid, uint64_t pos, const char *where);
+
+/* oracle_signin.c: rows of passwords and tokens. */
+void oracle_on_password(struct world *w, const struct row *r);
+void oracle_on_token(struct world *w, const struct row *r);
+/* Whether, at any position from..to, it was true or false that this is the user's password. */
+bool oracle_was_password(const struct world *w, uint8_t user, uint32_t number, bool is,
+                         uint64_t from, uint64_t to);
+/* The token is the user's and was stored at pos. */
+bool oracle_has_token(const struct world *w, struct str_view text, uint8_t user, uint64_t pos);
 
 /* What was promised for a time that is over was posted, unless its sender had left. */
 void oracle_check_scheduled(struct world *w, uint64_t now_s);

@@ -405,6 +405,23 @@ static void on_user_row(struct world *w, const struct row *r)
     }
 }
 
+static void on_dir_row(struct world *w, const struct row *r)
+{
+    switch (r->key.p[0]) {
+    case 'n':
+        on_name_row(w, r);
+        break;
+    case 'p':
+        oracle_on_password(w, r);
+        break;
+    case 't':
+        oracle_on_token(w, r);
+        break;
+    default:
+        break;
+    }
+}
+
 /* What must hold between the rows of a channel after each whole batch. */
 static void check_channel(struct world *w, const struct ochan *c)
 {
@@ -433,8 +450,8 @@ void oracle_on_batch(struct world *w, const struct batch *b)
             on_chan_row(w, r);
         else if (r->cf == CF_USER)
             on_user_row(w, r);
-        else if (r->cf == CF_DIR && r->key.p[0] == 'n')
-            on_name_row(w, r);
+        else if (r->cf == CF_DIR)
+            on_dir_row(w, r);
     }
     check_threads(w);
     for (uint32_t i = 0; i < o->chans_len; i++) {

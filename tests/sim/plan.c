@@ -1,5 +1,7 @@
 #include "plan.h"
 
+enum { signing_one_in = 40 };
+
 const char *fault_name(enum fault f)
 {
     static const char *const names[FAULT_COUNT] = {
@@ -103,4 +105,7 @@ void plan_make(struct plan *p, uint64_t seed, uint64_t ops, uint32_t without)
     p->duplicate_percent = (uint32_t)rng_range(&r, 0, 25);
     p->half_close_percent = (uint32_t)rng_range(&r, 0, 8);
     p->conf.search_delay_ms = rng_skewed(&r, 1, 1000);
+    struct rng passwords = rng_make(seed, 3);
+    p->signs_in = rng_one_in(&passwords, signing_one_in);
+    p->signer = (uint8_t)rng_below(&passwords, MIN(p->users, p->clients));
 }

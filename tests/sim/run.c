@@ -84,8 +84,10 @@ static void run(struct world *w)
     w->populated = true;
     w->faults_on = true;
     uint64_t bound = w->steps + w->plan.ops * steps_per_op_max + steps_max;
-    while (w->ops_issued < w->plan.ops)
+    while (w->ops_issued < w->plan.ops) {
         step(w, bound, "under faults");
+        operator_change_password(&w->operator_);
+    }
     heal(w);
     uint64_t deadline = w->now_us + answered_within_us;
     while (!all_idle(w)) {

@@ -12,8 +12,11 @@ enum {
     trace_shown = 120,
     restart_min_us = 1000,
     restart_max_us = 3000000,
-    turn_max_us = 60
+    turn_max_us = 60,
+    hash_us = 60000
 };
+
+const uint8_t world_secret[32] = "the simulator's secret";
 
 /* ---- violations ---- */
 
@@ -81,6 +84,19 @@ static void trace_cells(struct world *w, const struct edge *e, const struct cell
                                                        (run[i].req & 0xffffffffffffu)});
 }
 
+/* The thread sleeps for as long as a hash takes, then answers one request. */
+static uint32_t hashes_max(struct world *w, actor_id login)
+{
+    if (w->hashed_us == 0)
+        w->hashed_us = w->now_us + hash_us;
+    if (w->now_us < w->hashed_us) {
+        world_block(w, login, w->hashed_us);
+        return 0;
+    }
+    w->hashed_us = 0;
+    return 1;
+}
+
 static uint32_t seam_cells_max(void *ctx, struct edge *e)
 {
     struct world *w = ctx;
@@ -88,7 +104,9 @@ static uint32_t seam_cells_max(void *ctx, struct edge *e)
     uint32_t max = turn_cells_max;
     if (edge_empty(e))
         return max;
-    if (plan_has(&w->plan, FAULT_DELAY) && rng_one_in(&w->sched, 3))
+    if (w->actors[e->dst].kind == ACTOR_LOGIN)
+        max = hashes_max(w, e->dst);
+    else if (plan_has(&w->plan, FAULT_DELAY) && rng_one_in(&w->sched, 3))
         max = (uint32_t)rng_below(&w->sched, 4); /* none of them: not seen in this turn */
     /* The whole turn's worth may wrap around the ring: traced as two runs. */
     uint32_t n = edge_peek(e, max, &run);
@@ -111,6 +129,7 @@ static void add_actors(struct world *w)
                                        [ACTOR_FANOUT] = c->threads_fanouts,
                                        [ACTOR_DIR] = 1,
                                        [ACTOR_SEARCH] = 1,
+                                       [ACTOR_LOGIN] = w->plan.signs_in,
                                        [ACTOR_ADMIN] = 1};
     w->actors = calloc(world_loops_max, sizeof *w->actors);
     ASSERT(w->actors != NULL);
@@ -242,9 +261,9 @@ static void make_dir(struct world *w)
                           .chans = &w->ids[w->first[ACTOR_CHAN]],
                           .chans_len = w->len[ACTOR_CHAN],
                           .frames_max = (uint32_t)w->plan.conf.ring_frames,
-                          .tokens_max = (uint32_t)w->plan.conf.dir_tokens_max,
-                          .secret = "the simulator's secret"};
+                          .tokens_max = (uint32_t)w->plan.conf.dir_tokens_max};
     struct view v = sim_view(&w->store);
+    memcpy(dc.secret, world_secret, sizeof dc.secret);
     dc.view = v;
     MUST(dir_new(&w->dir, &dc));
     MUST(dir_load(w->dir, &v));
@@ -307,6 +326,17 @@ static void make_search(struct world *w)
     place(w, ACTOR_SEARCH, 0, &search_actor_ops, w->search);
 }
 
+/* Only where there are passwords: the others need not look at one more loop in each step. */
+static void make_login(struct world *w)
+{
+    if (!w->plan.signs_in)
+        return;
+    struct view v = sim_view(&w->store);
+    MUST(login_new(&w->login, &v));
+    place(w, ACTOR_LOGIN, 0, &login_actor_ops, w->login);
+    w->hashed_us = 0;
+}
+
 static void make_fanouts(struct world *w)
 {
     const struct conf *c = &w->plan.conf;
@@ -346,6 +376,7 @@ static void make_acceptors(struct world *w)
                                    .fanouts_len = w->len[ACTOR_FANOUT],
                                    .dir = w->first[ACTOR_DIR],
                                    .search = w->first[ACTOR_SEARCH],
+                                   .login = w->first[ACTOR_LOGIN],
                                    .net = {&sim_port_ops, p},
                                    .dir_reader = w->readers[a->loop->index],
                                    .conf = c};
@@ -376,6 +407,7 @@ void world_boot(struct world *w)
     make_chans(w);
     make_hists(w);
     make_search(w);
+    make_login(w);
     make_fanouts(w);
     make_acceptors(w);
     place(w, ACTOR_ADMIN, 0, &operator_ops, &w->operator_);
@@ -396,6 +428,7 @@ static void release(struct world *w)
     for (uint16_t i = 0; i < w->len[ACTOR_CHAN]; i++)
         chan_shard_free(w->chans[i]);
     search_free(w->search);
+    login_free(w->login);
     dir_free(w->dir);
     for (uint32_t i = 0; i < w->loops_len; i++) {
         dir_reader_free(w->readers[i]);

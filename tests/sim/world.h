@@ -11,6 +11,7 @@
 #include "dir/dir.h"
 #include "fanout/fanout.h"
 #include "hist/hist.h"
+#include "login/login.h"
 #include "net.h"
 #include "operator.h"
 #include "oracle.h"
@@ -19,7 +20,7 @@
 #include "store.h"
 #include "trace.h"
 
-enum { world_loops_max = 24 };
+enum { world_loops_max = 24, sign_ins_max = 3 };
 
 struct world {
     struct plan plan;
@@ -59,6 +60,8 @@ struct world {
     struct fanout *fanouts[8];
     struct acceptor *acceptors[8];
     struct search *search;
+    struct login *login;
+    uint64_t hashed_us; /* when it is done with the hash that it is at; 0: with none */
     struct sim_log *log;
     actor_id log_actor;
     /* drain: stage under way, or -1 */
@@ -71,8 +74,11 @@ struct world {
     struct oracle oracle;
     struct client clients[plan_clients_max];
     uint64_t ops_issued, ops_done;
+    uint32_t sign_ins; /* that were begun */
     struct trace trace;
 };
+
+extern const uint8_t world_secret[32]; /* keys the hashes of tokens */
 
 /* Ends the run: what is wrong, by name, and the messages that led there. Does not return. */
 _Noreturn void violation(struct world *w, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);
