@@ -233,7 +233,7 @@ bool ledger_audit_history(struct ledger *l, const uint64_t *oldest_us)
                            l->channels[m->channel]);
         }
     }
-    if (l->bench->opt.books != NULL)
+    if (l->bench->opt.books != NULL && l->text_hashes == NULL) /* else it was read from books */
         ledger_write_books(l, oldest_us, l->bench->opt.books);
     return !a.failed;
 }

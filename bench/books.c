@@ -9,7 +9,7 @@
 
 #include "ledger.h"
 
-enum { books_text_max = 512 };
+enum { books_text_max = 512, books_channels_max = 1 << 20 };
 #define BOOKS_ENDING ".books"
 static const char magic[8] = "parley1";
 
@@ -25,8 +25,7 @@ struct books_channel { /* behind it its id and a member's token, each with a NUL
 
 struct books_message {
     uint64_t ts_us, text_hash;
-    uint32_t channel;
-    bool sent;
+    uint32_t channel, sent;
 };
 
 static void complain(const char *what, const char *path)
@@ -81,7 +80,8 @@ void ledger_write_books(struct ledger *l, const uint64_t *oldest_us, const char 
 {
     char path[4096];
     snprintf(path, sizeof path, "%s/%s" BOOKS_ENDING, dir, l->key_suffix + 1);
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR); /* tokens */
+    /* Tokens are in it. A replay of the same trace has the same keys: its books are the newer. */
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, S_IRUSR | S_IWUSR);
     FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
     if (f == NULL) {
         complain("write", path);
@@ -131,7 +131,7 @@ static bool get_messages(FILE *f, struct ledger *l, uint32_t len, uint64_t *text
             return false;
         ledger_add(l, m.channel, 0, 0);
         l->messages[i].ts_us = m.ts_us;
-        l->messages[i].sent = m.sent;
+        l->messages[i].sent = m.sent != 0;
         l->acked += m.ts_us != TS_NONE;
         text_hashes[i] = m.text_hash;
     }
@@ -144,7 +144,8 @@ static bool read_books(FILE *f, struct ledger *l, uint64_t **oldest_us)
     struct books_head head;
     struct bench *b = l->bench;
     if (!get(f, &head, sizeof head) || memcmp(head.magic, magic, sizeof magic) != 0 ||
-        head.messages > ledger_messages_max || head.channels == 0)
+        head.messages > ledger_messages_max || head.channels == 0 ||
+        head.channels > books_channels_max)
         return false;
     memcpy(l->key_suffix, head.key_suffix, sizeof l->key_suffix);
     l->channels_len = head.channels;

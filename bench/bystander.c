@@ -91,15 +91,15 @@ bool bystander_run(struct bench *b)
     load.lanes[0] = (struct lane){*token, 0};
     __atomic_store_n(&shared->ready, true, __ATOMIC_RELEASE);
     wait_for(b, PHASE_CALM);
+    load.poster.answer_us = &out->calm_answer_us;
     load_begin(&load, longest_s);
     wait_for(b, PHASE_STORM);
     out->calm_us = load.poster.latency_us;
-    out->calm_answer_us = load.poster.answer_us;
-    load.poster.latency_us = load.poster.answer_us = (struct hist_log){0};
+    load.poster.latency_us = (struct hist_log){0};
+    load.poster.answer_us = &out->storm_answer_us;
     wait_for(b, PHASE_END);
     load_end(&load);
     out->storm_us = load.poster.latency_us;
-    out->storm_answer_us = load.poster.answer_us;
     out->acknowledged = load.poster.acked;
     ledger_audit_history(&ledger, NULL);
     poster_report_counts(&load.poster);

@@ -56,9 +56,10 @@ static void on_posted(struct http_request *r, const struct http_answer *a)
         p->ledger->acked++;
         p->acked++;
         hist_log_add(&p->latency_us, p->bench->io.now_us - m->intended_us);
-        hist_log_add(&p->answer_us, p->bench->io.now_us - r->first_written_us);
         if (p->window_us != NULL)
             hist_log_add(p->window_us, p->bench->io.now_us - m->intended_us);
+        if (p->answer_us != NULL)
+            hist_log_add(p->answer_us, p->bench->io.now_us - r->first_written_us);
         if (!sv_eq(reply_str(&reply, "channel"), sv_from(p->ledger->channels[m->channel])))
             report_problem(&p->bench->report, "message %u: answered with another channel",
                            t->message);

@@ -16,8 +16,9 @@ struct poster {
     struct post *free;
     uint64_t in_flight, sent, acked, refused;
     struct hist_log latency_us; /* from the intended time to the acknowledgement */
-    struct hist_log answer_us;  /* from its first byte: without what it waited in the client */
     struct hist_log *window_us; /* the same, of who samples; may be NULL */
+    /* From its first byte, so without what it waited in the client; may be NULL. */
+    struct hist_log *answer_us;
     struct {
         char name[48];
         uint64_t count;

@@ -11,14 +11,11 @@ const readyMs = 30000, stopMs = 20000, lossMs = 60000, auditMs = 600000;
 const audited = { books: 0, posts: 0 }; // of all servers, after a new start
 const unlimited = ['api.rate_posts_per_s=10000000', 'api.rate_factor=1000000', 'ws.connects_per_s=1000000'];
 const children = new Set();
-const scratch = new Set();
+const scratch = new Set(); // stores, and books beside them
 
 function cleanUp() {
   for (const c of children) c.kill('SIGKILL');
-  for (const d of scratch) {
-    rmSync(d, { recursive: true, force: true });
-    rmSync(`${d}.books`, { recursive: true, force: true });
-  }
+  for (const d of scratch) rmSync(d, { recursive: true, force: true });
 }
 process.on('exit', cleanUp);
 for (const s of ['SIGINT', 'SIGTERM']) process.on(s, () => process.exit(130));
@@ -59,6 +56,7 @@ class Server {
     this.data = kept || mkdtempSync(join(dir, 'store-'));
     if (!kept) scratch.add(this.data);
     this.books = `${this.data}.books`;
+    this.closeBooks(); // of a run that was cut off
     if (tls) this.sets = [...sets, 'server.tls_listen=127.0.0.1:0', ...this.certificate()];
   }
 
@@ -127,13 +125,24 @@ class Server {
     const at = words.indexOf('--seconds');
     const seconds = at >= 0 ? Number(words[at + 1]) : 10;
     if (words[0] === 'idle') return JSON.parse(await run(this.words(words, benchBin), lossMs + seconds * 4000));
-    return JSON.parse(await run([...this.words(words, benchBin), '--books', this.openBooks(benchBin)], lossMs + seconds * 4000));
+    try {
+      return JSON.parse(await run([...this.words(words, benchBin), '--books', this.openBooks(benchBin)], lossMs + seconds * 4000));
+    } catch (e) { // is what there is to say; no second audit follows
+      this.closeBooks();
+      throw e;
+    }
   }
 
   openBooks(benchBin = this.bin) {
     this.benchBin = benchBin;
     mkdirSync(this.books, { recursive: true });
+    scratch.add(this.books);
     return this.books;
+  }
+
+  closeBooks() {
+    rmSync(this.books, { recursive: true, force: true });
+    scratch.delete(this.books);
   }
 
   // Every post that any load was told of is there, once, in order, with its text, when the server was started anew on what
@@ -148,7 +157,7 @@ class Server {
     const report = JSON.parse(await run(this.words(['audit', ...books], this.benchBin), auditMs));
     audited.books += report.books;
     audited.posts += report.posts_acknowledged;
-    rmSync(this.books, { recursive: true });
+    this.closeBooks();
     return report;
   }
 
@@ -192,11 +201,15 @@ class Server {
   keep() { scratch.delete(this.data); }
 
   async stop() {
-    if (this.child.exitCode === null) await this.auditAnew();
-    const code = await this.quit();
-    if (scratch.has(this.data)) rmSync(this.data, { recursive: true, force: true });
-    scratch.delete(this.data);
-    rmSync(this.books, { recursive: true, force: true });
+    let code;
+    try {
+      if (this.child.exitCode === null) await this.auditAnew();
+    } finally {
+      code = await this.quit();
+      if (scratch.has(this.data)) rmSync(this.data, { recursive: true, force: true });
+      scratch.delete(this.data);
+      this.closeBooks();
+    }
     if (code !== 0) throw new Error(`parleyd ended with ${code}\n${this.child.err.slice(-4000)}`);
   }
 }

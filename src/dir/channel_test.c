@@ -1,6 +1,16 @@
 /* Channels: how they come to be known, and another name for one. */
 #include "dir/test_rig.h"
 
+/* A directory with a team and a user, who is about to make a channel. */
+static struct dir_channel_create begin_with(struct str_view name)
+{
+    fix_init();
+    start(true, 64);
+    add_team_and_user();
+    return (struct dir_channel_create){
+        .team = f.team, .creator = f.uid, .name = name, .arena = &f.arena};
+}
+
 /* channel_created goes to the team, nothing of a private channel; the creator is told by the
  * channel's chan; a full ring is told as a gap when there is room again. */
 TEST(events_of_new_channels_and_gaps)
@@ -51,11 +61,7 @@ TEST(events_of_new_channels_and_gaps)
 /* The answer waits until the creator has been told; who could not be told asks for everything. */
 TEST(a_new_channel_is_answered_behind_its_chan)
 {
-    fix_init();
-    start(true, 64);
-    add_team_and_user();
-    struct dir_channel_create a = {
-        .team = f.team, .creator = f.uid, .name = SV("a"), .arena = &f.arena};
+    struct dir_channel_create a = begin_with(SV("a"));
     struct dir_channel_create b = a;
     b.name = SV("b");
     f.chan.slow = true;
@@ -97,11 +103,7 @@ static bool named(struct str_view name, uint64_t want)
 /* Chan decides; until it has, nobody else gets the name, and nobody is refused it either. */
 TEST(a_name_that_a_rename_wants_is_kept_until_chan_has_answered)
 {
-    fix_init();
-    start(true, 64);
-    add_team_and_user();
-    struct dir_channel_create a = {
-        .team = f.team, .creator = f.uid, .name = SV("old"), .arena = &f.arena};
+    struct dir_channel_create a = begin_with(SV("old"));
     struct dir_channel_create b = a;
     b.name = SV("wanted");
     CHECK_EQ(call(DIR_CHANNEL_CREATE, &a), ERR_OK);
@@ -141,11 +143,7 @@ TEST(a_name_that_a_rename_wants_is_kept_until_chan_has_answered)
 /* Chan may have made the rename durable, and told of it, before dir hears of that. */
 TEST(a_name_that_a_rename_gives_up_is_refused_to_nobody_meanwhile)
 {
-    fix_init();
-    start(true, 64);
-    add_team_and_user();
-    struct dir_channel_create a = {
-        .team = f.team, .creator = f.uid, .name = SV("old"), .arena = &f.arena};
+    struct dir_channel_create a = begin_with(SV("old"));
     struct dir_channel_create b = a;
     CHECK_EQ(call(DIR_CHANNEL_CREATE, &a), ERR_OK);
     struct dir_rename m = {.cid = a.info.cid,

@@ -386,7 +386,7 @@ void schedule_run(struct dir *d)
         d->schedule.firing++;
         if (!fire(d, f)) {
             stand_again(d, f, f->due.post_s);
-            break; /* the answer that brings the credit brings another turn */
+            break; /* the answer that brings the credit, or the timer, brings another turn */
         }
     }
     arm(d);

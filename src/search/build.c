@@ -116,7 +116,7 @@ static void *grown(struct build *b, const void *p, uint32_t len, uint32_t *cap, 
 static bool number_of(struct build *b, struct posting where, uint32_t *out)
 {
     uint32_t n = b->messages_len;
-    if (n == 0 || b->messages[n - 1].ts_us != where.ts_us) {
+    if (n == 0 || b->messages[n - 1].ts_us != where.ts_us || b->messages[n - 1].cid != where.cid) {
         if (n == b->messages_cap) {
             struct posting *more =
                 grown(b, b->messages, n, &b->messages_cap, messages_first, sizeof *more);

@@ -153,6 +153,8 @@ void oracle_check_ok(struct world *w, uint32_t number, uint64_t ts_us, uint64_t 
 uint32_t oracle_check_shown(struct world *w, uint64_t cid, struct str_view text, uint64_t ts_us,
                             uint64_t uid, uint64_t pos, const char *where);
 
+uint64_t oracle_be64(struct str_view key, size_t at); /* a number in a key */
+
 /* oracle_signin.c: rows of passwords and tokens. */
 void oracle_on_password(struct world *w, const struct row *r);
 void oracle_on_token(struct world *w, const struct row *r);

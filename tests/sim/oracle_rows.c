@@ -7,7 +7,7 @@
 #include "chan/thread.h"
 #include "text.h"
 #include "world.h"
-static uint64_t be64(struct str_view key, size_t at)
+uint64_t oracle_be64(struct str_view key, size_t at)
 {
     uint64_t v = 0;
     for (size_t i = 0; i < 8; i++)
@@ -193,7 +193,7 @@ static void on_text(struct world *w, struct omsg *m, uint32_t version, uint64_t 
 static void on_message(struct world *w, const struct row *r)
 {
     struct oracle *o = &w->oracle;
-    struct ochan *c = chan_of_row(w, be64(r->key, 2));
+    struct ochan *c = chan_of_row(w, oracle_be64(r->key, 2));
     struct row_message row;
     struct thread t;
     uint32_t version = 0;
@@ -264,7 +264,7 @@ static void check_threads(struct world *w)
 
 static void on_member(struct world *w, struct ochan *c, const struct row *r)
 {
-    uint8_t u = oracle_user(&w->oracle, be64(r->key, 11));
+    uint8_t u = oracle_user(&w->oracle, oracle_be64(r->key, 11));
     bool member = r->op == ROW_PUT;
     if (u == plan_users_max)
         violation(w, "rows_whole", "a member that is no user");
@@ -312,7 +312,7 @@ static void on_name_row(struct world *w, const struct row *r)
         return;
     }
     for (uint32_t i = 0; i < o->chans_len && c == NULL; i++) {
-        bool its = o->chans[i].team == be64(r->key, 1);
+        bool its = o->chans[i].team == oracle_be64(r->key, 1);
         c = its && sv_eq(name, sv_from(o->chans[i].listed)) ? &o->chans[i] : NULL;
     }
     if (c == NULL)
@@ -327,7 +327,7 @@ static void on_cursor(struct world *w, struct ochan *c, const struct row *r)
 {
     struct oracle *o = &w->oracle;
     struct row_cursor row;
-    uint8_t user = oracle_user(o, be64(r->key, 11));
+    uint8_t user = oracle_user(o, oracle_be64(r->key, 11));
     uint32_t counted = 0;
     if (r->op != ROW_PUT)
         return;
@@ -351,7 +351,7 @@ static void on_cursor(struct world *w, struct ochan *c, const struct row *r)
 
 static void on_chan_row(struct world *w, const struct row *r)
 {
-    struct ochan *c = chan_of_row(w, be64(r->key, 2));
+    struct ochan *c = chan_of_row(w, oracle_be64(r->key, 2));
     struct row_chan_head head;
     struct row_chan_info info;
     switch (r->key.p[10]) {
@@ -390,9 +390,9 @@ static void on_chan_row(struct world *w, const struct row *r)
 static void on_user_row(struct world *w, const struct row *r)
 {
     struct oracle *o = &w->oracle;
-    uint64_t uid = be64(r->key, 2);
+    uint64_t uid = oracle_be64(r->key, 2);
     if (r->key.p[10] == 'M') {
-        struct ochan *c = chan_of_row(w, be64(r->key, 11));
+        struct ochan *c = chan_of_row(w, oracle_be64(r->key, 11));
         uint8_t u = oracle_user(o, uid);
         if (u == plan_users_max)
             violation(w, "rows_whole", "a membership of no user");

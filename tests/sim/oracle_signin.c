@@ -6,18 +6,11 @@
 
 enum { uid_at = 1, hash_at = 1 };
 
-static uint64_t be64(const void *p)
-{
-    uint64_t v;
-    memcpy(&v, p, sizeof v);
-    return __builtin_bswap64(v);
-}
-
 void oracle_on_password(struct world *w, const struct row *r)
 {
     struct oracle *o = &w->oracle;
     struct str_view hash;
-    uint8_t user = oracle_user(o, be64(r->key.p + uid_at));
+    uint8_t user = oracle_user(o, oracle_be64(r->key, uid_at));
     if (r->op != ROW_PUT || row_password_decode(&hash, r->key, r->value) != ERR_OK)
         violation(w, "rows_whole", "a password that cannot be read was written");
     uint32_t number = operator_password_of(&w->operator_, hash);
@@ -31,7 +24,7 @@ void oracle_on_token(struct world *w, const struct row *r)
 {
     struct oracle *o = &w->oracle;
     struct row_token row;
-    uint64_t tag = be64(r->key.p + hash_at);
+    uint64_t tag = oracle_be64(r->key, hash_at);
     if (r->op != ROW_PUT || row_token_decode(&row, r->key, r->value) != ERR_OK)
         violation(w, "rows_whole", "a token that cannot be read was written");
     for (uint32_t i = 0; i < o->tokens_len; i++) {
@@ -71,7 +64,7 @@ bool oracle_has_token(const struct world *w, struct str_view text, uint8_t user,
     token_hash(&h, text, hash);
     for (uint32_t i = 0; i < o->tokens_len; i++) {
         const struct otoken *t = &o->tokens[i];
-        if (t->tag == be64(hash))
+        if (t->tag == oracle_be64((struct str_view){(const char *)hash, sizeof hash}, 0))
             return t->pos <= pos && t->uid == o->users[user].uid && t->team == o->users[user].team;
     }
     return false;
