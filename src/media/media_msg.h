@@ -1,0 +1,176 @@
+/* media/media_msg.h - requests to media, which keeps files: their bytes, their rows, who may have
+ * them. u.p is a struct below in the requester's arena, lent until the answer. media answers the
+ * requests of one requester about one stream in their order. Bytes cross the ring by address only:
+ * whoever asks lends the memory that is written from or read into.
+ *
+ * A file's life: reserved (MEDIA_RESERVE; its id is the capability to upload to it, once) -> stored
+ * (MEDIA_FINISH: its bytes are on disk under their hash, synced, and its row says so) -> shared
+ * (MEDIA_SHARE, any number of channels) -> deleted (MEDIA_DELETE; its bytes go when no other file
+ * has them). A reserved file that gets no bytes within files.upload_timeout_ms is forgotten.
+ * Source: slack-api reference, Files. */
+#ifndef PARLEY_MEDIA_MEDIA_MSG_H
+#define PARLEY_MEDIA_MEDIA_MSG_H
+
+#include "hist/hist_msg.h"
+#include "ring/cell.h"
+
+/* F and 20 base32 characters: 100 random bits, since who knows it may upload to it. */
+enum { file_id_len = 21 };
+struct file_id {
+    char text[file_id_len];
+};
+
+enum media_msg {
+    MEDIA_RESERVE = 1, /* struct media_reserve */
+    MEDIA_BEGIN,       /* struct media_begin */
+    MEDIA_WRITE,       /* struct media_write */
+    MEDIA_FINISH,      /* struct media_finish */
+    MEDIA_ABORT,       /* struct media_abort */
+    MEDIA_OPEN,        /* struct media_open */
+    MEDIA_READ,        /* struct media_read */
+    MEDIA_CLOSE,       /* struct media_close */
+    MEDIA_SHARE,       /* struct media_share */
+    MEDIA_INFO,        /* struct media_info */
+    MEDIA_LIST,        /* struct media_list */
+    MEDIA_PUBLIC,      /* struct media_public */
+    MEDIA_DELETE       /* struct media_delete */
+};
+
+/* Largest file of each class of content: images, sound and video; everything else. Defaults of
+ * files.media_bytes_max and files.document_bytes_max. */
+enum { media_chunk_bytes = 256 << 10 }; /* most that one MEDIA_WRITE or MEDIA_READ moves */
+
+/* ---- up ---- */
+
+/* Makes a reserved file. Answered when its row is durable. Errors: ERR_FILE_UPLOAD_SIZE_RESTRICTED,
+ * ERR_TOO_MANY_UPLOADS (reserved files of this user that wait for their bytes: bounded). */
+struct media_reserve {
+    uint64_t team, uid;
+    struct str_view name, title, alt_text, snippet_type; /* name: a label, never a path */
+    uint64_t length;                                     /* announced; UINT64_MAX: not known */
+    struct file_id id;                                   /* out */
+};
+
+/* Opens a stream into a temporary file. Errors: ERR_FILE_NOT_FOUND (no such file, or it has its
+ * bytes, or another stream is open for it), ERR_FILE_UPLOAD_SIZE_RESTRICTED (declared is over the
+ * cap, or is not the announced length), ERR_SERVICE_UNAVAILABLE (all streams are taken). */
+struct media_begin {
+    struct file_id id;
+    uint64_t declared; /* Content-Length of the bytes; UINT64_MAX: not known */
+    uint64_t stream;   /* out: handle */
+};
+
+/* The next bytes. Errors: ERR_FILE_UPLOAD_SIZE_RESTRICTED (over the cap of what its content is),
+ * ERR_STORAGE_FULL, ERR_UNKNOWN_STREAM; after any of them the stream is closed and nothing of it is
+ * left. */
+struct media_write {
+    uint64_t stream;
+    const void *p;
+    uint32_t len; /* media_chunk_bytes at most */
+};
+
+/* The bytes are whole: synced, put under their hash, the row written; answered then. Errors: as
+ * MEDIA_WRITE, and ERR_FILE_UPLOAD_SIZE_RESTRICTED if the length is not the announced one. */
+struct media_finish {
+    uint64_t stream;
+    uint64_t length; /* out */
+};
+
+struct media_abort { /* nothing of it stays; the file is reserved as before */
+    uint64_t stream;
+};
+
+/* ---- down ---- */
+
+/* Errors: ERR_FILE_NOT_FOUND (also: not for this viewer), ERR_FILE_DELETED,
+ * ERR_SERVICE_UNAVAILABLE (all streams are taken). */
+struct media_open {
+    struct hist_viewer viewer; /* uid ID_NONE: by secret */
+    struct file_id id;
+    struct str_view secret; /* of a public link */
+    /* out */
+    uint64_t stream, length;
+    struct str_view name, mimetype, hash; /* hash: hex, for ETag; all in the arena */
+    bool is_image;                        /* its bytes are an image a browser may show */
+    struct arena *arena;
+};
+
+struct media_read {
+    uint64_t stream, offset;
+    void *p;
+    uint32_t len; /* media_chunk_bytes at most; within the length */
+};
+
+struct media_close {
+    uint64_t stream;
+};
+
+/* ---- what is known of a file ---- */
+
+/* Takes title, then puts the file where it is to be seen. Before the message is posted, with ts_us
+ * 0: whoever is in the channel may have it from now on; after it with the message's; with undo if
+ * it was refused. Only the owner, only a stored file: ERR_FILE_NOT_FOUND. ERR_FULL: over
+ * file_shares_max. json: out, the file object as it goes into the message. */
+enum { file_shares_max = 100 };
+struct media_share {
+    uint64_t team, uid;
+    struct file_id id;
+    struct str_view title; /* p NULL: as it is */
+    uint64_t cid;          /* ID_NONE: none, only the title */
+    enum channel_kind kind;
+    uint64_t ts_us;
+    bool undo;
+    struct str_view base_url; /* of this server, for the urls in json */
+    struct buf json;          /* appended: {...} */
+};
+
+struct media_info { /* as media_open for who may see it */
+    struct hist_viewer viewer;
+    struct file_id id;
+    struct str_view base_url;
+    struct buf json; /* appended: {...} */
+};
+
+enum media_type { /* of files.list, as bits */
+                  MEDIA_SNIPPETS = 1,
+                  MEDIA_IMAGES = 2,
+                  MEDIA_PDFS = 4,
+                  MEDIA_ZIPS = 8,
+                  MEDIA_DOCS = 16, /* gdocs and spaces are none of ours: never any */
+                  MEDIA_ALL = 31
+};
+
+/* Newest first, only what the viewer may see. */
+struct media_list {
+    struct hist_viewer viewer;
+    uint64_t uid, cid;       /* ID_NONE: of all */
+    uint64_t from_us, to_us; /* by their time of creation, both included */
+    uint32_t types;
+    uint32_t page, count; /* from 1; count 1000 at most */
+    struct str_view base_url;
+    struct buf json;     /* appended: {...},{...} */
+    uint32_t len, total; /* out */
+};
+
+struct media_public { /* Makes or takes back a link that needs no token. ERR_FILE_NOT_FOUND. */
+    uint64_t team, uid;
+    bool is_admin, revoke;
+    struct file_id id;
+    struct str_view base_url;
+    struct buf json; /* appended: {...} */
+};
+
+/* Errors: ERR_FILE_NOT_FOUND, ERR_FILE_DELETED, ERR_CANT_DELETE_FILE (neither owner nor admin).
+ * Where it was shared: out, for the messages that show it. */
+struct media_delete {
+    uint64_t team, uid;
+    bool is_admin;
+    struct file_id id;
+    struct {
+        uint64_t cid, ts_us;
+    } * shares; /* in the arena */
+    uint32_t shares_len;
+    struct arena *arena;
+};
+
+#endif
