@@ -18,7 +18,7 @@ enum err hist_new(struct hist **out, const struct view *v, const struct conf *c)
     arena_pool_init(&h->pool, 65536, 1, UINT64_MAX);
     if (arena_init(&h->scratch, &h->pool, UINT64_MAX) != ERR_OK ||
         recent_new(&h->recent, c->hist_recent_bytes) != ERR_OK ||
-        rights_new(&h->rights) != ERR_OK) {
+        seer_init(&h->seer, v, &h->scratch) != ERR_OK) {
         hist_free(h);
         return ERR_NOMEM;
     }
@@ -33,69 +33,9 @@ void hist_free(struct hist *h)
     arena_deinit(&h->scratch);
     arena_pool_deinit(&h->pool);
     recent_free(h->recent);
-    rights_free(h->rights);
+    seer_deinit(&h->seer);
     free(h->queue);
     free(h);
-}
-
-/* ---- who may read ---- */
-
-/* One function answers "not found" for the foreign and the private as for the absent: nobody learns
- * which it was. */
-static enum err judge(const struct hist_viewer *v, const struct right *right)
-{
-    if (right->team != v->team)
-        return ERR_CHANNEL_NOT_FOUND;
-    if (right->member || v->is_admin)
-        return ERR_OK;
-    if (v->is_guest)
-        return ERR_CHANNEL_NOT_FOUND;
-    if (MUTANT(PRIVATE_READ_BY_STRANGERS, right->kind != CHANNEL_PUBLIC, false))
-        return ERR_CHANNEL_NOT_FOUND;
-    return ERR_OK;
-}
-
-enum err hist_may_read(struct hist *h, const struct hist_viewer *v, uint64_t cid,
-                       struct row_chan_info *info, bool *member)
-{
-    struct key ki, km;
-    struct row_member row;
-    uint64_t moment = view_moment(&h->view);
-    key_chan_info(&ki, cid);
-    key_chan_member(&km, cid, v->uid);
-    struct view_get gets[2] = {{.cf = CF_CHAN, .key = key_view(&ki)},
-                               {.cf = CF_CHAN, .key = key_view(&km)}};
-    TRY(view_multi_get(&h->view, gets, 2, &h->scratch));
-    if (gets[0].value.p == NULL)
-        return ERR_CHANNEL_NOT_FOUND;
-    TRY(row_chan_info_decode(info, gets[0].key, gets[0].value));
-    *member = gets[1].value.p != NULL;
-    if (*member)
-        TRY(row_member_decode(&row, gets[1].key, gets[1].value));
-    struct right right = {.team = info->team, .kind = info->kind, .member = *member};
-    TRY(judge(v, &right));
-    /* A refusal takes the same way each time: an absent channel's is not told from it by its time.
-     */
-    if (!v->is_admin)
-        rights_keep(h->rights, cid, v->uid, &right, moment);
-    return ERR_OK;
-}
-
-enum err hist_may_see(struct hist *h, const struct hist_viewer *v, uint64_t cid, bool *member)
-{
-    struct row_chan_info info;
-    struct right right;
-    if (!rights_find(h->rights, &h->view, cid, v->uid, &right))
-        return hist_may_read(h, v, cid, &info, member);
-    *member = right.member;
-    return judge(v, &right);
-}
-
-enum err hist_may_read_messages(struct hist *h, const struct hist_viewer *v, uint64_t cid)
-{
-    bool member;
-    TRY(hist_may_see(h, v, cid, &member));
-    return v->is_bot && !member && !v->is_admin ? ERR_NOT_IN_CHANNEL : ERR_OK;
 }
 
 /* ---- messages ---- */
@@ -179,7 +119,7 @@ static enum err history(struct hist *h, struct hist_history *m)
     struct page page = {.m = m};
     m->messages = 0;
     m->has_more = false;
-    TRY(hist_may_read_messages(h, &m->viewer, m->cid));
+    TRY(seer_may_read(&h->seer, &m->viewer, m->cid));
     struct ts_span span = span_of(m);
     if (span.newest_us < span.oldest_us)
         return ERR_OK;
@@ -223,7 +163,7 @@ static enum err members(struct hist *h, struct hist_members *m)
 {
     bool member;
     struct key from, end;
-    TRY(hist_may_see(h, &m->viewer, m->cid, &member));
+    TRY(seer_may_see(&h->seer, &m->viewer, m->cid, &member));
     struct uids u = {.p = arena_alloc(m->arena, (m->limit + 1ull) * sizeof *u.p), .max = m->limit};
     if (u.p == NULL)
         return ERR_NOMEM;

@@ -5,7 +5,7 @@
 #include "hist/hist.h"
 #include "hist/hist_msg.h"
 #include "hist/recent.h"
-#include "hist/rights.h"
+#include "hist/see.h"
 
 struct waiting {
     struct cell request;
@@ -15,7 +15,7 @@ struct waiting {
 struct hist {
     struct view view;
     struct recent *recent;
-    struct rights *rights;
+    struct seer seer;
     struct recent_count told; /* what the metrics know of recent's counts */
     struct arena_pool pool;
     struct arena scratch;    /* of one request; rows of a scan are read in place */
@@ -24,15 +24,6 @@ struct hist {
     struct waiting *queue;
     uint32_t queue_at, queue_len, queue_cap;
 };
-
-/* Errors: ERR_CHANNEL_NOT_FOUND for the absent, the foreign and the private alike. */
-MUST_USE enum err hist_may_see(struct hist *h, const struct hist_viewer *v, uint64_t cid,
-                               bool *member);
-/* The same from the rows, with the channel's own. */
-MUST_USE enum err hist_may_read(struct hist *h, const struct hist_viewer *v, uint64_t cid,
-                                struct row_chan_info *info, bool *member);
-/* And the messages in it: bots only as members. */
-MUST_USE enum err hist_may_read_messages(struct hist *h, const struct hist_viewer *v, uint64_t cid);
 
 /* thread.c */
 MUST_USE enum err hist_one(struct hist *h, struct hist_message *m);

@@ -99,7 +99,7 @@ enum err hist_info(struct hist *h, struct hist_info *m)
     struct row_chan_head head;
     struct channel_view v = {0};
     h->own_posts_left = own_posts_request_max;
-    TRY(hist_may_read(h, &m->viewer, m->cid, &info, &v.is_member));
+    TRY(seer_info(&h->seer, &m->viewer, m->cid, &info, &v.is_member));
     TRY(hist_head(h, m->cid, &head));
     v.viewer = m->viewer.uid;
     v.with_num_members = m->num_members;

@@ -49,7 +49,7 @@ enum err hist_one(struct hist *h, struct hist_message *m)
 {
     struct row_message row;
     bool found;
-    TRY(hist_may_read_messages(h, &m->viewer, m->cid));
+    TRY(seer_may_read(&h->seer, &m->viewer, m->cid));
     TRY(read_message(h, m->cid, m->ts_us, &row, &found));
     if (!found || (row.flags & MSG_DELETED) != 0)
         return ERR_MESSAGE_NOT_FOUND;
@@ -181,7 +181,7 @@ enum err hist_replies(struct hist *h, struct hist_replies *m)
     struct replies r = {.h = h, .max = m->limit, .keep = true};
     m->messages = 0;
     m->has_more = false;
-    TRY(hist_may_read_messages(h, &m->viewer, m->cid));
+    TRY(seer_may_read(&h->seer, &m->viewer, m->cid));
     TRY(read_parent(h, m, &parent));
     message_json(&m->out, &parent, m->cid, m->metadata);
     m->messages = 1;
@@ -270,7 +270,7 @@ enum err hist_pins(struct hist *h, struct hist_pins *m)
     struct json_out j = json_out_on(&m->out);
     bool member;
     m->len = 0;
-    TRY(hist_may_read(h, &m->viewer, m->cid, &info, &member));
+    TRY(seer_info(&h->seer, &m->viewer, m->cid, &info, &member));
     key_pins(&prefix, m->cid);
     TRY(view_scan_prefix(&h->view, CF_IDX, &prefix, on_pin, &pins));
     for (uint32_t i = pins.len; i > 0; i--) {
