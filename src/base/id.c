@@ -51,6 +51,32 @@ bool id_parse_channel(struct str_view s, uint64_t *out)
     return id_parse(s, ID_CHANNEL, out) || id_parse(s, ID_GROUP, out) || id_parse(s, ID_IM, out);
 }
 
+void file_id_make(struct file_id *id, const uint8_t random[file_id_random_bytes])
+{
+    uint32_t bits = 0, held = 0, at = 0;
+    id->text[0] = ID_FILE;
+    for (int i = 1; i < file_id_len; i++) {
+        if (held < 5) {
+            bits = bits << 8 | random[at++];
+            held += 8;
+        }
+        held -= 5;
+        id->text[i] = digits[bits >> held & 31];
+    }
+}
+
+bool file_id_parse(struct str_view s, struct file_id *out)
+{
+    if (s.len != file_id_len || s.p[0] != ID_FILE)
+        return false;
+    for (size_t i = 1; i < file_id_len; i++) {
+        if (digit_value(s.p[i]) < 0)
+            return false;
+    }
+    memcpy(out->text, s.p, file_id_len);
+    return true;
+}
+
 void ts_format(char out[ts_text_len], uint64_t ts_us)
 {
     uint64_t s = ts_us / 1000000, us = ts_us % 1000000;

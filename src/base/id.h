@@ -39,4 +39,17 @@ void ts_format(char out[ts_text_len], uint64_t ts_us);
  * dot and 1..6 digits. False on anything else. */
 MUST_USE bool ts_parse(struct str_view s, uint64_t *ts_us);
 
+/* A file's id: F and 20 base32 digits of 100 random bits, since who knows it may upload to it. Not
+ * a number inside: it is its text. */
+enum { file_id_len = 21, file_id_random_bytes = 13 };
+struct file_id {
+    char text[file_id_len]; /* no NUL */
+};
+void file_id_make(struct file_id *id, const uint8_t random[file_id_random_bytes]);
+MUST_USE bool file_id_parse(struct str_view s, struct file_id *out); /* false: *out untouched */
+static inline struct str_view file_id_view(const struct file_id *id)
+{
+    return (struct str_view){id->text, file_id_len};
+}
+
 #endif

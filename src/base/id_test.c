@@ -102,3 +102,35 @@ TEST(ts_in_the_shapes_that_clients_send)
         CHECK(ts == good[i].us);
     }
 }
+
+TEST(file_ids_carry_a_hundred_bits)
+{
+    uint8_t random[file_id_random_bytes] = {0x00, 0x44, 0x32, 0x14, 0xc7, 0x42, 0x54,
+                                            0xb6, 0x35, 0xcf, 0x84, 0x65, 0x30};
+    struct file_id id, back;
+    file_id_make(&id, random);
+    CHECK_MEM(id.text, "F0123456789ABCDEFGHJK", file_id_len);
+    memset(random, 0xff, sizeof random);
+    file_id_make(&id, random);
+    CHECK_MEM(id.text, "FZZZZZZZZZZZZZZZZZZZZ", file_id_len);
+    CHECK(file_id_parse(file_id_view(&id), &back));
+    CHECK_MEM(back.text, id.text, file_id_len);
+    for (int i = 0; i < 100; i++) { /* each of the bits is in it */
+        struct file_id other;
+        random[i / 8] = (uint8_t)(random[i / 8] ^ 0x80 >> i % 8);
+        file_id_make(&other, random);
+        CHECK(memcmp(other.text, id.text, file_id_len) != 0);
+        random[i / 8] = 0xff;
+    }
+    static const char *const refused[] = {"",
+                                          "F",
+                                          "F0123456789ABCDEFGHJ",
+                                          "F0123456789ABCDEFGHJKM",
+                                          "C0123456789ABCDEFGHJK",
+                                          "F0123456789abcdefghjk",
+                                          "F0123456789ABCDEFGHJL",
+                                          "F0123456789ABCDEFGHJ/",
+                                          "F../../../../../../.."};
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++)
+        CHECK(!file_id_parse(sv_from(refused[i]), &back));
+}

@@ -14,12 +14,6 @@
 #include "hist/hist_msg.h"
 #include "ring/cell.h"
 
-/* F and 20 base32 characters: 100 random bits, since who knows it may upload to it. */
-enum { file_id_len = 21 };
-struct file_id {
-    char text[file_id_len];
-};
-
 enum media_msg {
     MEDIA_RESERVE = 1, /* struct media_reserve */
     MEDIA_BEGIN,       /* struct media_begin */

@@ -380,6 +380,57 @@ void key_edited_parts(struct str_view key, uint64_t *cid, uint64_t *ts_us)
     *ts_us = get_u64(key, 1 + 8);
 }
 
+/* ---- files ---- */
+
+void key_file(struct key *k, const struct file_id *id)
+{
+    k->len = 0;
+    put(k, id->text, file_id_len);
+}
+
+void key_files_reserved(struct key *k)
+{
+    begin_letter(k, 'R');
+}
+
+void key_file_reserved(struct key *k, const struct file_id *id)
+{
+    key_files_reserved(k);
+    put(k, id->text + 1, file_id_len - 1);
+}
+
+void key_files_listed(struct key *k, enum file_list list, uint64_t owner, uint64_t created_us)
+{
+    begin_owner(k, owner);
+    put_u8(k, (uint8_t)list);
+    put_u64(k, ~created_us);
+}
+
+void key_file_listed(struct key *k, enum file_list list, uint64_t owner, uint64_t created_us,
+                     const struct file_id *id)
+{
+    key_files_listed(k, list, owner, created_us);
+    put(k, id->text + 1, file_id_len - 1);
+}
+
+uint64_t key_file_listed_us(struct str_view key)
+{
+    return ~get_u64(key, owner_bytes + 1);
+}
+
+void key_file_id(struct str_view key, struct file_id *out)
+{
+    ASSERT(key.len >= file_id_len);
+    out->text[0] = ID_FILE;
+    memcpy(out->text + 1, key.p + key.len - (file_id_len - 1), file_id_len - 1);
+}
+
+void key_blob(struct key *k, const uint8_t sha256[32])
+{
+    begin_letter(k, 'B');
+    put(k, sha256, 32);
+}
+
 void key_directs(struct key *k, uint64_t team)
 {
     begin_letter(k, '2');

@@ -26,12 +26,18 @@
  *   fts   vs team 'w' word 00 ~ts       postings of a word; ts of the newest message in them
  *         vs cid 'k'                    messages up to this ts are in the index
  *         'E' cid ts                    an edited message that the index has not seen
+ *   file  'F' id20                      file: stored or deleted; the key is its id
+ *         'R' id20                      file that is reserved and has no bytes yet
+ *         'B' sha256                    how many files have these bytes
+ *         vs owner 't'|'u'|'c' ~created id20
+ *                                       lists of stored files: of a team, of a user, in a channel
  *   meta  "schema" "store_id" "ts_high" chan-index  "epoch" part
  */
 #ifndef PARLEY_STORE_KEY_H
 #define PARLEY_STORE_KEY_H
 
 #include "base/compiler.h"
+#include "base/id.h"
 #include "base/rand.h"
 #include "base/str_view.h"
 
@@ -111,6 +117,18 @@ void key_indexed(struct key *k, uint64_t cid);
 void key_edited(struct key *k, uint64_t cid, uint64_t ts_us);
 void key_edited_all(struct key *k); /* prefix */
 void key_edited_parts(struct str_view key, uint64_t *cid, uint64_t *ts_us);
+void key_file(struct key *k, const struct file_id *id);
+void key_file_reserved(struct key *k, const struct file_id *id);
+void key_files_reserved(struct key *k); /* prefix */
+enum file_list { FILES_OF_TEAM = 't', FILES_OF_USER = 'u', FILES_IN_CHANNEL = 'c' };
+/* owner: team, user or channel. */
+void key_file_listed(struct key *k, enum file_list list, uint64_t owner, uint64_t created_us,
+                     const struct file_id *id);
+void key_files_listed(struct key *k, enum file_list list, uint64_t owner,
+                      uint64_t created_us); /* prefix */
+uint64_t key_file_listed_us(struct str_view key);
+void key_file_id(struct str_view key, struct file_id *out); /* of any of these keys */
+void key_blob(struct key *k, const uint8_t sha256[32]);
 /* uids ascending, each once: one or two of an im, 3 to 9 of an mpim. */
 void key_directs(struct key *k, uint64_t team); /* prefix */
 void key_direct(struct key *k, uint64_t team, const uint64_t *uids, uint32_t n);

@@ -44,6 +44,7 @@ TEST(a_prefix_holds_its_keys_and_no_neighbours)
 {
     static const uint64_t ids[] = {1, 255, 256, 0xff00, UINT64_MAX - 1, UINT64_MAX};
     static const uint8_t hash[32] = {0xff, 0xff};
+    static const struct file_id last_file = {"FZZZZZZZZZZZZZZZZZZZZ"};
     for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
         for (size_t j = 0; j < ARRAY_LEN(ids); j++) {
             struct key p, k;
@@ -75,9 +76,29 @@ TEST(a_prefix_holds_its_keys_and_no_neighbours)
             key_team_users(&p, ids[i]);
             key_team_user(&k, ids[j], ids[i]);
             check_inside(&p, &k, i == j);
+            key_files_listed(&p, FILES_OF_USER, ids[i], ids[j]);
+            key_file_listed(&k, FILES_OF_USER, ids[i], ids[j], &last_file);
+            check_inside(&p, &k, true);
+            CHECK(key_file_listed_us(key_view(&k)) == ids[j]);
+            key_file_listed(&k, FILES_OF_TEAM, ids[i], ids[j], &last_file);
+            check_inside(&p, &k, false);
+            key_file_listed(&k, FILES_OF_USER, ids[i], ids[j] - 1, &last_file);
+            check_inside(&p, &k, false);
         }
     }
     struct key p, k;
+    struct file_id id;
+    key_files_reserved(&p);
+    key_file_reserved(&k, &last_file);
+    check_inside(&p, &k, true);
+    key_file_id(key_view(&k), &id);
+    CHECK_MEM(id.text, last_file.text, file_id_len);
+    key_file(&k, &last_file);
+    check_inside(&p, &k, false);
+    key_file_id(key_view(&k), &id);
+    CHECK_MEM(id.text, last_file.text, file_id_len);
+    key_blob(&k, hash);
+    check_inside(&p, &k, false);
     key_tokens(&p);
     key_token(&k, hash);
     check_inside(&p, &k, true);

@@ -1,6 +1,7 @@
 #include "store/row.h"
 
 #include "store/crc32c.h"
+#include "store/row_file.h"
 #include "test.h"
 
 /* One of each record: encode, decode, encode what came out: the same bytes. Then every bit of key
@@ -33,6 +34,9 @@ CODEC(token)
 CODEC(document)
 CODEC(scheduled)
 CODEC(channel_name)
+CODEC(file)
+CODEC(file_listed)
+CODEC(blob)
 static void encode_u64(struct buf *b, const struct key *k, const void *row)
 {
     row_u64_encode(b, k, *(const uint64_t *)row);
@@ -123,6 +127,25 @@ static const struct row_scheduled scheduled = {.kind = CHANNEL_MPIM,
                                                .members = S("abc"),
                                                .metadata = S("{}"),
                                                .text = S("t")};
+static const struct row_file file = {.team = 1,
+                                     .uid = 2,
+                                     .created_us = 1517436010000936,
+                                     .flags = FILE_IMAGE,
+                                     .length = UINT64_MAX,
+                                     .name = S("a.png"),
+                                     .title = S("\xc3\xa4"),
+                                     .alt_text = S(""),
+                                     .snippet_type = S("c"),
+                                     .mimetype = S("image/png"),
+                                     .filetype = S("png"),
+                                     .width = 640,
+                                     .height = UINT32_MAX,
+                                     .secret = S("ABCD"),
+                                     .sha256 = {1, 2, 3},
+                                     .shares_len = 2,
+                                     .shares = {{4, CHANNEL_IM, 5}, {6, CHANNEL_PUBLIC, 0}}};
+static const struct row_file_listed file_listed = {.uid = 300, .types = 31};
+static const struct row_blob blob = {.files = 1, .length = 1ull << 40};
 static const uint64_t number = 0x8000000000000001u;
 
 static const struct codec codecs[] = {
@@ -140,6 +163,9 @@ static const struct codec codecs[] = {
     {"u64", encode_u64, decode_u64, &number},
     {"scheduled", encode_scheduled, decode_scheduled, &scheduled},
     {"document", encode_document, decode_document, &document},
+    {"file", encode_file, decode_file, &file},
+    {"listed file", encode_file_listed, decode_file_listed, &file_listed},
+    {"blob", encode_blob, decode_blob, &blob},
     {"plain message", encode_message, decode_message, &plain_message},
 };
 
@@ -158,7 +184,7 @@ TEST(every_record_comes_back)
 {
     for (size_t i = 0; i < ARRAY_LEN(codecs); i++) {
         char first[row_max], second[row_max];
-        _Alignas(16) char row[sizeof(struct row_chan_info) + sizeof(struct row_user)];
+        _Alignas(16) char row[sizeof(struct row_file)]; /* the largest */
         struct key k;
         key_user(&k, 99);
         size_t n = encode(&codecs[i], &k, codecs[i].row, first);
@@ -173,7 +199,7 @@ TEST(every_flipped_bit_and_every_cut_is_corrupt)
 {
     for (size_t i = 0; i < ARRAY_LEN(codecs); i++) {
         char value[row_max];
-        _Alignas(16) char row[sizeof(struct row_chan_info) + sizeof(struct row_user)];
+        _Alignas(16) char row[sizeof(struct row_file)]; /* the largest */
         struct key k;
         key_user(&k, 99);
         size_t n = encode(&codecs[i], &k, codecs[i].row, value);
@@ -204,13 +230,16 @@ TEST(unknown_kinds_are_corrupt)
     struct row_member m = member;
     struct row_token t = token;
     struct row_channel_name c = name;
+    struct row_file f = file;
     key_user(&k, 99);
     i.kind = m.kind = c.kind = CHANNEL_MPIM + 1;
     t.kind = TOKEN_APP + 1;
+    f.shares[1].kind = CHANNEL_MPIM + 1;
     const struct {
         const struct codec *codec;
         void *row;
-    } rows[] = {{&codecs[3], &i}, {&codecs[5], &m}, {&codecs[9], &t}, {&codecs[10], &c}};
+    } rows[] = {
+        {&codecs[3], &i}, {&codecs[5], &m}, {&codecs[9], &t}, {&codecs[10], &c}, {&codecs[14], &f}};
     for (size_t r = 0; r < ARRAY_LEN(rows); r++) {
         size_t n = encode(rows[r].codec, &k, rows[r].row, value);
         CHECK_EQ(rows[r].codec->decode(rows[r].row, key_view(&k), (struct str_view){value, n}),
@@ -262,4 +291,26 @@ TEST(a_user_of_version_1_is_read)
     CHECK(row.uid == 1 && row.team == 2 && row.flags == USER_ADMIN);
     CHECK_SV(row.tz, "UTC");
     CHECK(row.status_text.len == 0 && row.status_expiration_s == 0);
+}
+
+/* Nor does a checksum make room for more than there is. */
+TEST(a_file_with_too_many_shares_is_corrupt)
+{
+    char value[4096];
+    struct key k;
+    struct buf b;
+    static struct row_file f, back;
+    f = file;
+    key_user(&k, 99);
+    f.shares_len = row_file_shares_max;
+    buf_init_fixed(&b, value, sizeof value);
+    row_file_encode(&b, &k, &f);
+    CHECK_EQ(row_file_decode(&back, key_view(&k), buf_view(&b)), ERR_OK);
+    CHECK_EQ(back.shares_len, row_file_shares_max);
+    /* The number stands behind the hash, and is one byte. */
+    char *len = memchr(value, row_file_shares_max, b.len);
+    *len = row_file_shares_max + 1;
+    uint32_t crc = ~crc32c_add(crc32c_add(~0u, (const char *)k.b, k.len), value, b.len - 4);
+    memcpy(value + b.len - 4, &crc, 4);
+    CHECK_EQ(row_file_decode(&back, key_view(&k), buf_view(&b)), ERR_CORRUPT);
 }

@@ -1,7 +1,7 @@
 /* First byte: which record; second: whether the checksum is put right, so that what lies behind it
  * is reached. What decodes is encoded and decoded again. */
 #include "fuzz.h"
-#include "store/row.h"
+#include "store/row_file.h"
 
 static uint32_t crc32c(uint32_t crc, const void *p, size_t n)
 {
@@ -44,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     char *exact = fuzz_exact(record, len);
     struct str_view value = {exact, len};
     buf_init(&b, &f.arena, 64);
-    switch (data[0] % 13) {
+    switch (data[0] % 16) {
     case 0:
         AGAIN(message);
         break;
@@ -80,6 +80,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         break;
     case 12:
         AGAIN(scheduled);
+        break;
+    case 13:
+        AGAIN(file);
+        break;
+    case 14:
+        AGAIN(file_listed);
+        break;
+    case 15:
+        AGAIN(blob);
         break;
     default: {
         uint64_t v, again;
