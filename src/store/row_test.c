@@ -310,7 +310,10 @@ TEST(a_file_with_too_many_shares_is_corrupt)
     /* The number stands behind the hash, and is one byte. */
     char *len = memchr(value, row_file_shares_max, b.len);
     *len = row_file_shares_max + 1;
-    uint32_t crc = ~crc32c_add(crc32c_add(~0u, (const char *)k.b, k.len), value, b.len - 4);
-    memcpy(value + b.len - 4, &crc, 4);
-    CHECK_EQ(row_file_decode(&back, key_view(&k), buf_view(&b)), ERR_CORRUPT);
+    size_t n = b.len - 4;
+    memcpy(value + n, "\1\1\1", 3); /* the one too many */
+    n += 3;
+    uint32_t crc = ~crc32c_add(crc32c_add(~0u, (const char *)k.b, k.len), value, n);
+    memcpy(value + n, &crc, 4);
+    CHECK_EQ(row_file_decode(&back, key_view(&k), (struct str_view){value, n + 4}), ERR_CORRUPT);
 }
