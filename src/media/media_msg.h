@@ -11,8 +11,10 @@
 #ifndef PARLEY_MEDIA_MEDIA_MSG_H
 #define PARLEY_MEDIA_MEDIA_MSG_H
 
+#include "base/id.h"
 #include "hist/hist_msg.h"
 #include "ring/cell.h"
+#include "store/row_file.h"
 
 enum media_msg {
     MEDIA_RESERVE = 1, /* struct media_reserve */
@@ -105,7 +107,7 @@ struct media_close {
  * 0: whoever is in the channel may have it from now on; after it with the message's; with undo if
  * it was refused. Only the owner, only a stored file: ERR_FILE_NOT_FOUND. ERR_FULL: over
  * file_shares_max. json: out, the file object as it goes into the message. */
-enum { file_shares_max = 100 };
+enum { file_shares_max = row_file_shares_max };
 struct media_share {
     uint64_t team, uid;
     struct file_id id;
@@ -158,7 +160,7 @@ struct media_public { /* Makes or takes back a link that needs no token. ERR_FIL
  * Where it was shared: out, for the messages that show it. */
 struct media_delete {
     uint64_t team, uid;
-    bool is_admin;
+    bool is_admin, is_guest;
     struct file_id id;
     struct {
         uint64_t cid, ts_us;

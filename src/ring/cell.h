@@ -16,6 +16,7 @@ enum actor_kind {
     ACTOR_ADMIN,
     ACTOR_SEARCH,
     ACTOR_LOGIN,
+    ACTOR_MEDIA,
     ACTOR_KINDS
 };
 

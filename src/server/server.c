@@ -219,6 +219,20 @@ static enum err make_search(struct server *s)
     return ERR_OK;
 }
 
+static enum err make_media(struct server *s)
+{
+    struct media_conf mc;
+    media_conf_from(&mc, s->conf);
+    mc.self = s->topology.first[ACTOR_MEDIA];
+    mc.log = s->topology.first[ACTOR_LOG];
+    mc.disk_full = log_disk_full;
+    mc.disk = s->log;
+    TRY(store_view(s->store, &mc.view));
+    TRY(media_new(&s->media, &mc));
+    place(s, ACTOR_MEDIA, 0, &media_actor_ops, s->media);
+    return ERR_OK;
+}
+
 static enum err make_fanouts(struct server *s)
 {
     struct topology *t = &s->topology;
@@ -330,6 +344,7 @@ static enum err start(struct server *s)
     TRY(make_login(s));
     TRY(make_hists(s));
     TRY(make_search(s));
+    TRY(make_media(s));
     TRY(make_fanouts(s));
     TRY(make_acceptors(s));
     TRY(make_admin(s));
@@ -359,6 +374,7 @@ static void release(struct server *s)
     for (uint16_t i = 0; i < t->len[ACTOR_HIST]; i++)
         hist_free(s->hists[i]);
     search_free(s->search);
+    media_free(s->media);
     for (uint16_t i = 0; i < t->len[ACTOR_CHAN]; i++)
         chan_shard_free(s->chans[i]);
     dir_free(s->dir); /* its epochs walk the readers' records once more */

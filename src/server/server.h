@@ -9,6 +9,7 @@
 #include "dir/dir.h"
 #include "fanout/fanout.h"
 #include "hist/hist.h"
+#include "media/media.h"
 #include "server/admin.h"
 #include "server/topology.h"
 #include "server/watchdog.h"
@@ -30,6 +31,7 @@ struct server {
     struct search *search;
     struct fanout *fanouts[server_loops_max];
     struct login *login;
+    struct media *media;
     struct dir_reader *readers[server_loops_max]; /* by loop */
     int plain_fd, tls_fd, admin_fd, control_fd;   /* listening sockets; -1: none */
     uint16_t plain_port, tls_port, admin_port;

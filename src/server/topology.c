@@ -33,6 +33,7 @@ static enum err add_actors(struct topology *t, const struct conf *c)
     t->len[ACTOR_ADMIN] = 1;
     t->len[ACTOR_SEARCH] = 1;
     t->len[ACTOR_LOGIN] = 1;
+    t->len[ACTOR_MEDIA] = 1;
     uint32_t total = 0;
     for (int k = 0; k < ACTOR_KINDS; k++)
         total += t->len[k];

@@ -10,7 +10,7 @@ static const struct {
     {ACTOR_DIR, ACTOR_CHAN},        {ACTOR_ADMIN, ACTOR_DIR},      {ACTOR_ADMIN, ACTOR_CHAN},
     {ACTOR_ADMIN, ACTOR_HIST},      {ACTOR_ADMIN, ACTOR_ACCEPTOR}, {ACTOR_ADMIN, ACTOR_SEARCH},
     {ACTOR_ACCEPTOR, ACTOR_SEARCH}, {ACTOR_SEARCH, ACTOR_LOG},     {ACTOR_ACCEPTOR, ACTOR_LOGIN},
-    {ACTOR_ADMIN, ACTOR_LOGIN},
+    {ACTOR_ADMIN, ACTOR_LOGIN},     {ACTOR_ACCEPTOR, ACTOR_MEDIA}, {ACTOR_MEDIA, ACTOR_LOG},
 };
 
 /* Who tells whom, without an answer. frames: what comes home needs an answer edge of that size. */
@@ -42,7 +42,8 @@ const char *wiring_kind_name(enum actor_kind kind)
     static const char *const names[ACTOR_KINDS] = {
         [ACTOR_ACCEPTOR] = "acceptor", [ACTOR_CHAN] = "chan",     [ACTOR_LOG] = "log",
         [ACTOR_HIST] = "hist",         [ACTOR_FANOUT] = "fanout", [ACTOR_DIR] = "dir",
-        [ACTOR_ADMIN] = "admin",       [ACTOR_SEARCH] = "search", [ACTOR_LOGIN] = "login"};
+        [ACTOR_ADMIN] = "admin",       [ACTOR_SEARCH] = "search", [ACTOR_LOGIN] = "login",
+        [ACTOR_MEDIA] = "media"};
     return names[kind];
 }
 
@@ -91,6 +92,6 @@ const struct wiring_stage wiring_stages[wiring_stages_len] = {
     {"acceptors", {ACTOR_ACCEPTOR}, 1, 40},
     {"fanouts", {ACTOR_FANOUT}, 1, 80},
     {"directory", {ACTOR_ADMIN, ACTOR_DIR}, 2, 85},
-    {"chans", {ACTOR_CHAN, ACTOR_SEARCH}, 2, 95},
+    {"chans", {ACTOR_CHAN, ACTOR_SEARCH, ACTOR_MEDIA}, 3, 95},
     {"log", {ACTOR_LOGIN, ACTOR_HIST, ACTOR_LOG}, 3, 100},
 };

@@ -23,7 +23,7 @@ enum log_msg {
     LOG_APPEND =
         1 /* request; u.p: struct batch *, lent until the answer. Answer: err; u.p the same batch */
 };
-enum { log_part_dir = 64, log_part_search = 65, log_parts_max = 66 };
+enum { log_part_dir = 64, log_part_search = 65, log_part_media = 66, log_parts_max = 67 };
 
 struct log;
 MUST_USE enum err log_new(struct log **out, struct store *s, const struct conf *c);

@@ -67,6 +67,7 @@ static const char *type_name(enum actor_kind room, uint16_t type)
     case ACTOR_ACCEPTOR:
     case ACTOR_ADMIN:
     case ACTOR_LOGIN:
+    case ACTOR_MEDIA:
     case ACTOR_KINDS:
         break;
     }

@@ -1,0 +1,265 @@
+/* file.c - what changes of a file that has its bytes: where it is shared, its public link, its end.
+ */
+#include "media/file_json.h"
+#include "media/internal.h"
+
+enum { secret_bytes = 10, secret_len = 16 };
+
+/* ---- rows ---- */
+
+uint32_t file_types(const struct row_file *row)
+{
+    const struct type *t = type_find(row->filetype);
+    unsigned flags = t == NULL ? 0 : t->flags;
+    if ((row->flags & FILE_SNIPPET) != 0)
+        return MEDIA_SNIPPETS;
+    if (sv_starts(row->mimetype, SV("image/")) && (flags & TYPE_MEDIA) != 0)
+        return MEDIA_IMAGES;
+    if (sv_eq(row->filetype, SV("pdf")))
+        return MEDIA_PDFS;
+    return sv_eq(row->filetype, SV("zip")) ? MEDIA_ZIPS : 0;
+}
+
+void file_put(struct media *m, const struct file_id *id, const struct row_file *row)
+{
+    struct key k;
+    key_file(&k, id);
+    row_file_encode(batch_put_begin(&m->batch, CF_FILE, &k), &k, row);
+    batch_put_end(&m->batch);
+}
+
+void file_put_listed(struct media *m, enum file_list list, uint64_t owner, const struct file_id *id,
+                     const struct row_file *row)
+{
+    struct key k;
+    struct row_file_listed listed = {.uid = row->uid, .types = file_types(row)};
+    key_file_listed(&k, list, owner, row->created_us, id);
+    row_file_listed_encode(batch_put_begin(&m->batch, CF_FILE, &k), &k, &listed);
+    batch_put_end(&m->batch);
+}
+
+static void delete_listed(struct media *m, enum file_list list, uint64_t owner,
+                          const struct file_id *id, const struct row_file *row)
+{
+    struct key k;
+    key_file_listed(&k, list, owner, row->created_us, id);
+    batch_delete(&m->batch, CF_FILE, &k);
+}
+
+/* ---- share ---- */
+
+static uint32_t shares_in(const struct row_file *row, uint64_t cid)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < row->shares_len; i++)
+        n += row->shares[i].cid == cid;
+    return n;
+}
+
+/* shares_len: there is none. */
+static uint32_t find_share(const struct row_file *row, uint64_t cid, uint64_t ts_us)
+{
+    uint32_t i = 0;
+    while (i < row->shares_len && (row->shares[i].cid != cid || row->shares[i].ts_us != ts_us))
+        i++;
+    return i;
+}
+
+static void drop_share(struct row_file *row, uint32_t i)
+{
+    row->shares_len--;
+    memmove(&row->shares[i], &row->shares[i + 1], (row->shares_len - i) * sizeof row->shares[0]);
+}
+
+static enum err add_share(struct row_file *row, const struct media_share *s)
+{
+    if (row->shares_len == row_file_shares_max)
+        return ERR_FULL;
+    row->shares[row->shares_len++] =
+        (struct row_share){.cid = s->cid, .kind = s->kind, .ts_us = s->ts_us};
+    return ERR_OK;
+}
+
+/* Each message that is being posted has a share without a ts, which becomes its own or goes. A post
+ * that is made again has the ts that it had: it is shared once. */
+static enum err change_shares(struct row_file *row, const struct media_share *s)
+{
+    uint32_t pending = find_share(row, s->cid, TS_NONE);
+    if (s->undo || (s->ts_us != TS_NONE && find_share(row, s->cid, s->ts_us) < row->shares_len)) {
+        if (pending < row->shares_len)
+            drop_share(row, pending);
+        return ERR_OK;
+    }
+    if (s->ts_us == TS_NONE || pending == row->shares_len)
+        return add_share(row, s);
+    row->shares[pending].ts_us = s->ts_us;
+    return ERR_OK;
+}
+
+static void put_shared(struct media *m, const struct media_share *s, const struct row_file *row,
+                       uint32_t before)
+{
+    uint32_t after = shares_in(row, s->cid);
+    file_put(m, &s->id, row);
+    if (before == 0 && after > 0)
+        file_put_listed(m, FILES_IN_CHANNEL, s->cid, &s->id, row);
+    else if (before > 0 && after == 0)
+        delete_listed(m, FILES_IN_CHANNEL, s->cid, &s->id, row);
+}
+
+/* The object goes into a message that others read: it tells of no other place. */
+static void describe_for(struct media_share *s, const struct row_file *row)
+{
+    bool seen[row_file_shares_max];
+    for (uint32_t i = 0; i < row->shares_len; i++)
+        seen[i] = row->shares[i].cid == s->cid;
+    file_json(&s->json, &s->id, row, s->base_url, seen);
+}
+
+static enum err read_own(struct media *m, const struct file_id *id, uint64_t team, uint64_t uid,
+                         bool is_admin, struct row_file *row)
+{
+    TRY(file_read(m, id, row));
+    bool own = row->team == team && (row->uid == uid || is_admin);
+    return own && (row->flags & FILE_DELETED) == 0 ? ERR_OK : ERR_FILE_NOT_FOUND;
+}
+
+static enum err share(struct media *m, struct media_share *s, bool *writes)
+{
+    struct row_file row;
+    TRY(read_own(m, &s->id, s->team, s->uid, false, &row));
+    uint32_t before = shares_in(&row, s->cid);
+    if (s->title.p != NULL)
+        row.title = s->title;
+    if (s->cid != ID_NONE)
+        TRY(change_shares(&row, s));
+    *writes = s->title.p != NULL || s->cid != ID_NONE;
+    if (*writes)
+        put_shared(m, s, &row, before);
+    describe_for(s, &row);
+    return s->json.failed ? ERR_NOMEM : ERR_OK;
+}
+
+void decide_share(struct media *m, struct media_op *op)
+{
+    op->err = share(m, op->request.u.p, &op->writes);
+}
+
+/* ---- public link ---- */
+
+/* Whoever has the link has the file: the secret is not guessed, nor is the id. */
+static struct str_view make_secret(struct media *m, char out[secret_len])
+{
+    static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    uint8_t random[secret_len];
+    rand_bytes(m->turn->rand, random, sizeof random);
+    for (int i = 0; i < secret_len; i++)
+        out[i] = digits[random[i] & 31];
+    return (struct str_view){out, secret_len};
+}
+
+static enum err change_public(struct media *m, struct media_public *p, bool *writes)
+{
+    struct row_file row;
+    char secret[secret_len];
+    bool seen[row_file_shares_max];
+    const struct hist_viewer v = {.team = p->team, .uid = p->uid};
+    TRY(read_own(m, &p->id, p->team, p->uid, p->is_admin, &row));
+    TRY(file_shares_seen(m, &v, &row, seen));
+    *writes = p->revoke == (row.secret.len > 0);
+    if (*writes) {
+        row.secret = p->revoke ? SV("") : make_secret(m, secret);
+        file_put(m, &p->id, &row);
+    }
+    file_json(&p->json, &p->id, &row, p->base_url, seen);
+    return p->json.failed ? ERR_NOMEM : ERR_OK;
+}
+
+void decide_public(struct media *m, struct media_op *op)
+{
+    op->err = change_public(m, op->request.u.p, &op->writes);
+}
+
+/* ---- delete ---- */
+
+static enum err may_delete(struct media *m, const struct media_delete *d, struct row_file *row)
+{
+    const struct hist_viewer v = {.team = d->team, .uid = d->uid, .is_guest = d->is_guest};
+    TRY(file_read(m, &d->id, row));
+    if (row->team != d->team || row->uid != d->uid)
+        TRY(row->team == d->team && d->is_admin ? ERR_OK : file_may_see(m, &v, row));
+    if ((row->flags & FILE_DELETED) != 0)
+        return ERR_FILE_DELETED;
+    return row->uid == d->uid || d->is_admin ? ERR_OK : ERR_CANT_DELETE_FILE;
+}
+
+static enum err tell_shares(struct media_delete *d, const struct row_file *row)
+{
+    d->shares_len = 0;
+    d->shares = arena_alloc(d->arena, row_file_shares_max * sizeof *d->shares);
+    if (d->shares == NULL)
+        return ERR_NOMEM;
+    for (uint32_t i = 0; i < row->shares_len; i++) {
+        if (row->shares[i].ts_us == TS_NONE)
+            continue;
+        d->shares[d->shares_len].cid = row->shares[i].cid;
+        d->shares[d->shares_len++].ts_us = row->shares[i].ts_us;
+    }
+    return ERR_OK;
+}
+
+/* One file less has these bytes. */
+static enum err release_blob(struct media *m, const struct row_file *row, struct media_op *op)
+{
+    struct key k;
+    struct str_view value;
+    struct row_blob blob;
+    key_blob(&k, row->sha256);
+    TRY(view_get1(&m->conf.view, CF_FILE, &k, &m->scratch, &value));
+    if (value.p == NULL)
+        return ERR_CORRUPT;
+    TRY(row_blob_decode(&blob, key_view(&k), value));
+    if (blob.files > 1) {
+        blob.files--;
+        row_blob_encode(batch_put_begin(&m->batch, CF_FILE, &k), &k, &blob);
+        batch_put_end(&m->batch);
+        return ERR_OK;
+    }
+    batch_delete(&m->batch, CF_FILE, &k);
+    op->unreferenced = true;
+    memcpy(op->sha256, row->sha256, sha256_bytes);
+    return ERR_OK;
+}
+
+/* Who could see it is still told that it is gone; nothing else of it stays. */
+static void put_tombstone(struct media *m, const struct file_id *id, const struct row_file *row)
+{
+    struct row_file rest = {.team = row->team,
+                            .uid = row->uid,
+                            .created_us = row->created_us,
+                            .flags = FILE_DELETED,
+                            .shares_len = row->shares_len};
+    memcpy(rest.shares, row->shares, row->shares_len * sizeof row->shares[0]);
+    file_put(m, id, &rest);
+    delete_listed(m, FILES_OF_TEAM, row->team, id, row);
+    delete_listed(m, FILES_OF_USER, row->uid, id, row);
+    for (uint32_t i = 0; i < row->shares_len; i++)
+        delete_listed(m, FILES_IN_CHANNEL, row->shares[i].cid, id, row);
+}
+
+bool decide_delete(struct media *m, struct media_op *op)
+{
+    struct media_delete *d = op->request.u.p;
+    struct row_file row;
+    op->err = may_delete(m, d, &row);
+    if (op->err == ERR_OK && !media_claim_blob(m, row.sha256))
+        return false;
+    if (op->err == ERR_OK)
+        op->err = tell_shares(d, &row);
+    if (op->err == ERR_OK)
+        op->err = release_blob(m, &row, op);
+    op->writes = op->err == ERR_OK;
+    if (op->writes)
+        put_tombstone(m, &d->id, &row);
+    return true;
+}

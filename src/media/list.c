@@ -1,0 +1,162 @@
+/* list.c - files.list: newest first along the rows of one list, some rows a turn, since bytes of
+ * others wait meanwhile. All that match are counted, as far as list_rows_max rows. */
+#include "media/file_json.h"
+#include "media/internal.h"
+
+enum { step_rows_max = 64, list_rows_max = 10000 };
+
+/* Some rows of the list that pass by what the list's row says. */
+struct page {
+    const struct media_list *q;
+    struct list_job *job;
+    struct file_id ids[step_rows_max];
+    uint32_t ids_len, rows;
+    enum err err;
+};
+
+bool list_push(struct media *m, const struct cell *c, actor_id from)
+{
+    if (m->lists_len == lists_max)
+        return false;
+    uint32_t at = (m->lists_at + m->lists_len++) % lists_max;
+    m->lists[at] = (struct list_job){.request = *c, .from = from};
+    return true;
+}
+
+/* ---- which list, and from where to where ---- */
+
+static enum err begin(struct media *m, struct list_job *job, struct media_list *q)
+{
+    enum file_list list = FILES_OF_TEAM;
+    uint64_t owner = q->viewer.team;
+    q->len = q->total = 0;
+    job->begun = true;
+    if (q->cid != ID_NONE) {
+        TRY(seer_may_read(&m->seer, &q->viewer, q->cid));
+        list = FILES_IN_CHANNEL;
+        owner = q->cid;
+        job->all_seen = true;
+    } else if (q->uid != ID_NONE) {
+        list = FILES_OF_USER;
+        owner = q->uid;
+        job->all_seen = q->uid == q->viewer.uid;
+    }
+    key_files_listed(&job->at, list, owner, q->to_us);
+    key_files_listed(&job->end, list, owner, q->from_us);
+    key_prefix_end(&job->end);
+    return ERR_OK;
+}
+
+static bool matches(const struct media_list *q, const struct row_file_listed *row)
+{
+    if (q->uid != ID_NONE && row->uid != q->uid)
+        return false;
+    return q->types == MEDIA_ALL || (row->types & q->types) != 0;
+}
+
+static bool on_row(void *ctx, struct str_view key, struct str_view value)
+{
+    struct page *p = ctx;
+    struct row_file_listed row;
+    p->err = row_file_listed_decode(&row, key, value);
+    if (p->err != ERR_OK)
+        return false;
+    p->rows++;
+    p->job->rows++;
+    memcpy(p->job->at.b, key.p, key.len);
+    p->job->at.b[key.len] = 0; /* the first key behind it */
+    p->job->at.len = (uint16_t)(key.len + 1);
+    if (matches(p->q, &row))
+        key_file_id(key, &p->ids[p->ids_len++]);
+    return p->rows < step_rows_max && p->job->rows < list_rows_max;
+}
+
+/* ---- what of it is shown ---- */
+
+static bool is_on_page(const struct media_list *q, uint64_t n)
+{
+    uint64_t first = (uint64_t)(q->page - 1) * q->count;
+    return n >= first && n < first + q->count;
+}
+
+static enum err show(struct media *m, struct media_list *q, const struct file_id *id,
+                     const struct row_file *row)
+{
+    bool seen[row_file_shares_max];
+    TRY(file_shares_seen(m, &q->viewer, row, seen));
+    if (q->len++ > 0)
+        buf_putc(&q->json, ',');
+    file_json(&q->json, id, row, q->base_url, seen);
+    return q->json.failed ? ERR_NOMEM : ERR_OK;
+}
+
+/* A file that was deleted since its row of the list was read is none any more. */
+static enum err judge(struct media *m, const struct list_job *job, struct media_list *q,
+                      const struct file_id *id, const struct view_get *got)
+{
+    struct row_file row;
+    if (got->value.p == NULL)
+        return ERR_OK;
+    TRY(row_file_decode(&row, got->key, got->value));
+    if ((row.flags & FILE_DELETED) != 0)
+        return ERR_OK;
+    if (!job->all_seen) {
+        enum err err = file_may_see(m, &q->viewer, &row);
+        if (err != ERR_OK)
+            return err == ERR_FILE_NOT_FOUND ? ERR_OK : err;
+    }
+    return is_on_page(q, q->total++) ? show(m, q, id, &row) : ERR_OK;
+}
+
+static enum err judge_all(struct media *m, const struct page *p, struct media_list *q)
+{
+    struct key keys[step_rows_max];
+    struct view_get gets[step_rows_max];
+    for (uint32_t i = 0; i < p->ids_len; i++) {
+        key_file(&keys[i], &p->ids[i]);
+        gets[i] = (struct view_get){.cf = CF_FILE, .key = key_view(&keys[i])};
+    }
+    TRY(view_multi_get(&m->conf.view, gets, p->ids_len, &m->scratch));
+    for (uint32_t i = 0; i < p->ids_len; i++)
+        TRY(judge(m, p->job, q, &p->ids[i], &gets[i]));
+    return ERR_OK;
+}
+
+/* Whose rows need not be read: all of them are counted, none is shown. */
+static bool only_counts(const struct page *p, const struct media_list *q)
+{
+    uint64_t first = (uint64_t)(q->page - 1) * q->count, behind = first + q->count;
+    return p->job->all_seen && (q->total + (uint64_t)p->ids_len <= first || q->total >= behind);
+}
+
+static enum err step(struct media *m, struct list_job *job, struct media_list *q, bool *done)
+{
+    struct page p = {.q = q, .job = job};
+    if (!job->begun)
+        TRY(begin(m, job, q));
+    TRY(view_scan(&m->conf.view, CF_FILE, key_view(&job->at), key_view(&job->end), on_row, &p));
+    TRY(p.err);
+    *done = p.rows < step_rows_max || job->rows >= list_rows_max;
+    if (only_counts(&p, q)) {
+        q->total += p.ids_len;
+        return ERR_OK;
+    }
+    return p.ids_len == 0 ? ERR_OK : judge_all(m, &p, q);
+}
+
+void list_step(struct media *m)
+{
+    if (m->lists_len == 0)
+        return;
+    struct list_job *job = &m->lists[m->lists_at];
+    bool done = false;
+    enum err err = step(m, job, job->request.u.p, &done);
+    arena_reset(&m->scratch);
+    if (err == ERR_OK && !done)
+        return;
+    struct cell *c = outbox_answer(m->turn->out, job->from, &job->request);
+    c->err = media_count(m, err);
+    c->u.p = job->request.u.p;
+    m->lists_at = (m->lists_at + 1) % lists_max;
+    m->lists_len--;
+}

@@ -1,0 +1,367 @@
+#include "media/media.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "media/internal.h"
+
+enum { scratch_first_bytes = 256 << 10, batch_first_bytes = 64 << 10, ops_min = 64 };
+
+void media_conf_from(struct media_conf *m, const struct conf *c)
+{
+    *m = (struct media_conf){.data_directory = c->server_data,
+                             .media_bytes_max = c->files_media_bytes_max,
+                             .document_bytes_max = c->files_document_bytes_max,
+                             .streams_max = (uint32_t)c->files_streams_max,
+                             .reserved_max = (uint32_t)c->files_reserved_max,
+                             .reserved_user_max = (uint32_t)c->files_reserved_user_max,
+                             .upload_timeout_ms = c->files_upload_timeout_ms};
+}
+
+static enum err take_memory(struct media *m)
+{
+    const struct media_conf *c = &m->conf;
+    m->head = malloc(sniff_bytes_max);
+    m->reserved = calloc(c->reserved_max, sizeof *m->reserved);
+    if (m->head == NULL || m->reserved == NULL)
+        return ERR_NOMEM;
+    TRY(slab_init(&m->streams, c->streams_max, sizeof(struct stream)));
+    TRY(arena_init(&m->scratch, &m->pool, UINT64_MAX));
+    TRY(arena_init(&m->batch.arena, &m->batch_pool, UINT64_MAX));
+    return seer_init(&m->seer, &c->view, &m->scratch);
+}
+
+enum err media_new(struct media **out, const struct media_conf *c)
+{
+    struct media *m = calloc(1, sizeof *m);
+    if (m == NULL)
+        return ERR_NOMEM;
+    m->conf = *c;
+    m->epoch = 1;
+    arena_pool_init(&m->pool, scratch_first_bytes, 1, UINT64_MAX);
+    arena_pool_init(&m->batch_pool, batch_first_bytes, 1, UINT64_MAX);
+    enum err err = blobs_open(&m->blobs, c->data_directory);
+    if (err == ERR_OK)
+        err = take_memory(m);
+    if (err == ERR_OK)
+        err = reserved_load(m);
+    if (err != ERR_OK) {
+        media_free(m);
+        return err;
+    }
+    *out = m;
+    return ERR_OK;
+}
+
+void media_free(struct media *m)
+{
+    if (m == NULL)
+        return;
+    stream_end_all(m, true);
+    slab_deinit(&m->streams);
+    blob_walk_end(&m->walk);
+    blobs_close(&m->blobs);
+    seer_deinit(&m->seer);
+    arena_deinit(&m->scratch);
+    arena_deinit(&m->batch.arena);
+    arena_pool_deinit(&m->pool);
+    arena_pool_deinit(&m->batch_pool);
+    free(m->head);
+    free(m->reserved);
+    free(m->ops);
+    free(m);
+}
+
+enum err media_count(struct media *m, enum err err)
+{
+    if (err_http(err) >= 500)
+        metric_add(m->turn->metrics, METRIC_FILE_ERRORS, 1);
+    return err;
+}
+
+static void answer(struct media *m, const struct cell *request, actor_id to, enum err err)
+{
+    struct cell *c = outbox_answer(m->turn->out, to, request);
+    c->err = err;
+    c->u.p = request->u.p;
+}
+
+/* ---- groups ---- */
+
+static uint64_t hash_of(const void *p, size_t n)
+{
+    uint64_t hash = n;
+    for (size_t at = 0; at < n; at += sizeof hash) {
+        uint64_t word = 0;
+        memcpy(&word, (const char *)p + at, MIN(n - at, sizeof word));
+        hash = mix64(hash ^ word);
+    }
+    return hash;
+}
+
+static bool is_claimed(const struct media *m, uint64_t claim)
+{
+    for (uint32_t i = 0; i < m->claims_len; i++) {
+        if (m->claims[i] == claim)
+            return true;
+    }
+    return false;
+}
+
+static void claim(struct media *m, uint64_t what)
+{
+    ASSERT(m->claims_len < group_claims_max);
+    m->claims[m->claims_len++] = what;
+}
+
+bool media_claims_blob(const struct media *m, const uint8_t sha256[sha256_bytes])
+{
+    return is_claimed(m, hash_of(sha256, sha256_bytes));
+}
+
+bool media_claim_blob(struct media *m, const uint8_t sha256[sha256_bytes])
+{
+    if (media_claims_blob(m, sha256))
+        return false;
+    claim(m, hash_of(sha256, sha256_bytes));
+    return true;
+}
+
+bool media_push(struct media *m, const struct media_op *op)
+{
+    if (m->ops_len == m->ops_cap) {
+        uint32_t cap = MAX((uint32_t)ops_min, m->ops_cap * 2);
+        struct media_op *more = realloc(m->ops, cap * sizeof *more);
+        if (more == NULL)
+            return false;
+        m->ops = more;
+        m->ops_cap = cap;
+    }
+    m->ops[m->ops_len++] = *op;
+    return true;
+}
+
+static bool decide(struct media *m, struct media_op *op)
+{
+    switch (op->request.type) {
+    case MEDIA_RESERVE:
+        decide_reserve(m, op);
+        return true;
+    case MEDIA_BEGIN:
+        decide_begin(m, op);
+        return true;
+    case MEDIA_FINISH:
+        return decide_finish(m, op);
+    case MEDIA_SHARE:
+        decide_share(m, op);
+        return true;
+    case MEDIA_PUBLIC:
+        decide_public(m, op);
+        return true;
+    case MEDIA_DELETE:
+        return decide_delete(m, op);
+    case MEDIA_FORGET:
+        decide_forget(m, op);
+        return true;
+    default: /* about a stream that was finishing, and has ended by now */
+        op->err = ERR_UNKNOWN_STREAM;
+        return true;
+    }
+}
+
+/* False: it waits for the end of the group, or for the next turn. */
+static bool join_group(struct media *m, struct media_op *op)
+{
+    bool of_file = op->id.text[0] != '\0';
+    uint64_t file = hash_of(op->id.text, file_id_len);
+    if (m->group_len == group_ops_max || (of_file && is_claimed(m, file)))
+        return false;
+    bool decided = decide(m, op);
+    arena_reset(&m->scratch);
+    if (decided && of_file)
+        claim(m, file);
+    return decided;
+}
+
+static void end_op(struct media *m, struct media_op *op, enum err err)
+{
+    if (op->err == ERR_OK && op->writes)
+        op->err = err; /* what wrote nothing rests on nothing that could fail */
+    upload_ended(m, op, op->err == ERR_OK);
+    bool gone = op->err == ERR_OK ? op->unreferenced : op->placed;
+    if (gone && media_count(m, blob_remove(&m->blobs, op->sha256)) == ERR_OK)
+        metric_add(m->turn->metrics, METRIC_BLOBS_REMOVED, 1);
+    if (op->from != ACTOR_NONE)
+        answer(m, &op->request, op->from, media_count(m, op->err));
+}
+
+static void end_group(struct media *m, enum err err)
+{
+    for (uint32_t i = 0; i < m->group_len; i++)
+        end_op(m, &m->ops[i], err);
+    m->ops_len -= m->group_len;
+    memmove(m->ops, m->ops + m->group_len, m->ops_len * sizeof *m->ops);
+    m->group_len = 0;
+    m->claims_len = 0;
+    struct arena arena = m->batch.arena;
+    arena_reset(&arena);
+    m->batch = (struct batch){.arena = arena};
+}
+
+static void send_batch(struct media *m)
+{
+    struct cell *c = outbox_request(m->turn->out, m->conf.log);
+    ASSERT(c != NULL); /* one batch is out at a time */
+    m->batch.part = log_part_media;
+    m->batch.epoch = m->epoch;
+    m->batch.number = ++m->number;
+    m->batch.sent_us = m->turn->mono_us;
+    c->type = LOG_APPEND;
+    c->u.p = &m->batch;
+    m->committing = true;
+}
+
+static void step_groups(struct media *m)
+{
+    while (!m->committing && m->ops_len > 0) {
+        while (m->group_len < m->ops_len && join_group(m, &m->ops[m->group_len]))
+            m->batch.requests += m->ops[m->group_len++].writes;
+        if (m->group_len == 0)
+            return; /* enough was synced in this turn */
+        if (m->batch.failed)
+            end_group(m, ERR_NOMEM);
+        else if (m->batch.rows_len == 0)
+            end_group(m, ERR_OK);
+        else
+            send_batch(m);
+    }
+}
+
+static void on_durable(struct media *m, enum err err)
+{
+    m->committing = false;
+    m->epoch += err != ERR_OK;
+    end_group(m, err);
+}
+
+/* ---- requests ---- */
+
+static const struct file_id *file_of(const struct media *m, const struct cell *c, actor_id from)
+{
+    switch (c->type) {
+    case MEDIA_BEGIN:
+        return &((const struct media_begin *)c->u.p)->id;
+    case MEDIA_SHARE:
+        return &((const struct media_share *)c->u.p)->id;
+    case MEDIA_PUBLIC:
+        return &((const struct media_public *)c->u.p)->id;
+    case MEDIA_DELETE:
+        return &((const struct media_delete *)c->u.p)->id;
+    case MEDIA_FINISH: {
+        const struct stream *s =
+            stream_find(m, ((const struct media_finish *)c->u.p)->stream, from);
+        return s == NULL ? NULL : &s->id;
+    }
+    default:
+        return NULL;
+    }
+}
+
+static void on_change(struct media *m, const struct cell *c, actor_id from)
+{
+    struct media_op op = {.request = *c, .from = from};
+    const struct file_id *id = file_of(m, c, from);
+    if (id != NULL)
+        op.id = *id;
+    if (media_push(m, &op))
+        return;
+    if (c->type == MEDIA_FINISH)
+        stream_end(m, ((const struct media_finish *)c->u.p)->stream);
+    answer(m, c, from, ERR_NOMEM);
+}
+
+static void on_request(struct media *m, const struct cell *c, actor_id from)
+{
+    enum err err = ERR_OK;
+    switch ((enum media_msg)c->type) {
+    case MEDIA_WRITE:
+    case MEDIA_FINISH:
+    case MEDIA_ABORT:
+    case MEDIA_READ:
+    case MEDIA_CLOSE:
+        if (!stream_request(m, c, from, &err)) {
+            on_change(m, c, from);
+            return;
+        }
+        break;
+    case MEDIA_OPEN:
+        err = stream_open_down(m, c->u.p, from);
+        break;
+    case MEDIA_INFO:
+        err = file_info(m, c->u.p);
+        break;
+    case MEDIA_LIST:
+        if (list_push(m, c, from))
+            return;
+        err = ERR_SERVICE_UNAVAILABLE;
+        break;
+    case MEDIA_RESERVE:
+    case MEDIA_BEGIN:
+    case MEDIA_SHARE:
+    case MEDIA_PUBLIC:
+    case MEDIA_DELETE:
+        on_change(m, c, from);
+        return;
+    }
+    arena_reset(&m->scratch);
+    answer(m, c, from, media_count(m, err));
+}
+
+/* ---- actor ---- */
+
+static void on_cells(void *self, actor_id from, enum ring_class class, const struct cell *cells,
+                     uint32_t n, struct turn *t)
+{
+    struct media *m = self;
+    m->turn = t;
+    for (uint32_t i = 0; i < n; i++) {
+        if (class == CLASS_REQUEST)
+            on_request(m, &cells[i], from);
+        else
+            on_durable(m, (enum err)cells[i].err);
+    }
+}
+
+static void end_turn(void *self, struct turn *t)
+{
+    struct media *m = self;
+    m->turn = t;
+    m->syncs_left = turn_syncs_max;
+    step_groups(m);
+    list_step(m);
+    reserved_watch(m);
+    sweep_watch(m);
+    metric_set(t->metrics, METRIC_FILE_STREAMS, slab_used(&m->streams));
+    metric_set(t->metrics, METRIC_FILES_RESERVED, m->reserved_len);
+}
+
+static bool busy(const void *self)
+{
+    const struct media *m = self;
+    return (m->ops_len > 0 && !m->committing) || m->lists_len > 0;
+}
+
+/* Streams that are open now belong to requesters who have ended, or were late. */
+static bool drain(void *self, struct turn *t)
+{
+    struct media *m = self;
+    m->turn = t;
+    m->draining = true;
+    if (m->ops_len > 0 || m->lists_len > 0)
+        return false;
+    stream_end_all(m, false);
+    return true;
+}
+
+const struct actor_ops media_actor_ops = {
+    .on_cells = on_cells, .end_turn = end_turn, .busy = busy, .drain = drain};
