@@ -252,7 +252,7 @@ bool decide_delete(struct media *m, struct media_op *op)
     struct media_delete *d = op->request.u.p;
     struct row_file row;
     op->err = may_delete(m, d, &row);
-    if (op->err == ERR_OK && !media_claim_blob(m, row.sha256))
+    if (op->err == ERR_OK && !group_claim_blob(m, row.sha256))
         return false;
     if (op->err == ERR_OK)
         op->err = tell_shares(d, &row);

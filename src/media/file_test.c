@@ -71,10 +71,10 @@ TEST(no_reader_learns_of_a_conversation_that_is_not_theirs)
     CHECK_EQ(call(MEDIA_SHARE, &s), ERR_OK);
     json = buf_view(&s.json);
     CHECK(says(json, "\"channels\":[\"C1\"],\"groups\":[],\"ims\":[]"));
-    CHECK(!says(json, "C2") && !says(json, "D3") && !says(json, "private\":{"));
+    CHECK(!says(json, "\"C2\"") && !says(json, "\"D3\"") && !says(json, "private\":{"));
     CHECK_EQ(info_as(EVE, &id, &json), ERR_OK);
     CHECK(says(json, "\"channels\":[\"C1\"],\"groups\":[],\"ims\":[]"));
-    CHECK(!says(json, "C2") && !says(json, "D3") && !says(json, "private\":{"));
+    CHECK(!says(json, "\"C2\"") && !says(json, "\"D3\"") && !says(json, "private\":{"));
     json = own_json(&id);
     CHECK(says(json, "\"channels\":[\"C1\"],\"groups\":[\"C2\"],\"ims\":[\"D3\"]"));
     CHECK(says(json, "\"is_public\":true"));
@@ -220,6 +220,9 @@ TEST(the_foreign_and_the_unseen_are_as_absent)
         CHECK_EQ(delete_as(EVE, &ids[i]), ERR_FILE_NOT_FOUND);
         CHECK_EQ(call(MEDIA_PUBLIC, &p), ERR_FILE_NOT_FOUND);
     }
+    struct media_open m;
+    struct hist_viewer operator_ = {.team = TEAM, .uid = EVE, .is_admin = true};
+    CHECK_EQ(open_as(&operator_, &foreign, &m), ERR_FILE_NOT_FOUND);
     /* An admin of this workspace deletes this workspace's. */
     struct media_delete d = {
         .team = TEAM, .uid = EVE, .is_admin = true, .id = foreign, .arena = &f.arena};
@@ -387,6 +390,9 @@ TEST(lists_are_newest_first_and_show_what_is_seen)
     q = query(BOB);
     q.cid = SECRET;
     check_list(q, "|0");
+    q.page = 2; /* nor is it counted */
+    check_list(q, "|0");
+    q.page = 1;
     struct media_share s = share_of(&c, DIRECT, CHANNEL_IM, TS_NONE);
     s.uid = BOB;
     CHECK_EQ(call(MEDIA_SHARE, &s), ERR_OK);

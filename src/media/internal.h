@@ -86,6 +86,11 @@ struct media {
     struct batch batch;
     bool committing;
     uint64_t epoch, number;
+    /* A commit failed, and none has succeeded since. Meanwhile nothing is placed. */
+    bool in_doubt;
+    uint8_t doubtful[group_ops_max][sha256_bytes]; /* placed by that group */
+    uint32_t doubtful_len;
+    struct timer probe_timer;
     /* In order of creation. */
     struct reserved *reserved;
     uint32_t reserved_len;
@@ -100,13 +105,19 @@ struct media {
 
 /* ---- media.c ---- */
 
-/* False: the group is about this content already; the change waits for its end. */
-MUST_USE bool media_claim_blob(struct media *m, const uint8_t sha256[sha256_bytes]);
-bool media_claims_blob(const struct media *m, const uint8_t sha256[sha256_bytes]);
-/* False: no memory. */
-MUST_USE bool media_push(struct media *m, const struct media_op *op);
+void media_answer(struct media *m, const struct cell *request, actor_id to, enum err err);
 /* Counts what is not the fault of who asked. */
 enum err media_count(struct media *m, enum err err);
+
+/* ---- group.c ---- */
+
+MUST_USE bool group_push(struct media *m, const struct media_op *op); /* false: no memory */
+void group_step(struct media *m);
+void group_committed(struct media *m, enum err err);
+/* False: the group is about this content already; the change waits for its end. */
+MUST_USE bool group_claim_blob(struct media *m, const uint8_t sha256[sha256_bytes]);
+bool group_claims_blob(const struct media *m, const uint8_t sha256[sha256_bytes]);
+bool group_doubts_blob(const struct media *m, const uint8_t sha256[sha256_bytes]);
 
 /* ---- stream.c ---- */
 

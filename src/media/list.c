@@ -154,9 +154,7 @@ void list_step(struct media *m)
     arena_reset(&m->scratch);
     if (err == ERR_OK && !done)
         return;
-    struct cell *c = outbox_answer(m->turn->out, job->from, &job->request);
-    c->err = media_count(m, err);
-    c->u.p = job->request.u.p;
+    media_answer(m, &job->request, job->from, err);
     m->lists_at = (m->lists_at + 1) % lists_max;
     m->lists_len--;
 }

@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "media/internal.h"
 
-enum { scratch_first_bytes = 256 << 10, batch_first_bytes = 64 << 10, ops_min = 64 };
+enum { scratch_first_bytes = 256 << 10, batch_first_bytes = 64 << 10 };
 
 void media_conf_from(struct media_conf *m, const struct conf *c)
 {
@@ -79,169 +79,11 @@ enum err media_count(struct media *m, enum err err)
     return err;
 }
 
-static void answer(struct media *m, const struct cell *request, actor_id to, enum err err)
+void media_answer(struct media *m, const struct cell *request, actor_id to, enum err err)
 {
     struct cell *c = outbox_answer(m->turn->out, to, request);
-    c->err = err;
+    c->err = media_count(m, err);
     c->u.p = request->u.p;
-}
-
-/* ---- groups ---- */
-
-static uint64_t hash_of(const void *p, size_t n)
-{
-    uint64_t hash = n;
-    for (size_t at = 0; at < n; at += sizeof hash) {
-        uint64_t word = 0;
-        memcpy(&word, (const char *)p + at, MIN(n - at, sizeof word));
-        hash = mix64(hash ^ word);
-    }
-    return hash;
-}
-
-static bool is_claimed(const struct media *m, uint64_t claim)
-{
-    for (uint32_t i = 0; i < m->claims_len; i++) {
-        if (m->claims[i] == claim)
-            return true;
-    }
-    return false;
-}
-
-static void claim(struct media *m, uint64_t what)
-{
-    ASSERT(m->claims_len < group_claims_max);
-    m->claims[m->claims_len++] = what;
-}
-
-bool media_claims_blob(const struct media *m, const uint8_t sha256[sha256_bytes])
-{
-    return is_claimed(m, hash_of(sha256, sha256_bytes));
-}
-
-bool media_claim_blob(struct media *m, const uint8_t sha256[sha256_bytes])
-{
-    if (media_claims_blob(m, sha256))
-        return false;
-    claim(m, hash_of(sha256, sha256_bytes));
-    return true;
-}
-
-bool media_push(struct media *m, const struct media_op *op)
-{
-    if (m->ops_len == m->ops_cap) {
-        uint32_t cap = MAX((uint32_t)ops_min, m->ops_cap * 2);
-        struct media_op *more = realloc(m->ops, cap * sizeof *more);
-        if (more == NULL)
-            return false;
-        m->ops = more;
-        m->ops_cap = cap;
-    }
-    m->ops[m->ops_len++] = *op;
-    return true;
-}
-
-static bool decide(struct media *m, struct media_op *op)
-{
-    switch (op->request.type) {
-    case MEDIA_RESERVE:
-        decide_reserve(m, op);
-        return true;
-    case MEDIA_BEGIN:
-        decide_begin(m, op);
-        return true;
-    case MEDIA_FINISH:
-        return decide_finish(m, op);
-    case MEDIA_SHARE:
-        decide_share(m, op);
-        return true;
-    case MEDIA_PUBLIC:
-        decide_public(m, op);
-        return true;
-    case MEDIA_DELETE:
-        return decide_delete(m, op);
-    case MEDIA_FORGET:
-        decide_forget(m, op);
-        return true;
-    default: /* about a stream that was finishing, and has ended by now */
-        op->err = ERR_UNKNOWN_STREAM;
-        return true;
-    }
-}
-
-/* False: it waits for the end of the group, or for the next turn. */
-static bool join_group(struct media *m, struct media_op *op)
-{
-    bool of_file = op->id.text[0] != '\0';
-    uint64_t file = hash_of(op->id.text, file_id_len);
-    if (m->group_len == group_ops_max || (of_file && is_claimed(m, file)))
-        return false;
-    bool decided = decide(m, op);
-    arena_reset(&m->scratch);
-    if (decided && of_file)
-        claim(m, file);
-    return decided;
-}
-
-static void end_op(struct media *m, struct media_op *op, enum err err)
-{
-    if (op->err == ERR_OK && op->writes)
-        op->err = err; /* what wrote nothing rests on nothing that could fail */
-    upload_ended(m, op, op->err == ERR_OK);
-    bool gone = op->err == ERR_OK ? op->unreferenced : op->placed;
-    if (gone && media_count(m, blob_remove(&m->blobs, op->sha256)) == ERR_OK)
-        metric_add(m->turn->metrics, METRIC_BLOBS_REMOVED, 1);
-    if (op->from != ACTOR_NONE)
-        answer(m, &op->request, op->from, media_count(m, op->err));
-}
-
-static void end_group(struct media *m, enum err err)
-{
-    for (uint32_t i = 0; i < m->group_len; i++)
-        end_op(m, &m->ops[i], err);
-    m->ops_len -= m->group_len;
-    memmove(m->ops, m->ops + m->group_len, m->ops_len * sizeof *m->ops);
-    m->group_len = 0;
-    m->claims_len = 0;
-    struct arena arena = m->batch.arena;
-    arena_reset(&arena);
-    m->batch = (struct batch){.arena = arena};
-}
-
-static void send_batch(struct media *m)
-{
-    struct cell *c = outbox_request(m->turn->out, m->conf.log);
-    ASSERT(c != NULL); /* one batch is out at a time */
-    m->batch.part = log_part_media;
-    m->batch.epoch = m->epoch;
-    m->batch.number = ++m->number;
-    m->batch.sent_us = m->turn->mono_us;
-    c->type = LOG_APPEND;
-    c->u.p = &m->batch;
-    m->committing = true;
-}
-
-static void step_groups(struct media *m)
-{
-    while (!m->committing && m->ops_len > 0) {
-        while (m->group_len < m->ops_len && join_group(m, &m->ops[m->group_len]))
-            m->batch.requests += m->ops[m->group_len++].writes;
-        if (m->group_len == 0)
-            return; /* enough was synced in this turn */
-        if (m->batch.failed)
-            end_group(m, ERR_NOMEM);
-        else if (m->batch.rows_len == 0)
-            end_group(m, ERR_OK);
-        else
-            send_batch(m);
-    }
-}
-
-static void on_durable(struct media *m, enum err err)
-{
-    m->committing = false;
-    m->epoch += err != ERR_OK;
-    end_group(m, err);
 }
 
 /* ---- requests ---- */
@@ -273,11 +115,11 @@ static void on_change(struct media *m, const struct cell *c, actor_id from)
     const struct file_id *id = file_of(m, c, from);
     if (id != NULL)
         op.id = *id;
-    if (media_push(m, &op))
+    if (group_push(m, &op))
         return;
     if (c->type == MEDIA_FINISH)
         stream_end(m, ((const struct media_finish *)c->u.p)->stream);
-    answer(m, c, from, ERR_NOMEM);
+    media_answer(m, c, from, ERR_NOMEM);
 }
 
 static void on_request(struct media *m, const struct cell *c, actor_id from)
@@ -314,7 +156,7 @@ static void on_request(struct media *m, const struct cell *c, actor_id from)
         return;
     }
     arena_reset(&m->scratch);
-    answer(m, c, from, media_count(m, err));
+    media_answer(m, c, from, err);
 }
 
 /* ---- actor ---- */
@@ -328,7 +170,7 @@ static void on_cells(void *self, actor_id from, enum ring_class class, const str
         if (class == CLASS_REQUEST)
             on_request(m, &cells[i], from);
         else
-            on_durable(m, (enum err)cells[i].err);
+            group_committed(m, (enum err)cells[i].err);
     }
 }
 
@@ -337,7 +179,7 @@ static void end_turn(void *self, struct turn *t)
     struct media *m = self;
     m->turn = t;
     m->syncs_left = turn_syncs_max;
-    step_groups(m);
+    group_step(m);
     list_step(m);
     reserved_watch(m);
     sweep_watch(m);
@@ -357,7 +199,7 @@ static bool drain(void *self, struct turn *t)
     struct media *m = self;
     m->turn = t;
     m->draining = true;
-    if (m->ops_len > 0 || m->lists_len > 0)
+    if (m->ops_len > 0 || m->committing || m->lists_len > 0)
         return false;
     stream_end_all(m, false);
     return true;

@@ -96,7 +96,7 @@ static void forget_due(struct media *m)
             return;
         struct media_op op = {.request = {.type = MEDIA_FORGET}, .from = ACTOR_NONE, .id = r->id};
         if (!r->streaming && !r->forgetting && !r->undurable)
-            r->forgetting = media_push(m, &op);
+            r->forgetting = group_push(m, &op);
     }
 }
 

@@ -12,8 +12,9 @@ static enum err is_wanted(struct media *m, const uint8_t sha256[sha256_bytes], b
     struct str_view value;
     key_blob(&k, sha256);
     TRY(view_get1(&m->conf.view, CF_FILE, &k, &m->scratch, &value));
-    /* One that the present group is about has its row soon, or is removed with it. */
-    *wanted = value.p != NULL || media_claims_blob(m, sha256);
+    /* One that a group is about has its row soon, or goes when the group is known to have failed.
+     */
+    *wanted = value.p != NULL || group_claims_blob(m, sha256) || group_doubts_blob(m, sha256);
     arena_reset(&m->scratch);
     return ERR_OK;
 }

@@ -147,6 +147,8 @@ static enum err place(struct media *m, struct stream *s, struct media_op *op)
     if (value.p != NULL)
         TRY(row_blob_decode(&blob, key_view(&k), value));
     if (blob.files == 0 || !blob_is_there(&m->blobs, s->sha256, s->bytes.length)) {
+        if (m->in_doubt)
+            return ERR_SERVICE_UNAVAILABLE; /* log could not take the row */
         TRY(blob_place(&m->blobs, &s->bytes, s->sha256));
         metric_add(m->turn->metrics, METRIC_BLOBS_PLACED, 1);
         op->placed = blob.files == 0;
@@ -193,7 +195,7 @@ bool decide_finish(struct media *m, struct media_op *op)
     if (op->err == ERR_OK && !sync_once(m, s, &op->err))
         return false;
     memcpy(row.sha256, s->sha256, sha256_bytes);
-    if (op->err == ERR_OK && !media_claim_blob(m, s->sha256))
+    if (op->err == ERR_OK && !group_claim_blob(m, s->sha256))
         return false;
     if (op->err == ERR_OK)
         op->err = place(m, s, op);

@@ -57,7 +57,7 @@ const source = fileURLToPath(new URL('../../src/', import.meta.url));
 const isOurs = (r) => r.where.some((line) => line.startsWith(source)) || !(/rocksdb/.test(r.where[0]) || /lib(ssl|crypto)\.so/.test(r.library));
 
 // Actors that no message waits for: they work behind it, in rounds.
-const besides = /^(search|login)/;
+const besides = /^(search|login|media)/;
 
 // What our own code may do, and how often in a round of `posts`: none of it for each message.
 const allowed = [
