@@ -78,6 +78,8 @@ static size_t parse(struct hconn *c, const uint8_t *p, size_t n)
             req_head_done(r);
             feed_none = c->reading != NULL;
             break;
+        case HTTP_FULL:
+            break;
         case HTTP_DONE:
             req_whole(r);
             break;

@@ -1,5 +1,6 @@
 #include "http1/form.h"
 
+#include "http1/multipart.h"
 #include "json/read.h"
 
 static enum err add(struct form *f, struct arena *a, const struct form_param *param)
@@ -20,8 +21,7 @@ static enum err add(struct form *f, struct arena *a, const struct form_param *pa
     return ERR_OK;
 }
 
-/* Text arguments: UTF-8 without NUL, as in JSON. */
-static bool is_text(struct str_view s)
+bool form_is_text(struct str_view s)
 {
     return (s.len == 0 || memchr(s.p, 0, s.len) == NULL) && utf8_valid(s);
 }
@@ -42,7 +42,7 @@ enum err form_unescape(struct arena *a, struct str_view text, bool plus_is_space
         plain = text.p[i] != '%' && !(plus_is_space && text.p[i] == '+');
     if (plain) {
         *out = text.p == NULL ? SV("") : text;
-        return is_text(*out) ? ERR_OK : ERR_INVALID_FORM_DATA;
+        return form_is_text(*out) ? ERR_OK : ERR_INVALID_FORM_DATA;
     }
     char *to = arena_alloc(a, text.len + 1), *at = to;
     if (to == NULL)
@@ -63,7 +63,7 @@ enum err form_unescape(struct arena *a, struct str_view text, bool plus_is_space
     }
     *at = '\0';
     *out = (struct str_view){to, (size_t)(at - to)};
-    return is_text(*out) ? ERR_OK : ERR_INVALID_FORM_DATA;
+    return form_is_text(*out) ? ERR_OK : ERR_INVALID_FORM_DATA;
 }
 
 enum err form_parse_urlencoded(struct form *f, struct arena *a, struct str_view text)
@@ -129,79 +129,36 @@ struct str_view media_param(struct arena *a, struct str_view value, struct str_v
 
 /* ---- multipart (RFC 7578, RFC 2046 5.1) ---- */
 
-static struct str_view find(struct str_view in, struct str_view what)
-{
-    const char *at = in.len < what.len ? NULL : memmem(in.p, in.len, what.p, what.len);
-    return at == NULL ? SV_NONE : (struct str_view){at, in.len - (size_t)(at - in.p)};
-}
-
-enum { part_fields_max = 16 };
-
-/* Head lines of one part; *rest starts at its first line and ends up at the content. */
-static enum err part_head(struct arena *a, struct str_view *rest, struct form_param *param)
-{
-    for (int lines = 0;; lines++) {
-        struct str_view end = find(*rest, SV("\r\n"));
-        if (end.p == NULL || lines > part_fields_max)
-            return ERR_INVALID_FORM_DATA;
-        struct str_view line = {rest->p, (size_t)(end.p - rest->p)};
-        *rest = (struct str_view){end.p + 2, end.len - 2};
-        if (line.len == 0)
-            break;
-        struct str_view value = line;
-        struct str_view name = sv_cut(&value, ':');
-        if (value.p == NULL)
-            return ERR_INVALID_FORM_DATA;
-        value = sv_trim(value);
-        if (sv_eq_nocase(name, SV("Content-Disposition"))) {
-            param->name = media_param(a, value, SV("name"));
-            param->filename = media_param(a, value, SV("filename"));
-        } else if (sv_eq_nocase(name, SV("Content-Type"))) {
-            param->content_type = value;
-        }
-    }
-    param->is_file = param->filename.p != NULL;
-    bool clean = param->name.p != NULL && is_text(param->name) && is_text(param->filename) &&
-                 is_text(param->content_type);
-    return clean ? ERR_OK : ERR_INVALID_FORM_DATA;
-}
-
-enum { boundary_max = 70 };
-
 enum err form_parse_multipart(struct form *f, struct arena *a, struct str_view content_type,
                               struct str_view body)
 {
-    struct str_view boundary = media_param(a, content_type, SV("boundary"));
-    if (boundary.len == 0 || boundary.len > boundary_max)
-        return ERR_INVALID_FORM_DATA;
-    char delimiter_text[4 + boundary_max] = "\r\n--";
-    memcpy(delimiter_text + 4, boundary.p, boundary.len);
-    struct str_view delimiter = {delimiter_text, 4 + boundary.len};
-    struct str_view opening = {delimiter_text + 2, 2 + boundary.len};
-    struct str_view rest = sv_starts(body, opening) ? body : find(body, delimiter);
-    if (rest.p == NULL)
-        return ERR_INVALID_FORM_DATA;
-    size_t skip = sv_starts(body, opening) ? opening.len : delimiter.len;
-    rest = (struct str_view){rest.p + skip, rest.len - skip};
+    struct multipart m;
+    struct form_param param = {0};
+    struct str_view rest = body, data;
+    size_t used;
+    TRY(multipart_init(&m, a, content_type));
     for (;;) {
-        /* Behind a boundary: "--" ends, CRLF begins a part, the end of the body is one client's way
-         * to end. */
-        if (rest.len == 0 || sv_starts(rest, SV("--")) || sv_eq(rest, SV("\r\n")))
-            return ERR_OK;
-        if (!sv_starts(rest, SV("\r\n")))
-            return ERR_INVALID_FORM_DATA;
-        rest = (struct str_view){rest.p + 2, rest.len - 2};
-        struct form_param param = {0};
-        TRY(part_head(a, &rest, &param));
-        /* An empty part: the head's last CRLF is the delimiter's too. */
-        struct str_view with_crlf = {rest.p - 2, rest.len + 2};
-        struct str_view next = sv_starts(with_crlf, delimiter) ? with_crlf : find(rest, delimiter);
-        if (next.p == NULL)
-            return ERR_INVALID_FORM_DATA;
-        param.value = (struct str_view){rest.p, next.p < rest.p ? 0 : (size_t)(next.p - rest.p)};
-        if (!param.is_file && !is_text(param.value))
-            return ERR_INVALID_FORM_DATA;
-        TRY(add(f, a, &param));
-        rest = (struct str_view){next.p + delimiter.len, next.len - delimiter.len};
+        enum multipart_step step = multipart_feed(&m, rest.p, rest.len, SIZE_MAX, &used, &data);
+        rest = (struct str_view){rest.p + used, rest.len - used};
+        switch (step) {
+        case MULTIPART_PART:
+            param = (struct form_param){.name = m.part.name,
+                                        .value = {rest.p, 0},
+                                        .filename = m.part.filename,
+                                        .content_type = m.part.content_type,
+                                        .is_file = m.part.filename.p != NULL};
+            break;
+        case MULTIPART_DATA: /* the pieces of a part stand together in the body */
+            param.value.len += data.len;
+            break;
+        case MULTIPART_PART_END:
+            if (!param.is_file && !form_is_text(param.value))
+                return ERR_INVALID_FORM_DATA;
+            TRY(add(f, a, &param));
+            break;
+        case MULTIPART_MORE:
+        case MULTIPART_FAILED:
+            return multipart_end(&m);
+        }
     }
 }

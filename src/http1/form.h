@@ -32,6 +32,9 @@ MUST_USE enum err form_parse_multipart(struct form *f, struct arena *a,
 MUST_USE enum err form_unescape(struct arena *a, struct str_view text, bool plus_is_space,
                                 struct str_view *out);
 
+/* What an argument may be: valid UTF-8 without NUL, as in JSON. */
+bool form_is_text(struct str_view s);
+
 /* A Content-Type or the like: "text/html; charset=utf-8" -> type "text/html"; parameter by name,
  * unquoted, or p NULL. */
 struct str_view media_type(struct str_view value);

@@ -35,6 +35,9 @@ struct http_parser {
     bool started, line_has_bytes; /* line_has_bytes: of the head's present line */
     char last;                    /* byte before, over calls: CR must be followed by LF */
     uint64_t left;                /* of the body or chunk */
+    uint64_t body_max, body_len;
+    http_body_sink *sink; /* NULL: the body is kept in the arena */
+    void *sink_ctx;
     char line[chunk_line_max + 2];
     uint32_t line_len;
     uint32_t extension_bytes, trailer_bytes, blank_lines;
@@ -61,6 +64,14 @@ void http_parser_begin(struct http_parser *p, struct arena *a, struct http_reque
     memset(r, 0, sizeof *r);
     buf_init(&p->head, a, 0);
     buf_init(&p->body, a, 0);
+}
+
+void http_parser_stream(struct http_parser *p, uint64_t body_max, http_body_sink *sink, void *ctx)
+{
+    ASSERT(p->state == STATE_BODY_LENGTH || p->state == STATE_CHUNK_SIZE);
+    p->body_max = body_max;
+    p->sink = sink;
+    p->sink_ctx = ctx;
 }
 
 bool http_parser_started(const struct http_parser *p)
@@ -456,14 +467,26 @@ static bool keep_body(struct http_parser *p, const uint8_t *in, size_t n)
 {
     size_t need = p->body.len + n;
     if (n > 0 && need + body_padding > p->body.cap) {
-        size_t whole = (size_t)(p->request->chunked
-                                    ? MIN(p->limits->body_max, (uint64_t)MAX(need, 4 * p->body.cap))
-                                    : p->request->content_length);
+        size_t whole =
+            (size_t)(p->request->chunked ? MIN(p->body_max, (uint64_t)MAX(need, 4 * p->body.cap))
+                                         : p->request->content_length);
         size_t cap = need > body_trust_bytes ? whole : need;
         if (!buf_reserve(&p->body, cap - p->body.len + body_padding))
             return false;
     }
     return keep(&p->body, in, n);
+}
+
+/* The next n bytes of the body; *used of them were taken. */
+static enum err take_body(struct http_parser *p, const uint8_t *in, size_t n, size_t *used)
+{
+    if (p->sink == NULL && !keep_body(p, in, n))
+        return ERR_NOMEM;
+    *used = p->sink == NULL || n == 0 ? n : p->sink(p->sink_ctx, in, n);
+    ASSERT(*used <= n);
+    p->left -= *used;
+    p->body_len += *used;
+    return ERR_OK;
 }
 
 static enum http_step finish(struct http_parser *p)
@@ -530,7 +553,7 @@ static enum err on_chunk_line(struct http_parser *p)
     uint64_t size;
     TRY(chunk_size(p, &size));
     p->line_len = 0;
-    if (size > p->limits->body_max || p->body.len + size > p->limits->body_max)
+    if (size > p->body_max - p->body_len)
         return ERR_BODY_TOO_LARGE;
     p->left = size;
     p->state = size == 0 ? STATE_TRAILER : STATE_CHUNK_DATA;
@@ -555,37 +578,39 @@ static enum err on_trailer_line(struct http_parser *p, bool *whole)
     return framing ? ERR_BAD_REQUEST : ERR_OK;
 }
 
+static enum err on_line(struct http_parser *p, bool *whole)
+{
+    if (p->state == STATE_CHUNK_SIZE)
+        return on_chunk_line(p);
+    if (p->state == STATE_TRAILER)
+        return on_trailer_line(p, whole);
+    p->state = STATE_CHUNK_SIZE;
+    return ERR_OK;
+}
+
 static enum err feed_chunked(struct http_parser *p, const uint8_t *in, size_t n, size_t *used,
                              bool *whole)
 {
-    size_t i = 0;
     enum err err = ERR_OK;
-    while (i < n && !*whole) {
+    while (*used < n && !*whole) {
         if (p->state == STATE_CHUNK_DATA) {
-            size_t take = (size_t)MIN((uint64_t)(n - i), p->left);
-            if (!keep_body(p, in + i, take))
-                return ERR_NOMEM;
-            i += take;
-            p->left -= take;
+            size_t want = (size_t)MIN((uint64_t)(n - *used), p->left), took;
+            TRY(take_body(p, in + *used, want, &took));
+            *used += took;
             if (p->left == 0)
                 p->state = STATE_CHUNK_END;
+            if (took < want)
+                return ERR_OK;
             continue;
         }
-        bool line = gather_line(p, in[i++], &err);
+        bool line = gather_line(p, in[(*used)++], &err);
         if (err != ERR_OK)
             return err;
         if (p->state == STATE_CHUNK_END && p->line_len > 0)
             return ERR_BAD_REQUEST;
-        if (!line)
-            continue;
-        if (p->state == STATE_CHUNK_SIZE)
-            TRY(on_chunk_line(p));
-        else if (p->state == STATE_CHUNK_END)
-            p->state = STATE_CHUNK_SIZE;
-        else
-            TRY(on_trailer_line(p, whole));
+        if (line)
+            TRY(on_line(p, whole));
     }
-    *used = i;
     return ERR_OK;
 }
 
@@ -595,6 +620,7 @@ static void begin_body(struct http_parser *p)
 {
     const struct http_request *r = p->request;
     p->left = r->content_length;
+    p->body_max = p->limits->body_max;
     p->state = r->chunked ? STATE_CHUNK_SIZE : STATE_BODY_LENGTH;
 }
 
@@ -605,7 +631,7 @@ enum http_step http_parser_feed(struct http_parser *p, const uint8_t *in, size_t
     enum err err;
     *used = 0;
     *why = ERR_OK;
-    if (p->state == STATE_BODY_LENGTH && p->left > p->limits->body_max)
+    if (p->state == STATE_BODY_LENGTH && p->left > p->body_max - p->body_len)
         return fail(p, ERR_BODY_TOO_LARGE, why); /* by its declaration, but behind the head */
     switch (p->state) {
     case STATE_HEAD:
@@ -619,12 +645,12 @@ enum http_step http_parser_feed(struct http_parser *p, const uint8_t *in, size_t
         begin_body(p);
         return HTTP_HEAD_DONE;
     case STATE_BODY_LENGTH: {
-        size_t take = (size_t)MIN((uint64_t)n, p->left);
-        if (!keep_body(p, in, take))
+        size_t want = (size_t)MIN((uint64_t)n, p->left);
+        if (take_body(p, in, want, used) != ERR_OK)
             return fail(p, ERR_NOMEM, why);
-        p->left -= take;
-        *used = take;
-        return p->left == 0 ? finish(p) : HTTP_MORE;
+        if (p->left == 0)
+            return finish(p);
+        return *used < want ? HTTP_FULL : HTTP_MORE;
     }
     case STATE_CHUNK_SIZE:
     case STATE_CHUNK_DATA:
@@ -633,7 +659,9 @@ enum http_step http_parser_feed(struct http_parser *p, const uint8_t *in, size_t
         err = feed_chunked(p, in, n, used, &whole);
         if (err != ERR_OK)
             return fail(p, err, why);
-        return whole ? finish(p) : HTTP_MORE;
+        if (whole)
+            return finish(p);
+        return *used < n ? HTTP_FULL : HTTP_MORE;
     case STATE_DONE:
         return HTTP_DONE;
     case STATE_FAILED:

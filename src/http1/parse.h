@@ -30,7 +30,7 @@ struct http_request {
     struct http_field *fields;
     uint32_t fields_len;
     struct str_view host; /* of an absolute target, else of the Host field */
-    struct str_view body; /* whole, contiguous, after HTTP_DONE */
+    struct str_view body; /* whole, contiguous, after HTTP_DONE; streamed: empty */
 };
 
 /* First field of that name, or p NULL. */
@@ -41,6 +41,7 @@ enum http_step {
     HTTP_HEAD_DONE, /* head views are valid and stay so; the caller judges (auth, size, Expect),
                        then feeds on, with no bytes too: a body may be over its limit by its
                        declaration, or be empty */
+    HTTP_FULL,      /* the sink takes no more now: feed the rest later */
     HTTP_DONE,      /* the request is whole; what follows in the input belongs to the next */
     HTTP_FAILED     /* err and http_parser.error say why; not one more byte may be fed */
 };
@@ -50,6 +51,12 @@ size_t http_parser_bytes(void);
 /* arena: every byte that is kept is copied there (input buffers are recycled at once); views of the
  * request point into it. limits is borrowed for the parser's life. */
 void http_parser_init(struct http_parser *p, const struct http_limits *limits);
+/* Takes the next n bytes of a body, in order, and says how many of them: fewer than n, and the
+ * feeding ends with HTTP_FULL. */
+typedef size_t http_body_sink(void *ctx, const uint8_t *p, size_t n);
+/* After HTTP_HEAD_DONE, before the next feed: this body goes to sink, not into the arena, and has a
+ * bound of its own. */
+void http_parser_stream(struct http_parser *p, uint64_t body_max, http_body_sink *sink, void *ctx);
 /* For the next request on the connection. */
 void http_parser_begin(struct http_parser *p, struct arena *a, struct http_request *r);
 /* Feeds up to n bytes; *used says how many were taken. Empty lines before a request line are

@@ -87,6 +87,9 @@ static void run(const struct http_limits *l, struct str_view text, const size_t 
                 CHECK(!o->head_done);
                 o->head_done = true;
                 break;
+            case HTTP_FULL:
+                CHECK(false); /* no body is streamed here */
+                break;
             case HTTP_DONE:
                 o->err = ERR_OK;
                 more = false;
@@ -436,4 +439,99 @@ TEST(a_failed_parser_stays_failed_and_a_begun_one_is_new)
     CHECK_SV(http_field(&g.request, SV("HOST")), "a");
     CHECK(http_field(&g.request, SV("X")).p == NULL);
     rig_deinit(&g);
+}
+
+/* ---- bodies that are streamed ---- */
+
+struct sink {
+    char got[64];
+    size_t len, room; /* room: of one call */
+};
+
+static size_t sink_take(void *ctx, const uint8_t *p, size_t n)
+{
+    struct sink *s = ctx;
+    n = MIN(n, s->room);
+    CHECK(s->len + n <= sizeof s->got);
+    memcpy(s->got + s->len, p, n);
+    s->len += n;
+    s->room -= n;
+    return n;
+}
+
+/* Feeds text in two pieces; the sink gets `room` bytes more each time that it is full. */
+static enum err stream(struct str_view text, size_t cut, size_t room, uint64_t body_max,
+                       struct sink *s)
+{
+    struct rig g;
+    enum err why = ERR_NEED_MORE;
+    size_t at = 0;
+    rig_init(&g, &limits);
+    *s = (struct sink){.room = room};
+    for (bool more = true; more;) {
+        size_t end = at < cut ? cut : text.len, used;
+        switch (http_parser_feed(g.parser, (const uint8_t *)text.p + at, end - at, &used, &why)) {
+        case HTTP_MORE:
+            CHECK_EQ(used, end - at);
+            more = end < text.len;
+            why = ERR_NEED_MORE;
+            break;
+        case HTTP_HEAD_DONE:
+            http_parser_stream(g.parser, body_max, sink_take, s);
+            break;
+        case HTTP_FULL:
+            CHECK_EQ(s->room, 0);
+            CHECK(used < end - at);
+            s->room = room;
+            break;
+        case HTTP_DONE:
+            CHECK_EQ(at + used, text.len);
+            CHECK_EQ(g.request.body.len, 0);
+            more = false;
+            break;
+        case HTTP_FAILED:
+            more = false;
+            break;
+        }
+        at += used;
+    }
+    rig_deinit(&g);
+    return why;
+}
+
+TEST(a_streamed_body_waits_for_its_sink)
+{
+    static const char *const texts[] = {
+        ("POST / HTTP/1.1\r\n" H "Content-Length: 11\r\n\r\nhello world"),
+        ("POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n"
+         "6\r\n world\r\n0\r\nT: z\r\n\r\n")};
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        for (size_t cut = 0; cut <= strlen(texts[i]); cut++) {
+            for (size_t room = 1; room < 13; room++) {
+                struct sink s;
+                CHECK_EQ(stream(sv_from(texts[i]), cut, room, 11, &s), ERR_OK);
+                CHECK_EQ(s.len, 11);
+                CHECK_MEM(s.got, "hello world", 11);
+            }
+        }
+    }
+}
+
+TEST(a_streamed_body_has_a_bound_of_its_own)
+{
+    struct sink s;
+    struct str_view declared = SV("POST / HTTP/1.1\r\n" H "Content-Length: 12\r\n\r\nhello world!");
+    struct str_view chunked = SV("POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"
+                                 "6\r\nhello \r\n6\r\nworld!\r\n0\r\n\r\n");
+    struct str_view huge = SV("POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"
+                              "1\r\nh\r\nffffffffffffffff\r\nx");
+    CHECK_EQ(stream(declared, 0, 64, 11, &s), ERR_BODY_TOO_LARGE);
+    CHECK_EQ(s.len, 0); /* by its declaration */
+    CHECK_EQ(stream(declared, 0, 64, 12, &s), ERR_OK);
+    CHECK_EQ(stream(chunked, 0, 64, 11, &s), ERR_BODY_TOO_LARGE);
+    CHECK_EQ(s.len, 6);
+    CHECK_EQ(stream(huge, 0, 64, UINT64_MAX, &s), ERR_BODY_TOO_LARGE);
+    struct str_view longer = SV("POST / HTTP/1.1\r\n" H "Content-Length: 2097152\r\n\r\nhello");
+    CHECK_EQ(stream(longer, 0, 64, UINT64_MAX, &s), ERR_NEED_MORE); /* over that of the arena */
+    CHECK_EQ(s.len, 5);
 }
