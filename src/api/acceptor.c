@@ -45,6 +45,7 @@ static enum err init(struct acceptor *a, const struct acceptor_conf *c)
     set_tiers(a, conf);
     method_index_init(&a->methods);
     TRY(proxies_parse(a, conf->server_trusted_proxies));
+    TRY(transfers_init(a));
     TRY(slab_init(&a->requests, (uint32_t)requests, sizeof(struct request)));
     return json_reader_new(&a->json);
 }
@@ -67,6 +68,7 @@ void acceptor_free(struct acceptor *a)
 {
     if (a == NULL)
         return;
+    transfers_deinit(a);
     for (uint32_t i = 0; i < a->requests.cap; i++) {
         uint64_t handle;
         struct request *r = slab_at(&a->requests, i, &handle);
@@ -103,6 +105,14 @@ static void on_slow(struct acceptor *a, actor_id from, const struct cell *c)
     answer->u.p = m;
 }
 
+static void on_answer(struct acceptor *a, actor_id from, const struct cell *c)
+{
+    if (from == a->conf.media && c->type <= MEDIA_CLOSE)
+        transfer_on_answer(a, c);
+    else
+        req_on_answer(a, c);
+}
+
 static void on_cells(void *self, actor_id from, enum ring_class class, const struct cell *cells,
                      uint32_t n, struct turn *t)
 {
@@ -110,7 +120,7 @@ static void on_cells(void *self, actor_id from, enum ring_class class, const str
     a->t = t;
     for (uint32_t i = 0; i < n; i++) {
         if (class == CLASS_ANSWER) {
-            req_on_answer(a, &cells[i]);
+            on_answer(a, from, &cells[i]);
         } else if (class == CLASS_REQUEST) {
             ASSERT(cells[i].type == ACCEPTOR_SLOW);
             on_slow(a, from, &cells[i]);
@@ -126,6 +136,7 @@ static void end_turn(void *self, struct turn *t)
     struct acceptor *a = self;
     a->t = t;
     park_resume(a);
+    transfers_resume(a);
     users_step(a);
     /* A step may mark its own connection again, each time with something less to do. */
     while (a->dirty != NULL) {
@@ -154,7 +165,7 @@ static bool drain(void *self, struct turn *t)
     a->draining = true;
     for (uint32_t i = 0; i < a->conns_cap && a->conns_len > 0; i++)
         hconn_drain(&a->conns[i], t->mono_us >= a->drain_late_us);
-    return a->conns_len == 0 && slab_used(&a->requests) == 0;
+    return a->conns_len == 0 && slab_used(&a->requests) == 0 && slab_used(&a->transfers.slots) == 0;
 }
 
 const struct actor_ops acceptor_actor_ops = {

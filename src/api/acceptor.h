@@ -14,7 +14,7 @@ struct acceptor_conf {
     uint16_t index;
     const actor_id *chans, *hists, *fanouts; /* borrowed for life */
     uint16_t chans_len, hists_len, fanouts_len;
-    actor_id dir, search, login;
+    actor_id dir, media, search, login;
     struct net_port net;
     struct dir_reader *dir_reader; /* the loop's reader */
     const struct conf *conf;

@@ -37,6 +37,8 @@ static int status_of(const struct request *r, enum err err)
 {
     if (err == ERR_OK)
         return 200;
+    if (r->route == ROUTE_FILE && err_http(err) == 401)
+        return 403; /* a browser would ask for a password */
     return r->http_errors || has_own_status(r, err) ? err_http(err) : 200;
 }
 
@@ -112,8 +114,8 @@ static void write_head(struct request *r)
     else
         buf_put(&b, cors_and_json, sizeof cors_and_json - 1);
     buf_put_sv(&b, r->content);
-    if (r->status != 204)
-        http_write_field_u64(&b, "Content-Length", r->answer_body.len);
+    if (r->status != 204 && r->status != 304)
+        http_write_field_u64(&b, "Content-Length", r->answer_body.len + r->stream_bytes);
     write_trace(r, &b);
     if (shows_scopes(r))
         write_scope_fields(r, &b);
@@ -228,7 +230,7 @@ static void write_scope_needs(struct request *r, struct json_out *j)
 {
     json_key(j, "needed");
     buf_putc(j->b, '"');
-    write_scopes(j->b, r->method->scopes);
+    write_scopes(j->b, r->method == NULL ? SCOPE_OF(FILES_READ) : r->method->scopes);
     buf_putc(j->b, '"');
     j->comma = true;
     json_key(j, "provided");
@@ -251,13 +253,27 @@ static void write_detail(struct request *r, struct json_out *j)
     json_obj_end(j);
 }
 
+static const char plain_fields[] = "Content-Type: text/plain; charset=utf-8\r\n"
+                                   "Cache-Control: private, no-store\r\n"
+                                   "X-Content-Type-Options: nosniff\r\n";
+
+void answer_text(struct request *r, enum err err, struct str_view text)
+{
+    r->content = (struct str_view){plain_fields, sizeof plain_fields - 1};
+    done(r, err, status_of(r, err), text);
+}
+
 void answer_error(struct request *r, enum err err)
 {
     if (err == ERR_NOT_IN_CHANNEL && r->known && (r->who.user_flags & USER_GUEST) != 0)
         err = ERR_CHANNEL_NOT_FOUND; /* to a guest a channel that it is not in is not there */
     struct buf b;
     if (err_slack(err)[0] == '\0')
-        err = ERR_INTERNAL_ERROR; /* one of the codes that no client should meet */
+        err = ERR_INTERNAL_ERROR;   /* one of the codes that no client should meet */
+    if (r->route == ROUTE_UPLOAD) { /* who uploads may know no JSON */
+        answer_text(r, err, sv_from(err_slack(err)));
+        return;
+    }
     buf_init_fixed(&b, r->error_p, error_body_max);
     struct json_out j = json_out_on(&b);
     json_obj(&j);
@@ -301,6 +317,13 @@ void answer_file(struct request *r, struct str_view fields, struct str_view body
 {
     r->content = fields;
     done(r, ERR_OK, 200, body);
+}
+
+void answer_stream(struct request *r, int status, struct str_view fields, uint64_t bytes)
+{
+    r->content = fields;
+    r->stream_bytes = bytes;
+    done(r, ERR_OK, status, SV(""));
 }
 
 /* ---- without a request ---- */

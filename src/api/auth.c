@@ -19,9 +19,11 @@ static void copy(struct request *r, const struct principal *p)
 static enum err take_rate(struct request *r, const struct principal *p)
 {
     struct acceptor *a = r->a;
-    uint64_t key[2] = {p->token_tag, (uint64_t)(r->method - methods) + 1};
+    uint64_t method = r->method == NULL ? 0 : (uint64_t)(r->method - methods) + 1;
+    uint64_t key[2] = {p->token_tag, method};
+    enum tier tier = r->method == NULL ? TIER_4 : r->method->tier; /* NULL: a file */
     if (rate_take_every(rate_table_word(&a->token_rates, a->t->rand, key), a->t->mono_us,
-                        &a->tiers[r->method->tier], &r->retry_after_s))
+                        &a->tiers[tier], &r->retry_after_s))
         return ERR_OK;
     metric_add(a->t->metrics, METRIC_RATE_LIMITED, 1);
     return ERR_RATELIMITED;
@@ -66,6 +68,16 @@ enum err auth_by_args(struct request *r)
     if (token.p == NULL)
         return ERR_NOT_AUTHED;
     return checked ? ERR_OK : by_token(r, token);
+}
+
+enum err auth_for_file(struct request *r)
+{
+    if (r->fields.token.p == NULL)
+        return ERR_NOT_AUTHED;
+    TRY(r->fields.auth_bad ? ERR_INVALID_AUTH : by_token(r, r->fields.token));
+    if ((WHO_MEMBER & 1u << r->who.kind) == 0)
+        return ERR_NOT_ALLOWED_TOKEN_TYPE;
+    return (r->who.scopes & SCOPE_OF(FILES_READ)) == 0 ? ERR_MISSING_SCOPE : ERR_OK;
 }
 
 enum err auth_again(struct request *r)

@@ -19,7 +19,8 @@ bool hconn_blocked(const struct hconn *c)
 {
     return c->closing || c->ending || c->starved || c->parked > 0 ||
            c->under_way >= c->a->conf.conf->http_pipeline_max ||
-           (c->last != NULL && c->last->state == REQ_UPGRADE);
+           (c->last != NULL && c->last->state == REQ_UPGRADE) ||
+           (c->reading != NULL && upload_blocked(c->reading));
 }
 
 static struct hconn *find(struct acceptor *a, conn_id id)
@@ -98,7 +99,7 @@ static void drop_held(struct hconn *c)
     c->held_len = c->held_at = 0;
 }
 
-static void reset(struct hconn *c)
+void hconn_reset(struct hconn *c)
 {
     c->ending = true;
     drop_held(c);
@@ -112,7 +113,7 @@ static void hold(struct hconn *c, const uint8_t *p, size_t n)
         return;
     uint8_t *more = malloc(old + n);
     if (more == NULL) {
-        reset(c);
+        hconn_reset(c);
         return;
     }
     if (old > 0)
@@ -231,10 +232,39 @@ static void pause_or_resume(struct hconn *c)
 
 /* ---- sending ---- */
 
+/* The next piece of a file, if it is here. */
+static void send_file(struct hconn *c)
+{
+    struct request *r = c->first;
+    struct iovec v[2], piece = transfer_piece(r->transfer);
+    unsigned n = 0;
+    if (piece.iov_len == 0)
+        return;
+    if (r->head.len > 0)
+        v[n++] = (struct iovec){(void *)(uintptr_t)r->head.p, r->head.len};
+    v[n++] = piece;
+    c->sending = true;
+    net_send(&c->a->conf.net, c->id, v, n);
+}
+
+static void on_file_sent(struct hconn *c)
+{
+    struct request *r = c->first;
+    r->head = SV("");
+    if (!transfer_sent(r->transfer))
+        return;
+    r->state = REQ_SENDING;
+    c->sending_n = 1;
+}
+
 static void send_answers(struct hconn *c)
 {
     struct iovec v[net_iov_max];
     unsigned n = 0;
+    if (c->first != NULL && c->first->state == REQ_FILE) {
+        send_file(c);
+        return;
+    }
     for (struct request *r = MUTANT(PIPELINE_OUT_OF_ORDER, c->first, c->last);
          r != NULL && r->state == REQ_ANSWERED && n + 2 <= net_iov_max; r = r->next) {
         v[n++] = (struct iovec){(void *)(uintptr_t)r->head.p, r->head.len};
@@ -264,6 +294,8 @@ static void on_sent(void *self, conn_id id, enum err err, struct turn *t)
     if (c == NULL)
         return;
     c->sending = false;
+    if (err == ERR_OK && c->sending_n == 0 && c->first != NULL && c->first->state == REQ_FILE)
+        on_file_sent(c);
     for (; c->sending_n > 0; c->sending_n--) {
         struct request *r = c->first;
         ASSERT(r != NULL && r->state == REQ_SENDING);
@@ -349,9 +381,11 @@ void hconn_drain(struct hconn *c, bool late)
         return;
     if (c->sending) {
         if (late)
-            reset(c);
+            hconn_reset(c);
     } else if (c->first == NULL || (c->first == c->reading && c->reading->state == REQ_HEAD)) {
         end(c);
+    } else if (late && c->first->state == REQ_FILE) {
+        hconn_reset(c);
     } else if (late && c->reading != NULL) {
         req_end(c->reading, ERR_SERVICE_UNAVAILABLE);
         hconn_mark(c);
@@ -403,7 +437,7 @@ void hconn_free(struct hconn *c)
         r->conn = NULL;
         r->next = NULL;
         park_leave(r);
-        if (r->state == REQ_ANSWERED || r->state == REQ_SENDING)
+        if (r->state == REQ_ANSWERED || r->state == REQ_SENDING || r->state == REQ_FILE)
             stages_done(r);
         /* Else whoever has its arena answers first, or its list comes to it. */
         if (r->state != REQ_OUT && r->state != REQ_LISTING)

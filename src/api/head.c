@@ -154,20 +154,65 @@ static enum err route_avatar(struct request *r)
     return ERR_METHOD_NOT_ALLOWED;
 }
 
+static enum err route_rtm(struct request *r)
+{
+    if (r->http.method == HTTP_GET)
+        return ERR_OK;
+    r->extra = SV("Allow: GET\r\n");
+    return ERR_METHOD_NOT_ALLOWED;
+}
+
+static enum err route_upload(struct request *r)
+{
+    if (r->http.method == HTTP_POST || r->http.method == HTTP_OPTIONS)
+        return ERR_OK;
+    r->extra = SV("Allow: POST, OPTIONS\r\n");
+    return ERR_METHOD_NOT_ALLOWED;
+}
+
+static enum err route_file(struct request *r)
+{
+    if (r->http.method == HTTP_GET || r->http.method == HTTP_HEAD || r->http.method == HTTP_OPTIONS)
+        return ERR_OK;
+    r->extra = SV("Allow: GET, HEAD, OPTIONS\r\n");
+    return ERR_METHOD_NOT_ALLOWED;
+}
+
+static enum route route_of(struct str_view path)
+{
+    static const struct {
+        struct str_view prefix;
+        enum route route;
+    } routes[] = {{{"/api/", 5}, ROUTE_API},       {{"/rtm/", 5}, ROUTE_RTM},
+                  {{"/avatar/", 8}, ROUTE_AVATAR}, {{"/files/", 7}, ROUTE_FILE},
+                  {{"/upload/", 8}, ROUTE_UPLOAD}, {{"/files-pub/", 11}, ROUTE_PUBLIC}};
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+        if (sv_starts(path, routes[i].prefix))
+            return routes[i].route;
+    }
+    return ROUTE_NONE;
+}
+
 static enum err route(struct request *r)
 {
     struct str_view path = r->http.path;
-    if (sv_starts(path, SV("/avatar/")))
-        return route_avatar(r);
-    if (sv_starts(path, SV("/api/")))
+    r->route = route_of(path);
+    switch (r->route) {
+    case ROUTE_API:
         return route_api(r, (struct str_view){path.p + 5, path.len - 5});
-    if (!sv_starts(path, SV("/rtm/")))
-        return ERR_NOT_FOUND;
-    if (r->http.method != HTTP_GET) {
-        r->extra = SV("Allow: GET\r\n");
-        return ERR_METHOD_NOT_ALLOWED;
+    case ROUTE_RTM:
+        return route_rtm(r);
+    case ROUTE_AVATAR:
+        return route_avatar(r);
+    case ROUTE_UPLOAD:
+        return route_upload(r);
+    case ROUTE_FILE:
+    case ROUTE_PUBLIC:
+        return route_file(r);
+    case ROUTE_NONE:
+        break;
     }
-    return ERR_OK;
+    return ERR_NOT_FOUND;
 }
 
 enum err head_judge(struct request *r)

@@ -8,6 +8,7 @@
 #include "api/method.h"
 #include "api/rate_table.h"
 #include "api/slow.h"
+#include "api/transfer.h"
 #include "base/log.h"
 #include "base/slab.h"
 #include "dir/rate.h"
@@ -76,7 +77,19 @@ enum req_state {
     REQ_LISTING,  /* writes a long list, a part each turn */
     REQ_ANSWERED, /* waits for those before it */
     REQ_SENDING,
-    REQ_UPGRADE /* waits to be handed to a fanout */
+    REQ_TRANSFER, /* waits for media's answer to a cell of its transfer */
+    REQ_FILE,     /* its head is written, its body comes out of its transfer */
+    REQ_UPGRADE   /* waits to be handed to a fanout */
+};
+
+enum route {
+    ROUTE_NONE,
+    ROUTE_API,
+    ROUTE_AVATAR,
+    ROUTE_RTM,
+    ROUTE_UPLOAD,
+    ROUTE_FILE,
+    ROUTE_PUBLIC
 };
 
 struct who { /* copied from the principal: that one may be gone next turn */
@@ -108,7 +121,8 @@ struct request {
     uint64_t handle;
     struct request *next; /* on the connection */
     enum req_state state;
-    enum err refused; /* judged by its head; answered once the body has passed */
+    enum route route;
+    enum err refused; /* judged by its head, or by media; answered once the body has passed */
     struct arena arena;
     struct http_parser *parser;
     struct http_request http;
@@ -118,6 +132,7 @@ struct request {
     uint32_t passed;             /* a bit per stage */
     uint64_t turn;               /* of the token's check */
     const struct method *method;
+    struct transfer *transfer; /* NULL: none */
     struct who who;
     bool known;       /* who is filled */
     bool wants_100;   /* waits for "100 Continue" */
@@ -156,6 +171,7 @@ struct request {
     char *head_p, *error_p;
     struct str_view head, answer_body, extra; /* head: and a short body; extra: header lines */
     struct str_view content;                  /* header lines of a body that is no JSON */
+    uint64_t stream_bytes;                    /* of a body that comes out of the transfer */
     struct str_view base_url;                 /* made when first needed */
     struct buf body;
     struct json_out j;
@@ -180,6 +196,7 @@ struct acceptor {
     struct hconn *conns;
     uint32_t conns_cap, conns_len;
     struct slab requests;
+    struct transfers transfers;
     struct arena_pool pool;
     struct http_limits limits;
     struct json_reader *json;
@@ -209,6 +226,7 @@ void hconn_step(struct hconn *c); /* sends, reads on, hands over or ends: whatev
 /* Ends it if nothing is under way; late: nor waits for what the client still has to send or read.
  */
 void hconn_drain(struct hconn *c, bool late);
+void hconn_reset(struct hconn *c); /* an answer cannot go on */
 void hconn_free(struct hconn *c);
 /* Bytes of this connection may be parsed now. */
 bool hconn_blocked(const struct hconn *c);
@@ -222,6 +240,10 @@ void req_whole(struct request *r);
 /* The bytes are no request, or came too late: answered, then the end. What the head was refused for
  * goes before what is wrong with its body. */
 void req_end(struct request *r, enum err err);
+/* Refuses what is still being read: answered once the body has passed, or at once where that would
+ * take too long. */
+void req_refuse(struct request *r, enum err err);
+bool req_has_body(const struct request *r);
 /* Sends a cell to dst; r waits, parked if need be, and then() gets the answer. p lies in r's arena.
  */
 void req_send(struct request *r, actor_id dst, uint16_t type, uint64_t cid, void *p,
@@ -252,6 +274,8 @@ void head_name(struct request *r); /* its ids, for the answer and the log */
  * to auth_by_args. */
 MUST_USE enum err auth_by_head(struct request *r);
 MUST_USE enum err auth_by_args(struct request *r);
+/* For a file: the header's token only, of a member, with the scope. */
+MUST_USE enum err auth_for_file(struct request *r);
 MUST_USE enum err auth_again(struct request *r); /* after a turn: is the token still good? */
 MUST_USE enum err proxies_parse(struct acceptor *a, const char *list);
 bool proxies_have(const struct acceptor *a, const union peer_addr *addr);
@@ -283,6 +307,9 @@ void answer_body(struct request *r, enum err err, struct str_view body);
 void answer_preflight(struct request *r);
 /* No JSON: fields say what it is and how long it may be kept. */
 void answer_file(struct request *r, struct str_view fields, struct str_view body);
+void answer_text(struct request *r, enum err err, struct str_view text); /* plain */
+/* The head of an answer whose body of so many bytes comes out of the transfer, if it has one. */
+void answer_stream(struct request *r, int status, struct str_view fields, uint64_t bytes);
 /* 503, end, and all but the first block of the arena is given back at once. */
 void answer_nomem(struct request *r);
 /* A whole answer in constant memory: 503, end. */
@@ -319,6 +346,17 @@ void users_step(struct acceptor *a);
 /* GET /avatar/RRGGBB.png (avatar.c) */
 bool avatar_path(struct str_view path, uint8_t rgb[3]);
 void avatar_answer(struct request *r);
+
+/* POST /upload/F... (upload.c): by its head, then whole. */
+MUST_USE enum err upload_begin(struct request *r);
+void upload_whole(struct request *r);
+/* The socket is not read while both chunks are full. */
+static inline bool upload_blocked(const struct request *r)
+{
+    return r->transfer != NULL && req_has_body(r) && transfer_full(r->transfer);
+}
+/* GET /files/F.../NAME and /files-pub/F...-SECRET/NAME (download.c) */
+void download_start(struct request *r);
 
 void signin_end(struct request *r); /* signin.c: it waits for no password (any more) */
 

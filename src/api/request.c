@@ -46,6 +46,7 @@ void req_free(struct request *r)
 {
     struct acceptor *a = r->a;
     signin_end(r);
+    transfer_leave(r);
     if (MUTANT(REQUEST_ARENA_LEAK, true, r->err == ERR_OK))
         arena_deinit(&r->arena);
     slab_give(&a->requests, r->handle);
@@ -53,7 +54,7 @@ void req_free(struct request *r)
 
 /* ---- reading ---- */
 
-static bool has_body(const struct request *r)
+bool req_has_body(const struct request *r)
 {
     return r->http.chunked || r->http.content_length > 0;
 }
@@ -65,6 +66,36 @@ static bool must_end(const struct request *r, enum err err)
            r->http.content_length > MIN(r->a->limits.body_max, refused_body_max);
 }
 
+void req_refuse(struct request *r, enum err err)
+{
+    r->refused = err;
+    r->wants_100 = false;
+    if (req_has_body(r) && (must_end(r, err) || r->fed > refused_body_max))
+        req_end(r, err);
+}
+
+static enum err authorise_head(struct request *r)
+{
+    if (r->http.method == HTTP_OPTIONS)
+        return ERR_OK;
+    switch (r->route) {
+    case ROUTE_API:
+        return auth_by_head(r);
+    case ROUTE_FILE:
+        return auth_for_file(r);
+    case ROUTE_UPLOAD:
+        TRY(address_take_rate(r));
+        return upload_begin(r);
+    case ROUTE_PUBLIC:
+        return address_take_rate(r);
+    case ROUTE_NONE:
+    case ROUTE_AVATAR:
+    case ROUTE_RTM:
+        break;
+    }
+    return ERR_OK;
+}
+
 void req_head_done(struct request *r)
 {
     const struct conf *conf = r->a->conf.conf;
@@ -72,14 +103,12 @@ void req_head_done(struct request *r)
     r->read_due_us = r->a->t->mono_us + conf->http_body_timeout_ms * 1000;
     metric_add(r->a->t->metrics, METRIC_HTTP_REQUESTS, 1);
     enum err err = head_judge(r);
-    if (err == ERR_OK && r->method != NULL)
-        err = auth_by_head(r);
-    r->refused = err;
-    if (err != ERR_OK && has_body(r) && must_end(r, err)) {
-        req_end(r, err);
-        return;
-    }
-    r->wants_100 = r->http.expect_continue && has_body(r) && err == ERR_OK;
+    if (err == ERR_OK)
+        err = authorise_head(r);
+    if (err != ERR_OK)
+        req_refuse(r, err);
+    else /* an upload is welcome once media says so */
+        r->wants_100 = r->http.expect_continue && req_has_body(r) && r->transfer == NULL;
 }
 
 static void stop_reading(struct request *r)
@@ -97,6 +126,7 @@ void req_end(struct request *r, enum err err)
     stop_reading(r);
     r->close = true;
     r->conn->closing = true;
+    transfer_leave(r);
     answer_error(r, r->refused != ERR_OK ? r->refused : err);
 }
 
@@ -127,6 +157,31 @@ static enum err prepare(struct request *r)
     return args_check(r);
 }
 
+static void run(struct request *r)
+{
+    switch (r->route) {
+    case ROUTE_API:
+        r->method->run(r);
+        return;
+    case ROUTE_AVATAR:
+        avatar_answer(r);
+        return;
+    case ROUTE_RTM:
+        upgrade_judge(r);
+        return;
+    case ROUTE_UPLOAD:
+        upload_whole(r);
+        return;
+    case ROUTE_FILE:
+    case ROUTE_PUBLIC:
+        download_start(r);
+        return;
+    case ROUTE_NONE:
+        break;
+    }
+    ASSERT(false); /* refused by its head */
+}
+
 void req_whole(struct request *r)
 {
     stop_reading(r);
@@ -141,14 +196,10 @@ void req_whole(struct request *r)
     enum err err = prepare(r);
     if (err != ERR_OK)
         answer_error(r, err);
-    else if (r->method != NULL)
-        r->method->run(r);
     else if (r->http.method == HTTP_OPTIONS)
         answer_preflight(r);
-    else if (sv_starts(r->http.path, SV("/avatar/")))
-        avatar_answer(r);
     else
-        upgrade_judge(r);
+        run(r);
 }
 
 /* ---- other actors ---- */

@@ -15,7 +15,7 @@
 #include "hist/hist_msg.h"
 #include "test.h"
 
-enum { A_SELF, A_CHAN, A_HIST, A_FAN, A_FAN2, A_DIR, A_COUNT };
+enum { A_SELF, A_CHAN, A_HIST, A_FAN, A_FAN2, A_DIR, A_MEDIA, A_COUNT };
 enum { world_conns_max = 8, world_sent_max = 1 << 22 };
 enum { TEAM = 100, ADA = 201, BOB = 202, BOT = 203, CID = 777 };
 #define ADA_TOKEN  "xoxp-100-201-1-aaaaaaaa"
@@ -199,6 +199,7 @@ static void world_start(struct world *w)
                                .hists_len = 1,
                                .fanouts_len = 2,
                                .dir = A_DIR,
+                               .media = A_MEDIA,
                                .net = {&world_port_ops, w},
                                .dir_reader = w->reader,
                                .conf = &w->conf};
