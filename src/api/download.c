@@ -1,6 +1,8 @@
-/* download.c - GET and HEAD of a file: /files/F.../NAME for whoever may see it, by the token in the
- * header; /files-pub/F...-SECRET/NAME for whoever has the link. The name in the path is for people.
- * Sources: RFC 9110 13, 14; RFC 6266. */
+/* download.c - GET and HEAD of a file, by the paths that its object names (media/file_json.h) and
+ * by its id alone: /files-pri/T..-F../NAME, /files-pri/T..-F../download/NAME, /files/U../F../NAME,
+ * /files/F../NAME    for whoever may see it, by the token in the header; /files-pub/T..-F..-SECRET,
+ * /files-pub/F..-SECRET/NAME    for whoever has the link. The id says which file it is; names,
+ * users and teams are for people. Sources: RFC 9110 13, 14; RFC 6266. */
 #include "api/internal.h"
 
 #include "http1/range.h"
@@ -17,21 +19,30 @@ struct download {
 
 /* ---- path ---- */
 
+/* F.., F..-SECRET, and both behind T..- */
+static bool read_name(struct str_view text, struct file_id *id, struct str_view *secret)
+{
+    struct str_view first = sv_cut(&text, '-');
+    if (sv_starts(first, SV("T")))
+        first = sv_cut(&text, '-');
+    *secret = text.p == NULL ? SV("") : text;
+    return file_id_parse(first, id);
+}
+
+static struct str_view segment(struct str_view *rest)
+{
+    return rest->p == NULL ? SV("") : sv_cut(rest, '/');
+}
+
 static bool read_path(const struct request *r, struct file_id *id, struct str_view *secret)
 {
     struct str_view rest = r->http.path;
-    sv_cut(&rest, '/'); /* in front of the first */
-    sv_cut(&rest, '/');
-    struct str_view text = sv_cut(&rest, '/');
-    *secret = SV("");
-    if (r->route == ROUTE_PUBLIC) {
-        struct str_view behind = text;
-        text = sv_cut(&behind, '-');
-        if (behind.len == 0)
-            return false;
-        *secret = behind;
-    }
-    return file_id_parse(text, id);
+    segment(&rest); /* in front of the first slash */
+    segment(&rest);
+    struct str_view name = segment(&rest);
+    if (r->route == ROUTE_FILE && sv_starts(name, SV("U")))
+        name = segment(&rest);
+    return read_name(name, id, secret) && (secret->len > 0) == (r->route == ROUTE_PUBLIC);
 }
 
 /* ---- what is wanted of it ---- */
@@ -43,7 +54,9 @@ static struct str_view field(const struct request *r, const char *name)
 
 static bool wants_download(const struct request *r)
 {
-    struct str_view rest = r->http.query;
+    struct str_view rest = r->http.query, path = r->http.path;
+    if (memmem(path.p, path.len, "/download/", 10) != NULL)
+        return true;
     while (rest.p != NULL) {
         if (sv_eq(sv_cut(&rest, '&'), SV("download=1")))
             return true;

@@ -126,6 +126,31 @@ TEST(only_images_are_shown_where_they_are)
     world_free(w);
 }
 
+TEST(the_paths_that_its_object_names)
+{
+    static const struct {
+        const char *line;
+        bool shown;
+    } rows[] = {{"GET /files-pri/T34-" FILE_1 "/a.png", true},
+                {"GET /files-pri/T34-" FILE_1 "/download/a.png", false},
+                {"GET /files/U6A/" FILE_1 "/a.png", true},
+                {"GET /files/" FILE_1 "/", true}};
+    struct world *w = start_with_media();
+    struct fake_file *f = fake_store(1, "a.png", 10);
+    f->is_image = true;
+    snprintf(f->secret, sizeof f->secret, "abcdef");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        get(w, rows[i].line, BEARER(ADA_TOKEN));
+        check_body(w, f, 0, 10);
+        SAID(0, rows[i].shown ? ": inline" : ": attachment");
+    }
+    get(w, "GET /files-pri/T34-" FILE_1 "-abcdef/a.png", BEARER(ADA_TOKEN));
+    SAID(0, "HTTP/1.1 404 "); /* a link is for the other path */
+    get(w, "GET /files-pri/T34-" FILE_1 "/a.png", "");
+    SAID(0, "HTTP/1.1 403 ");
+    world_free(w);
+}
+
 /* But for what names the request and the time. */
 static void copy_answer(struct world *w, char *out, size_t cap)
 {
@@ -192,6 +217,8 @@ TEST(a_link_needs_no_token)
     get(w, "GET /files-pub/" FILE_1 "-abcdef/a", NOBODY);
     check_body(w, f, 0, 10);
     SAID(0, "Cross-Origin-Resource-Policy: cross-origin");
+    get(w, "GET /files-pub/T34-" FILE_1 "-abcdef", "");
+    check_body(w, f, 0, 10);
     static const char *const wrong[] = {"-abcdeg/a", "-abcde/a", "-/a", "/a", "-abcdef-/a"};
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
         char line[128];

@@ -183,9 +183,10 @@ static enum route route_of(struct str_view path)
     static const struct {
         struct str_view prefix;
         enum route route;
-    } routes[] = {{{"/api/", 5}, ROUTE_API},       {{"/rtm/", 5}, ROUTE_RTM},
-                  {{"/avatar/", 8}, ROUTE_AVATAR}, {{"/files/", 7}, ROUTE_FILE},
-                  {{"/upload/", 8}, ROUTE_UPLOAD}, {{"/files-pub/", 11}, ROUTE_PUBLIC}};
+    } routes[] = {{{"/api/", 5}, ROUTE_API},          {{"/rtm/", 5}, ROUTE_RTM},
+                  {{"/avatar/", 8}, ROUTE_AVATAR},    {{"/files/", 7}, ROUTE_FILE},
+                  {{"/upload/", 8}, ROUTE_UPLOAD},    {{"/files-pri/", 11}, ROUTE_FILE},
+                  {{"/files-pub/", 11}, ROUTE_PUBLIC}};
     for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
         if (sv_starts(path, routes[i].prefix))
             return routes[i].route;
