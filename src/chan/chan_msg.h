@@ -4,6 +4,7 @@
 #ifndef PARLEY_CHAN_MSG_H
 #define PARLEY_CHAN_MSG_H
 
+#include "base/id.h"
 #include "ring/cell.h"
 #include "store/row.h"
 
@@ -56,6 +57,10 @@ struct chan_post {
     struct str_view metadata; /* a JSON object, or empty */
     uint64_t thread_ts_us;    /* 0: no reply */
     bool broadcast;           /* a reply that the channel sees, too */
+    /* What it was posted to show: the channel hears file_shared of each, and the event is a
+     * file_share. */
+    const struct file_id *files;
+    uint32_t files_len;
     /* Not stored, has no ts of its own in history: goes to the sockets of this member only, once it
      * is known that nothing undurable stands before it. ID_NONE: a message. */
     uint64_t ephemeral_to;
@@ -73,7 +78,9 @@ enum change_kind {
     CHANGE_UNREACT, /* name */
     CHANGE_PIN,
     CHANGE_UNPIN,
-    CHANGE_MARK /* the caller has read up to ts_us */
+    CHANGE_MARK,      /* the caller has read up to ts_us */
+    CHANGE_FILE_GONE, /* name: id of a file that was deleted; ts_us shows it */
+    CHANGE_FILE_TELL  /* name: id of a file of the channel's, text: what its members hear of it */
 };
 
 /* Of the message ts_us, root or reply. All kinds are refused as CHAN_POST is (UPDATE, DELETE, MARK
@@ -82,7 +89,8 @@ enum change_kind {
  * ERR_NO_REACTION, ERR_TOO_MANY_EMOJI, ERR_TOO_MANY_REACTIONS, ERR_ALREADY_PINNED, ERR_NOT_PINNED,
  * ERR_BEFORE_NEEDED. A change that is made twice is answered as the first time where Slack's error
  * does not say otherwise: UPDATE to the same content, DELETE of the deleted by its author within
- * the process's memory are not told apart from new ones. */
+ * the process's memory are not told apart from new ones.
+ * FILE_GONE and FILE_TELL come from who has changed a file, member or not: media has judged. */
 struct chan_change {
     enum change_kind kind;
     uint64_t team, uid;
@@ -91,7 +99,7 @@ struct chan_change {
     uint64_t ts_us;
     /* UPDATE: JSON values, valid and on one line. p NULL: as it is; len 0: away with it. */
     struct str_view text, blocks, attachments, metadata;
-    struct str_view name; /* REACT, UNREACT: of the emoji, without colons, 1..100 bytes */
+    struct str_view name; /* REACT, UNREACT: of the emoji, without colons, 1..100 bytes; FILE_* */
     /* DELETE: of a thread's newest reply the newest one before it must be known, which only hist
      * can find (HIST_REPLY_BEFORE): ERR_BEFORE_NEEDED asks for it, with thread_ts_us; then the
      * request comes again. 0: there is none. chan looks whether it is still there. */

@@ -24,8 +24,7 @@ struct json_out event_begin(struct chan_shard *s, const struct chan *c, struct b
     return j;
 }
 
-/* NULL: no memory for its text, or no frame; the event becomes a gap. */
-static struct frame *event_frame(struct chan_shard *s, const struct chan *c, struct json_out *j)
+struct frame *change_frame(struct chan_shard *s, const struct chan *c, struct json_out *j)
 {
     json_kv_ts(j, "event_ts", s->turn->wall_us);
     json_obj_end(j);
@@ -36,7 +35,7 @@ struct effect *event_end(struct chan_shard *s, struct chan *c, struct json_out *
 {
     struct effect *e = commit_effect(s, c, EFFECT_CHANNEL_EVENT);
     e->to = c->interest;
-    e->frame = e->to == 0 ? NULL : event_frame(s, c, j);
+    e->frame = e->to == 0 ? NULL : change_frame(s, c, j);
     return e;
 }
 
@@ -67,8 +66,8 @@ void change_tell_parent(struct chan_shard *s, struct chan *c, const struct row_m
     event_end(s, c, &j);
 }
 
-static void tell_changed(struct chan_shard *s, struct chan *c, const struct row_message *now,
-                         const struct row_message *before)
+void change_tell(struct chan_shard *s, struct chan *c, const struct row_message *now,
+                 const struct row_message *before)
 {
     struct buf b;
     struct json_out j =
@@ -166,8 +165,7 @@ struct content {
     struct str_view text, blocks, attachments, files; /* values; p NULL: not there */
 };
 
-/* Length of the JSON value at the start of s. */
-static size_t value_len(struct str_view s)
+size_t change_value_len(struct str_view s)
 {
     size_t i = 0, depth = 0;
     bool quoted = false;
@@ -204,10 +202,15 @@ static struct content take_apart(const struct row_message *row)
         if (!sv_starts(rest, parts[i].key))
             continue;
         rest = (struct str_view){rest.p + parts[i].key.len, rest.len - parts[i].key.len};
-        *parts[i].value = (struct str_view){rest.p, value_len(rest)};
+        *parts[i].value = (struct str_view){rest.p, change_value_len(rest)};
         rest = (struct str_view){rest.p + parts[i].value->len, rest.len - parts[i].value->len};
     }
     return c;
+}
+
+struct str_view change_files(const struct row_message *row)
+{
+    return take_apart(row).files;
 }
 
 static void put_part(struct json_out *j, const char *name, struct str_view value)
@@ -298,7 +301,7 @@ static enum err update(struct chan_shard *s, struct chan *c, struct chan_change 
     message_put(s, c->cid, &now);
     put_edited(s, c, now.ts_us);
     commit_head(s, c);
-    tell_changed(s, c, &now, row);
+    change_tell(s, c, &now, row);
     return ERR_OK;
 }
 
@@ -373,7 +376,7 @@ static enum err delete_message(struct chan_shard *s, struct chan *c, struct chan
 
 /* ---- reactions, pins ---- */
 
-static enum err rewrite(struct chan_shard *s, struct chan *c, const struct row_message *now)
+enum err change_rewrite(struct chan_shard *s, struct chan *c, const struct row_message *now)
 {
     if (make_room(s, message_room(now)) == NULL)
         return ERR_SERVICE_UNAVAILABLE;
@@ -392,7 +395,7 @@ static enum err react(struct chan_shard *s, struct chan *c, struct chan_change *
         TRY(reactions_remove(row->reactions, m->name, m->uid, &s->scratch, &now.reactions));
     now.flags =
         (uint16_t)(now.reactions.len > 0 ? now.flags | MSG_REACTIONS : now.flags & ~MSG_REACTIONS);
-    TRY(rewrite(s, c, &now));
+    TRY(change_rewrite(s, c, &now));
     commit_head(s, c);
     tell_reaction(s, c, m, row, add ? "reaction_added" : "reaction_removed");
     return ERR_OK;
@@ -412,7 +415,7 @@ static enum err pin(struct chan_shard *s, struct chan *c, struct chan_change *m,
     now.flags ^= MSG_PINNED;
     now.pinned_us = s->turn->wall_us;
     now.pinned_by = m->uid;
-    TRY(rewrite(s, c, &now));
+    TRY(change_rewrite(s, c, &now));
     c->head.pins += add ? 1 : -1u;
     put_pin(s, c, &now);
     commit_head(s, c);
@@ -441,7 +444,7 @@ static void tell_marked(struct chan_shard *s, struct chan *c, const struct chan_
     json_kv_u64(&j, "unread_count", c->head.seq - seq);
     json_kv_u64(&j, "unread_count_display", c->head.seq - seq);
     e->uid = m->uid;
-    e->frame = event_frame(s, c, &j);
+    e->frame = change_frame(s, c, &j);
 }
 
 static enum err seq_at(struct chan_shard *s, const struct chan *c, const struct chan_change *m,
@@ -485,6 +488,8 @@ static enum err may_change(const struct chan_shard *s, const struct chan *c,
     if (m->deadline_us != 0 && s->turn->mono_us > m->deadline_us)
         return ERR_DEADLINE;
     bool open = c->info.kind == CHANNEL_PUBLIC && !m->guest;
+    if (m->kind == CHANGE_FILE_GONE || m->kind == CHANGE_FILE_TELL)
+        return c->info.team == m->team ? ERR_OK : ERR_CHANNEL_NOT_FOUND;
     if (c->info.team != m->team || (!member && !open))
         return ERR_CHANNEL_NOT_FOUND;
     if (!member && m->kind != CHANGE_REACT && m->kind != CHANGE_UNREACT)
@@ -500,6 +505,8 @@ static enum err change(struct chan_shard *s, struct chan *c, struct chan_change 
     TRY(may_change(s, c, m));
     if (m->kind == CHANGE_MARK)
         return mark(s, c, m);
+    if (m->kind == CHANGE_FILE_TELL)
+        return file_tell(s, c, m);
     TRY(message_look(s, c->cid, m->ts_us, &at));
     if (!at.found || (at.row.flags & MSG_DELETED) != 0)
         return ERR_MESSAGE_NOT_FOUND;
@@ -515,7 +522,10 @@ static enum err change(struct chan_shard *s, struct chan *c, struct chan_change 
     case CHANGE_PIN:
     case CHANGE_UNPIN:
         return pin(s, c, m, &at.row);
+    case CHANGE_FILE_GONE:
+        return file_gone(s, c, m, &at.row);
     case CHANGE_MARK:
+    case CHANGE_FILE_TELL:
         break;
     }
     return ERR_INTERNAL_ERROR;

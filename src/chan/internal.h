@@ -294,6 +294,26 @@ struct effect *event_end(struct chan_shard *s, struct chan *c, struct json_out *
 /* A parent has one reply more or less: tells who listens. */
 void change_tell_parent(struct chan_shard *s, struct chan *c, const struct row_message *m);
 void change_step(struct chan_shard *s, struct chan *c, struct op *op);
+/* What stands in a message's row under "files"; p NULL: nothing. */
+struct str_view change_files(const struct row_message *row);
+/* Length of the JSON value at the start of s. */
+size_t change_value_len(struct str_view s);
+/* message_changed, once it is durable. */
+void change_tell(struct chan_shard *s, struct chan *c, const struct row_message *now,
+                 const struct row_message *before);
+/* Writes the message anew. Errors: ERR_SERVICE_UNAVAILABLE. */
+MUST_USE enum err change_rewrite(struct chan_shard *s, struct chan *c,
+                                 const struct row_message *now);
+/* Ends j; NULL: no memory for its text, or no frame; the event becomes a gap. */
+struct frame *change_frame(struct chan_shard *s, const struct chan *c, struct json_out *j);
+
+/* ---- files (file.c) ---- */
+
+/* Room for its effect is the caller's. */
+void file_tell_shared(struct chan_shard *s, struct chan *c, uint64_t uid, const struct file_id *id);
+MUST_USE enum err file_gone(struct chan_shard *s, struct chan *c, const struct chan_change *m,
+                            const struct row_message *row);
+MUST_USE enum err file_tell(struct chan_shard *s, struct chan *c, const struct chan_change *m);
 void info_step(struct chan_shard *s, struct chan *c, struct op *op);
 void show_step(struct chan_shard *s, struct chan *c, struct op *op);
 void join_step(struct chan_shard *s, struct chan *c, struct op *op);

@@ -96,6 +96,8 @@ static void make_tail(struct tail *t, const struct chan *c, const struct chan_po
     }
     json_kv_ts(&j, "ts", ts_us);
     t->row_len = b.len;
+    if (m->files_len > 0 && !m->broadcast) /* history has it without */
+        json_kv_str(&j, "subtype", SV("file_share"));
     if (m->ephemeral_to != ID_NONE)
         json_kv_bool(&j, "is_ephemeral", true);
     json_kv_id(&j, "channel", channel_letter(c->info.kind), c->cid);
@@ -255,7 +257,8 @@ static size_t rows_room(const struct chan_post *m, const struct parent *p)
 
 static size_t hang_room(const struct chan_post *m)
 {
-    size_t bytes = sizeof(struct effect) + sizeof(struct pending_key) + 32;
+    size_t bytes = sizeof(struct effect) + sizeof(struct pending_key) + 32 +
+                   m->files_len * (sizeof(struct effect) + 16);
     return m->thread_ts_us == 0 ? bytes
                                 : bytes + sizeof(struct effect) + 16 + pending_message_bytes;
 }
@@ -289,6 +292,8 @@ static void store(struct chan_shard *s, struct chan *c, struct op *op, struct ch
     if (m->client_msg_id.len > 0)
         put_key(s, cb, c, m, ts_us, d);
     commit_head(s, c);
+    for (uint32_t i = 0; i < m->files_len; i++)
+        file_tell_shared(s, c, m->uid, &m->files[i]);
     if (m->thread_ts_us != 0)
         count_reply(s, c, p);
     op_answer_after(s, op, MUTANT(ANSWER_BEFORE_SYNC, c, NULL), ERR_OK);

@@ -132,6 +132,8 @@ uint32_t post_json_members(struct buf *b, const struct post_json *p)
     name_members(&j, p);
     if (p->client_msg_id.len > 0)
         json_kv_str(&j, "client_msg_id", p->client_msg_id);
+    if (p->upload)
+        json_kv_bool(&j, "upload", true);
     uint32_t content_at = (uint32_t)(b->len - begin);
     post_json_content(b, p);
     return content_at;
