@@ -23,6 +23,7 @@ enum dir_msg {
     DIR_DOCUMENT,     /* struct dir_document */
     DIR_SCHEDULE,     /* struct dir_schedule */
     DIR_UNSCHEDULE,   /* struct dir_unschedule */
+    DIR_TELL,         /* struct dir_tell */
     DIR_POSTED,       /* dir's own: a scheduled message was posted, or cannot be */
     /* control, dir -> acceptors and fanouts: u.u[0] token tag (0: every token of u.u[1] uid). The
      * receiver drops what hangs on it (tickets, sockets, cached principals), then answers with
@@ -99,6 +100,16 @@ struct dir_rename {
     bool asked;
     uint64_t claim;
     struct dir_rename *next;
+};
+
+/* An event for the sockets of one user, or of a whole team: nothing is stored. Who sends it knows
+ * that what it tells of is durable. */
+enum { dir_tell_max = 1024 };
+struct dir_tell {
+    uint64_t uid; /* ID_NONE: of all of team */
+    uint64_t team;
+    bool no_guests;        /* of a team's */
+    struct str_view event; /* {...}, at most dir_tell_max bytes */
 };
 
 /* What a user says of being there. In memory only. Tells the user's sockets. Errors:

@@ -64,6 +64,8 @@ static uint32_t claims_of(const struct dir_op *op, uint64_t out[3])
         out[0] = claim_of('a', m->uid, SV_NONE);
         return 1;
     }
+    case DIR_TELL:
+        return 0;
     case DIR_USER_DISABLE: {
         const struct dir_user_disable *m = c->u.p;
         out[0] = claim_of('u', m->uid, SV_NONE);
@@ -325,6 +327,14 @@ static void publish_presence(struct dir *d, const struct dir_presence_set *m)
     dir_emit(d, m->uid, m->team, FAN_TYPING, buf_view(&b));
 }
 
+/* ---- events of others ---- */
+
+static void publish_told(struct dir *d, const struct dir_tell *m)
+{
+    ASSERT(m->event.len <= dir_tell_max);
+    dir_emit(d, m->uid, m->team, m->no_guests ? FAN_NO_GUESTS : 0, m->event);
+}
+
 /* ---- all ---- */
 
 /* Taking rights away must work on a full disk, as long as the disk takes it; a direct conversation
@@ -338,7 +348,8 @@ static bool works_on_full_disk(const struct dir_op *op)
 
 bool dir_op_writes(const struct dir_op *op)
 {
-    return op->request.type != DIR_RENAME && op->request.type != DIR_PRESENCE;
+    return op->request.type != DIR_RENAME && op->request.type != DIR_PRESENCE &&
+           op->request.type != DIR_TELL;
 }
 
 bool dir_op_makes_channel(const struct dir_op *op)
@@ -370,6 +381,8 @@ enum err dir_op_decide(struct dir *d, struct dir_op *op)
         return rename_decide(d, m);
     case DIR_PRESENCE:
         return decide_presence(d, m);
+    case DIR_TELL:
+        return ERR_OK;
     case DIR_DIRECT_OPEN:
         return direct_decide(d, m);
     case DIR_USER_CHANGE:
@@ -412,6 +425,9 @@ static enum err publish(struct dir *d, struct dir_op *op)
         return publish_channel_create(d, m);
     case DIR_PRESENCE:
         publish_presence(d, m);
+        return ERR_OK;
+    case DIR_TELL:
+        publish_told(d, m);
         return ERR_OK;
     case DIR_RENAME:
         (void)claims_of(op, claims);

@@ -161,3 +161,17 @@ TEST(a_bot_is_found_by_its_id_and_nothing_else)
     stop();
     fix_deinit();
 }
+
+TEST(an_event_of_others_is_told)
+{
+    fix_init();
+    start(true, 64);
+    add_team_and_user();
+    struct dir_tell m = {.uid = f.uid, .team = f.team, .event = SV("{\"type\":\"file_created\"}")};
+    f.fanout.events[0] = '\0';
+    CHECK_EQ(call(DIR_TELL, &m), ERR_OK);
+    CHECK(strstr(f.fanout.events, "{\"type\":\"file_created\"}") != NULL);
+    CHECK_EQ(f.fanout.seen.cells[f.fanout.seen.len - 1].u.u[1], f.uid);
+    stop();
+    fix_deinit();
+}
