@@ -72,8 +72,10 @@ void acceptor_free(struct acceptor *a)
     for (uint32_t i = 0; i < a->requests.cap; i++) {
         uint64_t handle;
         struct request *r = slab_at(&a->requests, i, &handle);
-        if (r != NULL)
-            req_free(r);
+        if (r == NULL)
+            continue;
+        r->transfer = NULL; /* gone with the others */
+        req_free(r);
     }
     for (uint32_t i = 0; a->conns != NULL && i < a->conns_cap; i++)
         free(a->conns[i].held);
@@ -107,7 +109,7 @@ static void on_slow(struct acceptor *a, actor_id from, const struct cell *c)
 
 static void on_answer(struct acceptor *a, actor_id from, const struct cell *c)
 {
-    if (from == a->conf.media && c->type <= MEDIA_CLOSE)
+    if (from == a->conf.media && c->cid != ID_NONE)
         transfer_on_answer(a, c);
     else
         req_on_answer(a, c);
@@ -145,6 +147,7 @@ static void end_turn(void *self, struct turn *t)
         c->dirty = false;
         hconn_step(c);
     }
+    req_free_abandoned(a);
     dir_read_end(a->conf.dir_reader);
     a->turn++;
 }

@@ -176,7 +176,11 @@ static void log_request(const struct request *r)
 
 static void done(struct request *r, enum err err, int status, struct str_view body)
 {
-    ASSERT(r->state == REQ_RUNNING && r->conn != NULL);
+    ASSERT(r->state == REQ_RUNNING);
+    if (r->conn == NULL) {
+        req_abandon(r);
+        return;
+    }
     if (r->id[0] == '\0')
         head_name(r); /* refused before its head was whole */
     /* While draining, or when nothing more comes, the last answer of a connection ends it. */
@@ -343,6 +347,10 @@ struct str_view answer_busy(struct acceptor *a)
 
 void answer_nomem(struct request *r)
 {
+    if (r->conn == NULL) {
+        req_abandon(r);
+        return;
+    }
     arena_reset(&r->arena); /* head, arguments and all */
     r->close = true;
     r->conn->closing = true;

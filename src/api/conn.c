@@ -436,11 +436,13 @@ void hconn_free(struct hconn *c)
         struct request *next = r->next;
         r->conn = NULL;
         r->next = NULL;
-        park_leave(r);
+        bool waits = r->goes_on && r->state == REQ_PARKED;
+        if (!waits)
+            park_leave(r);
         if (r->state == REQ_ANSWERED || r->state == REQ_SENDING || r->state == REQ_FILE)
             stages_done(r);
         /* Else whoever has its arena answers first, or its list comes to it. */
-        if (r->state != REQ_OUT && r->state != REQ_LISTING)
+        if (!waits && r->state != REQ_OUT && r->state != REQ_LISTING)
             req_free(r);
         r = next;
     }

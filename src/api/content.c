@@ -55,7 +55,7 @@ enum err content_metadata(struct request *r, struct str_view *out)
     return ERR_OK;
 }
 
-void content_sender(const struct request *r, struct post_json *p)
+void content_self(const struct request *r, struct post_json *p)
 {
     p->team = r->who.team;
     p->uid = r->who.uid;
@@ -65,6 +65,13 @@ void content_sender(const struct request *r, struct post_json *p)
     const struct row_user *user = dir_user(r->a->conf.dir_reader, r->who.team, r->who.uid);
     p->bot_id = r->who.bot_id;
     p->bot_name = user == NULL ? SV("") : user->name;
+}
+
+void content_sender(const struct request *r, struct post_json *p)
+{
+    content_self(r, p);
+    if (r->who.kind != TOKEN_BOT)
+        return;
     p->username = arg(r, "username")->s;
     p->icon_emoji = arg(r, "icon_emoji")->s;
     p->icon_url = arg(r, "icon_url")->s;

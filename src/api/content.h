@@ -19,6 +19,8 @@ struct chan_post;
 MUST_USE enum err content_encode(struct request *r, const struct post_json *p,
                                  struct chan_post *post);
 enum { content_answer_bytes = 256 }; /* at most, around the members */
+/* Who speaks, under the own name: team, user, bot with its profile. */
+void content_self(const struct request *r, struct post_json *p);
 /* Who speaks: team, user, bot with its profile, another name if the caller is a bot. */
 void content_sender(const struct request *r, struct post_json *p);
 

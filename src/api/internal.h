@@ -134,12 +134,15 @@ struct request {
     const struct method *method;
     struct transfer *transfer; /* NULL: none */
     struct who who;
-    bool known;       /* who is filled */
-    bool wants_100;   /* waits for "100 Continue" */
-    bool close;       /* the connection ends behind this answer */
-    bool http_errors; /* true status on API errors */
-    bool signing_in;  /* counted in signins_len */
-    bool secure;      /* came by TLS, here or at a trusted proxy */
+    bool known;         /* who is filled */
+    bool wants_100;     /* waits for "100 Continue" */
+    bool close;         /* the connection ends behind this answer */
+    bool http_errors;   /* true status on API errors */
+    bool signing_in;    /* counted in signins_len */
+    bool secure;        /* came by TLS, here or at a trusted proxy */
+    bool args_gathered; /* as the body came */
+    bool goes_on;       /* half done is worse than done: neither its client's leaving, nor its
+                           deadline, nor its token's end stops it any more */
     char id[id_hex_len], trace[id_hex_len], span[span_hex_len], trace_flags[2];
     /* arguments */
     struct json_member *args;
@@ -201,6 +204,7 @@ struct acceptor {
     struct http_limits limits;
     struct json_reader *json;
     struct hconn *dirty;
+    struct request *abandoned; /* went on without a client, and are done: freed in this turn */
     struct request *listing, **listing_last; /* in order of their next part */
     struct park parked[actors_max];
     uint32_t parked_len, held_len; /* held: of the parked, those that ask for a ticket */
@@ -234,6 +238,8 @@ bool hconn_blocked(const struct hconn *c);
 /* NULL: no memory. */
 struct request *req_new(struct hconn *c);
 void req_free(struct request *r);
+void req_abandon(struct request *r); /* its answer has no client any more */
+void req_free_abandoned(struct acceptor *a);
 void req_begins(struct request *r); /* its first byte has come */
 void req_head_done(struct request *r);
 void req_whole(struct request *r);
@@ -244,6 +250,8 @@ void req_end(struct request *r, enum err err);
  * take too long. */
 void req_refuse(struct request *r, enum err err);
 bool req_has_body(const struct request *r);
+/* Token, scope and kind of caller, by the head and the arguments that are here. */
+MUST_USE enum err req_authorise(struct request *r);
 /* Sends a cell to dst; r waits, parked if need be, and then() gets the answer. p lies in r's arena.
  */
 void req_send(struct request *r, actor_id dst, uint16_t type, uint64_t cid, void *p,
@@ -350,6 +358,8 @@ void avatar_answer(struct request *r);
 /* POST /upload/F... (upload.c): by its head, then whole. */
 MUST_USE enum err upload_begin(struct request *r);
 void upload_whole(struct request *r);
+/* files.upload with a form (form_upload.c): its file is streamed. Others: nothing. */
+MUST_USE enum err form_upload_begin(struct request *r);
 /* The socket is not read while both chunks are full. */
 static inline bool upload_blocked(const struct request *r)
 {

@@ -52,6 +52,25 @@ void req_free(struct request *r)
     slab_give(&a->requests, r->handle);
 }
 
+void req_abandon(struct request *r)
+{
+    ASSERT(r->conn == NULL && r->goes_on);
+    r->state = REQ_ANSWERED;
+    r->next = r->a->abandoned;
+    r->a->abandoned = r;
+}
+
+void req_free_abandoned(struct acceptor *a)
+{
+    while (a->abandoned != NULL) {
+        struct request *r = a->abandoned;
+        a->abandoned = r->next;
+        stage_mark(r, STAGE_ANSWERED);
+        stages_done(r);
+        req_free(r);
+    }
+}
+
 /* ---- reading ---- */
 
 bool req_has_body(const struct request *r)
@@ -80,7 +99,8 @@ static enum err authorise_head(struct request *r)
         return ERR_OK;
     switch (r->route) {
     case ROUTE_API:
-        return auth_by_head(r);
+        TRY(auth_by_head(r));
+        return form_upload_begin(r);
     case ROUTE_FILE:
         return auth_for_file(r);
     case ROUTE_UPLOAD:
@@ -108,7 +128,8 @@ void req_head_done(struct request *r)
     if (err != ERR_OK)
         req_refuse(r, err);
     else /* an upload is welcome once media says so */
-        r->wants_100 = r->http.expect_continue && req_has_body(r) && r->transfer == NULL;
+        r->wants_100 = r->http.expect_continue && req_has_body(r) &&
+                       (r->transfer == NULL || !r->transfer->shut);
 }
 
 static void stop_reading(struct request *r)
@@ -130,7 +151,7 @@ void req_end(struct request *r, enum err err)
     answer_error(r, r->refused != ERR_OK ? r->refused : err);
 }
 
-static enum err authorise(struct request *r)
+enum err req_authorise(struct request *r)
 {
     const struct method *m = r->method;
     if (m->who == WHO_ANYONE)
@@ -152,8 +173,9 @@ static enum err prepare(struct request *r)
     TRY(r->refused);
     if (r->method == NULL)
         return ERR_OK;
-    TRY(args_gather(r));
-    TRY(authorise(r));
+    if (!r->args_gathered)
+        TRY(args_gather(r));
+    TRY(req_authorise(r));
     return args_check(r);
 }
 
@@ -194,12 +216,14 @@ void req_whole(struct request *r)
     if (r->fields.timeout.p == NULL) /* a slow upload has had its own deadline */
         r->deadline_us = r->a->t->mono_us + r->a->conf.conf->http_request_timeout_ms * 1000;
     enum err err = prepare(r);
-    if (err != ERR_OK)
+    if (err != ERR_OK) {
+        transfer_leave(r);
         answer_error(r, err);
-    else if (r->http.method == HTTP_OPTIONS)
+    } else if (r->http.method == HTTP_OPTIONS) {
         answer_preflight(r);
-    else
+    } else {
         run(r);
+    }
 }
 
 /* ---- other actors ---- */
@@ -243,7 +267,7 @@ void req_on_answer(struct acceptor *a, const struct cell *cell)
     struct request *r = slab_find(&a->requests, cell->req);
     ASSERT(r != NULL && r->state == REQ_OUT);
     stages_take_post(r);
-    if (r->conn == NULL) { /* the client has left; the arena is ours again */
+    if (r->conn == NULL && !r->goes_on) { /* the client has left; the arena is ours again */
         stage_mark(r, STAGE_ANSWERED);
         stages_done(r);
         req_free(r);
@@ -310,10 +334,14 @@ static void park_put(struct request *r)
     r->state = REQ_PARKED;
     a->parked_len++;
     a->held_len += r->out.paced;
-    r->conn->parked++;
+    if (r->conn != NULL) {
+        r->conn->parked++;
+        hconn_mark(r->conn);
+    }
+    if (r->goes_on)
+        return;
     r->timer.fire = park_deadline;
     wheel_arm(a->t->wheel, &r->timer, r->deadline_us);
-    hconn_mark(r->conn);
 }
 
 void park_leave(struct request *r)
@@ -351,7 +379,7 @@ static void send_or_park(struct request *r)
         use_turn(r);
         return;
     }
-    if (no_room_to_park(r)) {
+    if (!r->goes_on && no_room_to_park(r)) {
         metric_add(a->t->metrics, METRIC_RING_STALLS, 1);
         answer_error(r, ERR_SERVICE_UNAVAILABLE);
         return;
@@ -386,6 +414,8 @@ void req_send_paced(struct request *r, actor_id dst, uint16_t type, void *p, req
 /* It waited over turns: its token and its time are judged again. */
 static enum err still_good(struct request *r)
 {
+    if (r->goes_on)
+        return ERR_OK;
     if (r->deadline_us <= r->a->t->mono_us)
         return ERR_DEADLINE;
     return r->known ? auth_again(r) : ERR_OK;
@@ -419,7 +449,7 @@ void park_revoke(struct acceptor *a)
     for (uint32_t dst = 0; dst < actors_max && a->parked_len > 0; dst++) {
         for (struct request *r = a->parked[dst].first; r != NULL;) {
             struct request *next = r->park_next;
-            enum err err = r->known ? auth_again(r) : ERR_OK;
+            enum err err = r->known && !r->goes_on ? auth_again(r) : ERR_OK;
             if (err != ERR_OK) {
                 park_leave(r);
                 answer_error(r, err);

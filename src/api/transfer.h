@@ -76,7 +76,8 @@ void transfers_deinit(struct acceptor *a);
 void transfers_resume(struct acceptor *a); /* those that wait for a credit */
 void transfer_on_answer(struct acceptor *a, const struct cell *c);
 
-/* Errors: ERR_SERVICE_UNAVAILABLE (files.transfers_max are under way), ERR_NOMEM. */
+/* Errors: ERR_SERVICE_UNAVAILABLE (files.transfers_max are under way, or this caller's share of
+ * them), ERR_NOMEM. */
 MUST_USE enum err transfer_new(struct request *r, bool up, transfer_told *told);
 /* The request has no more to do with it, whatever it is at. None: nothing. */
 void transfer_leave(struct request *r);

@@ -2,15 +2,11 @@
  * looked at. Raw bytes whatever the Content-Type says, unless it is multipart/form-data: then those
  * of the first part with a filename, or of the only part. Media says first whether they are
  * welcome; before that not one is taken. Source: slack-api reference, Files. */
-#include "api/internal.h"
-
-#include "http1/form.h"
-#include "http1/multipart.h"
+#include "api/parts.h"
 
 struct upload {
-    bool is_multipart;
-    struct multipart m;
-    bool in_file;   /* the bytes of the present part are the file's */
+    bool is_form;
+    struct parts parts;
     bool found;     /* a part with a filename has begun */
     bool tentative; /* the first part has none: it is the file if no other comes */
     bool several;
@@ -18,71 +14,20 @@ struct upload {
 
 /* ---- bytes ---- */
 
-static void refuse_here(struct request *r, enum err err)
+static enum err on_part(struct request *r, struct parts *p)
 {
-    r->refused = err; /* the parser goes on with the rest of the body */
-    transfer_leave(r);
-}
-
-/* Each byte earns its share of a second, but nobody earns more than the time that a body may stand
- * still. */
-static void earn_time(struct request *r, size_t bytes)
-{
-    const struct conf *conf = r->a->conf.conf;
-    uint64_t due_us = r->read_due_us + bytes * 1000000 / conf->files_rate_min_bytes_per_s;
-    r->read_due_us = MIN(due_us, r->a->t->mono_us + conf->http_body_timeout_ms * 1000);
-}
-
-static void on_part(struct request *r, struct upload *u)
-{
-    bool has_name = u->m.part.filename.p != NULL;
-    u->in_file = false;
+    struct upload *u = r->work;
+    bool has_name = p->m.part.filename.p != NULL;
     if (u->found)
-        return;
+        return ERR_OK;
     if (has_name) {
-        u->found = u->in_file = true;
-        if (u->tentative && !transfer_rewind(r->transfer))
-            refuse_here(r, ERR_INVALID_FORM_DATA);
-    } else if (u->tentative) {
-        u->several = true;
-    } else {
-        u->tentative = u->in_file = true;
+        u->found = p->in_file = true;
+        return !u->tentative || transfer_rewind(r->transfer) ? ERR_OK : ERR_INVALID_FORM_DATA;
     }
-}
-
-/* Never more than one chunk takes: what is fed is not known to be content before. */
-static size_t room(const struct request *r)
-{
-    const struct transfer *t = r->transfer;
-    return transfer_full(t) ? 0 : media_chunk_bytes - t->chunks[t->at].len;
-}
-
-static size_t take_parts(struct request *r, struct upload *u, const uint8_t *p, size_t n)
-{
-    size_t at = 0;
-    for (;;) {
-        size_t used, took, most = u->in_file ? room(r) : SIZE_MAX;
-        struct str_view data;
-        enum err err = ERR_OK;
-        if (most == 0)
-            return at;
-        enum multipart_step step = multipart_feed(&u->m, p + at, n - at, most, &used, &data);
-        at += used;
-        if (step == MULTIPART_MORE)
-            return at;
-        if (step == MULTIPART_FAILED)
-            err = multipart_end(&u->m);
-        else if (step == MULTIPART_PART)
-            on_part(r, u);
-        else if (step == MULTIPART_PART_END)
-            u->in_file = false;
-        else if (u->in_file)
-            err = transfer_put(r->transfer, data.p, data.len, &took);
-        if (err != ERR_OK)
-            refuse_here(r, err);
-        if (r->refused != ERR_OK)
-            return n;
-    }
+    u->several = u->tentative;
+    p->in_file = !u->tentative;
+    u->tentative = true;
+    return ERR_OK;
 }
 
 static size_t take(void *ctx, const uint8_t *p, size_t n)
@@ -92,28 +37,18 @@ static size_t take(void *ctx, const uint8_t *p, size_t n)
     size_t took = n;
     if (r->refused != ERR_OK)
         return n;
-    if (u->is_multipart) {
-        took = take_parts(r, u, p, n);
+    if (u->is_form) {
+        took = parts_take(r, &u->parts, p, n);
     } else {
         enum err err = transfer_put(r->transfer, p, n, &took);
         if (err != ERR_OK)
-            refuse_here(r, err);
+            upload_refuse_here(r, err);
     }
-    earn_time(r, took);
+    upload_earn_time(r, took);
     return took;
 }
 
 /* ---- what media says ---- */
-
-static void failed(struct request *r, enum err err)
-{
-    if (r->state != REQ_TRANSFER) {
-        req_refuse(r, err);
-        return;
-    }
-    r->state = REQ_RUNNING;
-    answer_error(r, err);
-}
 
 static void stored(struct request *r)
 {
@@ -129,7 +64,7 @@ static void stored(struct request *r)
 static void told(struct request *r, uint16_t type, enum err err)
 {
     if (err != ERR_OK) {
-        failed(r, err);
+        upload_failed(r, err);
     } else if (type == MEDIA_BEGIN) {
         r->transfer->shut = false;
         r->wants_100 = r->http.expect_continue && r->fed == 0 && r->state == REQ_BODY;
@@ -151,18 +86,18 @@ enum err upload_begin(struct request *r)
 {
     struct file_id id;
     struct upload *u = arena_zalloc(&r->arena, sizeof *u);
-    struct str_view type = r->fields.content_type;
     if (u == NULL)
         return ERR_NOMEM;
     if (!file_of_path(r->http.path, &id))
         return ERR_FILE_NOT_FOUND;
-    u->is_multipart = type.p != NULL && sv_eq_nocase(media_type(type), SV("multipart/form-data"));
-    if (u->is_multipart)
-        TRY(multipart_init(&u->m, &r->arena, type));
+    u->parts.on_part = on_part;
+    u->is_form = is_form(r);
+    if (u->is_form)
+        TRY(parts_init(r, &u->parts));
     TRY(transfer_new(r, true, told));
     r->work = u;
     http_parser_stream(r->parser, UINT64_MAX, take, r);
-    bool known = !u->is_multipart && !r->http.chunked;
+    bool known = !u->is_form && !r->http.chunked;
     r->transfer->shut = true;
     r->transfer->m.begin =
         (struct media_begin){.id = id, .declared = known ? r->http.content_length : UINT64_MAX};
@@ -172,9 +107,9 @@ enum err upload_begin(struct request *r)
 
 static enum err judge_parts(const struct upload *u)
 {
-    if (!u->is_multipart)
+    if (!u->is_form)
         return ERR_OK;
-    TRY(multipart_end(&u->m));
+    TRY(multipart_end(&u->parts.m));
     return u->found || (u->tentative && !u->several) ? ERR_OK : ERR_INVALID_FORM_DATA;
 }
 

@@ -368,6 +368,30 @@ TEST(so_many_at_once_and_no_more)
     world_free(w);
 }
 
+/* Who is slow on purpose is slow alone: half for a user, a quarter for whoever is not known. */
+TEST(nobody_has_all_of_them)
+{
+    static const char form[] = "POST /api/files.upload HTTP/1.1\r\nHost: h\r\n%s%s"
+                               "Content-Length: 900000\r\n\r\n";
+    struct world *w = world_new();
+    char head[512];
+    fake_reset();
+    w->conf.files_transfers_max = 4;
+    world_start(w);
+    for (conn_id c = 0; c < 6; c++) {
+        const char *who = c < 3 ? BEARER(ADA_TOKEN) : c < 5 ? "" : BEARER(BOT_TOKEN);
+        snprintf(head, sizeof head, form, who, boundary_type);
+        open_conn(w, c);
+        feed(w, c, head);
+        if (c == 2 || c == 4)
+            SAID(c, "HTTP/1.1 503 ");
+        else
+            CHECK_EQ(w->conns[c].len, 0);
+    }
+    CHECK_EQ(slab_used(&w->a->transfers.slots), 4);
+    world_free(w);
+}
+
 /* One credit for all: whoever waits for it has it in turn. */
 TEST(credits_go_round)
 {

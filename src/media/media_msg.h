@@ -152,6 +152,7 @@ struct media_public { /* Makes or takes back a link that needs no token. ERR_FIL
     uint64_t team, uid;
     bool is_admin, revoke;
     struct file_id id;
+    uint64_t owner; /* out */
     struct str_view base_url;
     struct buf json; /* appended: {...} */
 };
@@ -162,6 +163,7 @@ struct media_delete {
     uint64_t team, uid;
     bool is_admin, is_guest;
     struct file_id id;
+    uint64_t owner; /* out */
     struct {
         uint64_t cid, ts_us;
     } * shares; /* in the arena */
