@@ -166,6 +166,7 @@ static enum err change_public(struct media *m, struct media_public *p, bool *wri
     const struct hist_viewer v = {.team = p->team, .uid = p->uid};
     TRY(read_own(m, &p->id, p->team, p->uid, p->is_admin, &row));
     TRY(file_shares_seen(m, &v, &row, seen));
+    p->owner = row.uid;
     *writes = p->revoke == (row.secret.len > 0);
     if (*writes) {
         row.secret = p->revoke ? SV("") : make_secret(m, secret);
@@ -195,6 +196,7 @@ static enum err may_delete(struct media *m, const struct media_delete *d, struct
 
 static enum err tell_shares(struct media_delete *d, const struct row_file *row)
 {
+    d->owner = row->uid;
     d->shares_len = 0;
     d->shares = arena_alloc(d->arena, row_file_shares_max * sizeof *d->shares);
     if (d->shares == NULL)

@@ -271,6 +271,7 @@ static enum err make_acceptors(struct server *s)
                                    .dir = t->first[ACTOR_DIR],
                                    .search = t->first[ACTOR_SEARCH],
                                    .login = t->first[ACTOR_LOGIN],
+                                   .media = t->first[ACTOR_MEDIA],
                                    .net = port_of(s, ACTOR_ACCEPTOR, i),
                                    .dir_reader = reader_of(s, ACTOR_ACCEPTOR, i),
                                    .conf = s->conf};
