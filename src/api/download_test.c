@@ -154,7 +154,9 @@ TEST(the_paths_that_its_object_names)
 /* But for what names the request and the time. */
 static void copy_answer(struct world *w, char *out, size_t cap)
 {
-    snprintf(out, cap, "%s", said(w, 0));
+    const char *answer = said(w, 0);
+    CHECK(strlen(answer) < cap);
+    memcpy(out, answer, strlen(answer) + 1);
     static const char *const own[] = {"X-Request-Id: ", "traceparent: ", "Date: "};
     for (size_t i = 0; i < ARRAY_LEN(own); i++) {
         char *at = strstr(out, own[i]);
