@@ -40,12 +40,17 @@ describe('who may what', at('matrix'), () => {
     const direct = (await call('conversations.open', ada.token, { users: grace.id })).channel.id;
     ids = { secret, open, direct };
     ids.ts = {};
+    ids.file = {};
     for (const [where, channel] of [['secret', secret], ['open', open], ['direct', direct]]) {
       const { ts } = await call('chat.postMessage', ada.token, { channel, text: `platypus in ${where}` });
       ids.ts[channel] = ts;
       await call('chat.postMessage', ada.token, { channel, thread_ts: ts, text: `reply in ${where}` });
       await call('reactions.add', ada.token, { channel, timestamp: ts, name: 'eyes' });
       await call('pins.add', ada.token, { channel, timestamp: ts });
+      const { upload_url, file_id } = await call('files.getUploadURLExternal', ada.token, { filename: `platypus in ${where}`, length: 5 });
+      await fetch(upload_url, { method: 'POST', body: 'bytes' });
+      assert.ok((await call('files.completeUploadExternal', ada.token, { files: JSON.stringify([{ id: file_id }]), channel_id: channel })).ok);
+      ids.file[channel] = file_id;
     }
     socket = await rtm(parley, tokens.outsider);
   });
@@ -55,7 +60,8 @@ describe('who may what', at('matrix'), () => {
   });
 
   // Arguments that would do for ada, about this conversation.
-  const texts = { text: 'x', name: 'tada', topic: 'x', purpose: 'x', query: 'platypus', email: 'nobody@example.com', team: 'nowhere', password: 'not the password', title: 'x', type: 'link', link: 'https://example.com/', bookmark_id: 'Bk1', usergroup: 'S1', url: 'https://example.com/x.png', alias_for: 'eyes', scheduled_message_id: 'Q1', presence: 'auto', time: '86400', reminder: 'Rm1' };
+  const texts = { text: 'x', name: 'tada', topic: 'x', purpose: 'x', query: 'platypus', email: 'nobody@example.com', team: 'nowhere', password: 'not the password', title: 'x', type: 'link', link: 'https://example.com/', bookmark_id: 'Bk1', usergroup: 'S1', url: 'https://example.com/x.png', alias_for: 'eyes', scheduled_message_id: 'Q1', presence: 'auto', time: '86400', reminder: 'Rm1', filename: 'x' };
+  const aboutFile = (m) => m.args.some((a) => a.name === 'file' && a.required);
   function argsFor(method, channel, user = grace.id) {
     const args = {};
     for (const a of method.args) {
@@ -63,6 +69,8 @@ describe('who may what', at('matrix'), () => {
       else if (a.type === 'TS' && (a.required || a.name === 'thread_ts')) args[a.name] = ids.ts[channel] ?? '1700000000.000001';
       else if (a.type === 'USER' && a.required) args[a.name] = user;
       else if (a.type === 'USERS' && a.required) args[a.name] = user;
+      else if (a.name === 'file' && a.required) args[a.name] = ids.file[channel];
+      else if (a.name === 'files' && a.required) args[a.name] = JSON.stringify([{ id: ids.file[channel] }]);
       else if (a.type === 'TEXT' && a.required) {
         assert.ok(a.name in texts, `${method.name} needs ${a.name}: what would do for it?`);
         args[a.name] = texts[a.name];
@@ -85,7 +93,8 @@ describe('who may what', at('matrix'), () => {
     const out = [];
     for (const channel of [ids.secret, ids.open, ids.direct]) {
       out.push((await call('conversations.history', ada.token, { channel, limit: 100 })).messages, (await call('conversations.replies', ada.token, { channel, ts: ids.ts[channel] })).messages,
-        (await call('conversations.info', ada.token, { channel, include_num_members: true })).channel, (await call('conversations.members', ada.token, { channel })).members, (await call('pins.list', ada.token, { channel })).items);
+        (await call('conversations.info', ada.token, { channel, include_num_members: true })).channel, (await call('conversations.members', ada.token, { channel })).members, (await call('pins.list', ada.token, { channel })).items,
+        (await call('files.list', ada.token, { channel })).files);
     }
     return JSON.parse(JSON.stringify(out));
   }
@@ -142,6 +151,11 @@ describe('who may what', at('matrix'), () => {
           const a = await call(m.name, tokens[who], args);
           const hidden = [ids.ts[ids[place]], `platypus in ${place}`, `matrix-${place}`, ...(aboutConversation(m) ? [] : [ids[place]]), ...(who === 'elsewhere' ? [ada.id, team] : [])];
           if (a.ok || !('ts' in args || 'timestamp' in args || 'message_ts' in args)) assertSilent(who, m, a, hidden);
+          if (aboutFile(m) && (m.guests || who !== 'guest')) {
+            assert.equal(a.error, 'file_not_found', `${m.name} in ${place} by ${who}`);
+            const none = await call(m.name, tokens[who], { ...args, file: 'F00000000000000000000' });
+            assert.deepEqual([none.ok, none.error, none.status], [a.ok, a.error, a.status], `${m.name}: ${place} is not told apart from what is absent`);
+          }
           if (!aboutConversation(m)) continue;
           if (!m.guests && who === 'guest') {
             assert.equal(a.error, 'user_is_restricted', `${m.name} by a guest`);
