@@ -14,6 +14,7 @@ struct file_change {
     struct media_delete gone;
     struct media_public link;
     const char *event;
+    enum err err; /* answered once all have heard */
     struct file_id id;
     uint64_t owner;
     struct place *places;
@@ -84,16 +85,25 @@ static struct file_change *work_new(struct request *r, const char *event)
 
 static void answer_gone(struct request *r)
 {
+    const struct file_change *w = r->work;
+    if (w->err != ERR_OK) {
+        answer_error(r, w->err);
+        return;
+    }
     answer_begin(r);
     answer_end(r);
 }
+
+/* Who deleted it before may have been cut off before its messages heard of it: they hear again. */
 
 static void on_gone(struct request *r, const struct cell *c)
 {
     struct file_change *w = r->work;
     const struct media_delete *m = &w->gone;
-    if (answer_refused(r, c))
+    bool again = c->err == ERR_FILE_DELETED && m->shares_len > 0;
+    if (!again && answer_refused(r, c))
         return;
+    w->err = (enum err)c->err;
     w->owner = m->owner;
     w->places = arena_alloc(&r->arena, (m->shares_len + 1) * sizeof *w->places);
     for (uint32_t i = 0; w->places != NULL && i < m->shares_len; i++)

@@ -44,7 +44,7 @@ static enum err fake_delete(struct media_delete *m)
     m->shares = arena_alloc(m->arena, sizeof f->shares);
     memcpy(m->shares, f->shares, sizeof f->shares);
     m->shares_len = f->shares_len;
-    return ERR_OK;
+    return f->state == FAKE_DELETED ? ERR_FILE_DELETED : ERR_OK;
 }
 
 static enum err fake_known(struct world *w, const struct cell *c)
@@ -429,6 +429,17 @@ TEST(a_deleted_file_goes_from_its_messages)
         world_free(w);
     }
     struct world *w = start_with_two();
+    fake.files[1].state = FAKE_DELETED; /* by one that was cut off */
+    fake.files[1].shares_len = 1;
+    fake.files[1].shares[0].cid = CID;
+    fake.files[1].shares[0].ts_us = 5000000;
+    ask(w, 0, "POST /api/files.delete", BEARER(ADA_TOKEN) FORM_TYPE, "file=" FILE_1);
+    fake_run(w);
+    changed(w, CID, CHANGE_FILE_GONE, 5000000, "file_deleted", ERR_OK);
+    told(w, "\"file_deleted\",\"file_id\":\"" FILE_1, ADA);
+    SAID(0, "\"error\":\"file_deleted\"");
+    world_free(w);
+    w = start_with_two();
     fake.files[1].owner = BOB;
     ask(w, 0, "POST /api/files.delete", BEARER(ADA_TOKEN) FORM_TYPE, "file=" FILE_1);
     fake_run(w);

@@ -97,6 +97,9 @@ TEST(a_file_that_is_gone_leaves_a_tombstone)
     CHECK(rig_says(rig_event(r, 0, events), "\"subtype\":\"message_changed\""));
     CHECK(rig_says(rig_event(r, 0, events + 1),
                    "{\"type\":\"file_deleted\",\"file_id\":\"" ONE "\""));
+    struct chan_change *again = change(r, CHANGE_FILE_GONE, m->ts_us, ONE, "");
+    CHECK(rig_ok(r, again));
+    CHECK_EQ(r->events_len[0], events + 2);
     CHECK(rig_ok(r, change(r, CHANGE_FILE_GONE, m->ts_us, TWO, "")));
     CHECK(has(stored(r, m->ts_us).body,
               "\"files\":[{\"id\":\"" ONE "\",\"mode\":\"tombstone\"},{\"id\":\"" TWO

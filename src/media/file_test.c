@@ -258,6 +258,13 @@ TEST(a_deletion_tells_which_messages_show_the_file)
     struct row_file row;
     CHECK_EQ(file_read(f.media, &id, &row), ERR_OK);
     CHECK(row.name.len == 0 && row.title.len == 0 && row.secret.len == 0);
+    /* Once more, after being cut off: the same messages. Others learn nothing. */
+    d = (struct media_delete){.team = TEAM, .uid = ADA, .id = id, .arena = &f.arena};
+    CHECK_EQ(call(MEDIA_DELETE, &d), ERR_FILE_DELETED);
+    CHECK(d.owner == ADA && d.shares_len == 2 && d.shares[1].ts_us == 12);
+    d = (struct media_delete){.team = TEAM, .uid = BOB, .id = id, .arena = &f.arena};
+    CHECK_EQ(call(MEDIA_DELETE, &d), ERR_FILE_DELETED);
+    CHECK_EQ(d.shares_len, 0);
     fix_deinit();
 }
 

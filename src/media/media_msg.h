@@ -158,7 +158,8 @@ struct media_public { /* Makes or takes back a link that needs no token. ERR_FIL
 };
 
 /* Errors: ERR_FILE_NOT_FOUND, ERR_FILE_DELETED, ERR_CANT_DELETE_FILE (neither owner nor admin).
- * Where it was shared: out, for the messages that show it. */
+ * Where it was shared: out, for the messages that show it; with ERR_FILE_DELETED too, if the caller
+ * might have deleted it. */
 struct media_delete {
     uint64_t team, uid;
     bool is_admin, is_guest;
