@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import net from 'node:net';
 import { WebClient } from '@slack/web-api';
 import { WebClient as WebClient8 } from 'slack-web-api-8';
-import { Parley, eventually, raw } from './harness.mjs';
+import { Parley, eventually, raw, sleep, some } from './harness.mjs';
 import { rtm } from './ws.mjs';
 
 let parley, demo, ada, grace, general, secret, tokens;
@@ -173,6 +173,57 @@ test('an upload that is cut off leaves nothing, and may be made again', async ()
   await eventually(() => tmp() === 0, 'nothing is left');
   assert.equal((await fetch(upload_url, { method: 'POST', body: big(900001) })).status, 413); // on the declaration
   assert.equal((await fetch(upload_url, { method: 'POST', body: big(900000) })).status, 200);
+});
+
+// Uploads of all lengths are under way when the daemon dies: what was answered is there, of the rest nothing but what waits
+// for its bytes.
+test('a crash loses nothing that was acknowledged and leaves nothing of the rest', async () => {
+  const blobs = join(parley.data, 'blobs'), call = (method, args) => parley.call(method, tokens[0], args);
+  const stored = new Map(); // id -> hash
+  let n = 0;
+  async function one(alive) {
+    const body = Buffer.concat([Buffer.from(`${++n} `), big(n % 3 === 0 ? 100 : n % 7 === 0 ? 3000000 : 300000, 23)]);
+    const got = await call('files.getUploadURLExternal', { filename: `f${n}`, length: body.length });
+    if (!got.ok || !alive()) return;
+    const r = await fetch(got.upload_url, { method: 'POST', body });
+    if (r.status !== 200) return;
+    stored.set(got.file_id, createHash('sha256').update(body).digest('hex'));
+    await call('files.completeUploadExternal', { files: JSON.stringify([{ id: got.file_id }]), channel_id: general });
+  }
+  for (let cycle = 0; cycle < some(4); cycle++) {
+    let dead = false;
+    const lanes = Array.from({ length: 4 }, async () => { while (!dead) await one(() => !dead).catch(() => { dead = true; }); });
+    await sleep(200 + 150 * cycle);
+    await parley.kill();
+    dead = true;
+    await Promise.all(lanes);
+    await parley.up();
+    assert.deepEqual(readdirSync(join(blobs, 'tmp')), []);
+    for (const [id, hash] of stored) {
+      const file = (await call('files.info', { file: id })).file;
+      assert.ok(file, `${id} was acknowledged`);
+      const body = Buffer.from(await (await get(file.url_private, tokens[0])).arrayBuffer());
+      assert.equal(createHash('sha256').update(body).digest('hex'), hash);
+    }
+  }
+  assert.ok(stored.size > 4, `${stored.size} uploads were acknowledged`);
+  const listed = async () => {
+    const hashes = new Set();
+    for (const token of tokens) {
+      for (let page = 1, pages = 1; page <= pages; page++) {
+        const r = await parley.call('files.list', token, { page, count: 1000 });
+        pages = r.paging.pages;
+        for (const f of r.files) hashes.add((await get(f.url_private, token, { range: 'bytes=0-0' })).headers.get('etag').slice(1, -1));
+      }
+    }
+    return [...hashes].sort();
+  };
+  const kept = () => files(blobs).map((p) => p.slice(blobs.length + 1).replaceAll('/', '')).sort();
+  const want = await listed();
+  await eventually(() => kept().length <= want.length, 'the sweep has been through', 60000);
+  assert.deepEqual(kept(), want);
+  const shown = (await call('conversations.history', { channel: general, limit: 999 })).messages.flatMap((m) => m.files ?? []);
+  for (const f of shown) if (f.mode !== 'tombstone') assert.ok((await call('files.info', { file: f.id })).ok, f.id);
 });
 
 test('memory is flat', async () => {
