@@ -10,7 +10,7 @@ struct rtm_work {
     struct fan_ticket ticket;
     struct hist_list channels;
     uint64_t since_us; /* the snapshot is not older */
-    bool snapshot;
+    bool snapshot, resumes;
     uint16_t tried;
 };
 
@@ -88,6 +88,7 @@ static void ask_ticket(struct request *r, struct rtm_work *w)
                                     .uid = r->who.uid,
                                     .token_tag = r->who.tag,
                                     .since_us = w->since_us,
+                                    .resumes = w->resumes,
                                     .batch_presence = arg(r, "batch_presence_aware")->n != 0};
     req_send_paced(r, r->a->conf.fanouts[i], FAN_TICKET, &w->ticket, on_ticket);
 }
@@ -111,6 +112,10 @@ static void begin(struct request *r, bool snapshot)
     w->snapshot = snapshot;
     w->since_us = r->a->t->wall_us;
     if (!snapshot) {
+        const struct arg_value *last = arg(r, "last_ts");
+        w->resumes = last->given;
+        if (last->given)
+            w->since_us = MIN(w->since_us, last->n);
         ask_ticket(r, w);
         return;
     }

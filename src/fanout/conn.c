@@ -95,6 +95,7 @@ static void open_socket(struct fanout *f, struct fan_conn *c, const struct ticke
     c->uid = k->uid;
     c->token_tag = k->token_tag;
     c->since_us = k->since_us;
+    c->resumes = k->resumes;
     c->batch_presence = k->batch_presence;
     c->state = FAN_OPENING;
     conn_index(f, c);

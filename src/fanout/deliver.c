@@ -37,11 +37,13 @@ static void deliver(struct fanout *f, const struct cell *cell, struct frame_use 
     bool guests = (cell->u.u[4] & FAN_NO_GUESTS) == 0;
     if (cell->cid != ID_NONE) {
         uint32_t i = subs_find(&f->subs, cell->cid);
-        if (i == slot_none || f->subs.chans[i].len == 0) {
+        struct sub_chan *h = i == slot_none ? NULL : &f->subs.chans[i];
+        if (h != NULL && f->replay.bytes > 0 && (cell->u.u[4] & FAN_TYPING) == 0)
+            replay_keep(f, h, cell->u.p, except);
+        if (h == NULL || h->len == 0) {
             subs_watch_idle(f, cell->cid);
             return;
         }
-        const struct sub_chan *h = &f->subs.chans[i];
         for (uint32_t k = 0; k < h->len; k++) {
             struct fan_conn *c = conn_at(f, h->slots[k]);
             if (c->uid != except)
@@ -92,6 +94,7 @@ static void on_left(struct fanout *f, const struct cell *cell)
 
 static void on_gap(struct fanout *f, const struct cell *cell)
 {
+    replay_gap(f, cell->cid);
     if (cell->cid != ID_NONE) {
         owe_channel(f, cell->cid);
         return;

@@ -244,15 +244,21 @@ static inline void give(actor_id from, enum ring_class class, const struct cell 
 
 /* ---- tickets and sockets ---- */
 
-static inline enum err issue(uint64_t tag, char ticket[ticket_text_len])
+static inline enum err issue_as(struct fan_ticket m, char ticket[ticket_text_len])
 {
-    struct fan_ticket m = {.team = 7, .uid = 100 + tag, .token_tag = tag, .since_us = w.t.wall_us};
     struct cell c = {.type = FAN_TICKET, .u.p = &m}, answer = {0};
     give(ACCEPTOR, CLASS_REQUEST, &c);
     end_turn();
     CHECK(pop(&w.ans_acceptor, &answer));
     memcpy(ticket, m.ticket, ticket_text_len);
     return (enum err)answer.err;
+}
+
+static inline enum err issue(uint64_t tag, char ticket[ticket_text_len])
+{
+    return issue_as(
+        (struct fan_ticket){.team = 7, .uid = 100 + tag, .token_tag = tag, .since_us = w.t.wall_us},
+        ticket);
 }
 
 static inline void adopt(unsigned slot, const char ticket[ticket_text_len])

@@ -33,6 +33,7 @@ static enum err init(struct fanout *f)
     f->stamps = calloc(f->conf.chans_len, sizeof *f->stamps);
     if (f->stamps == NULL)
         return ERR_NOMEM;
+    TRY(replay_init(&f->replay, conf->ws_replay_bytes));
     return json_reader_new(&f->json);
 }
 
@@ -84,6 +85,7 @@ void fanout_free(struct fanout *f)
         free_lent(f);
     json_reader_free(f->json);
     subs_deinit(&f->subs);
+    replay_deinit(&f->replay);
     presence_free(f);
     queues_deinit(f);
     if (f->scratch.first != NULL)

@@ -39,8 +39,10 @@ enum { ticket_text_len = 34 }; /* 2 hex digits fanout number + 32 hex digits ran
 
 struct fan_ticket { /* in the acceptor's arena */
     uint64_t team, uid, token_tag;
-    uint64_t since_us;            /* wall clock when the client asked: of channels with newer
-                                     messages hello is followed by a refetch hint */
+    uint64_t since_us;            /* wall clock when the client asked, or what it heard last: of
+                                     channels with newer messages hello is followed by a refetch
+                                     hint */
+    bool resumes;                 /* or by their events, where they are kept */
     bool batch_presence;          /* the client takes lists in presence_change */
     char ticket[ticket_text_len]; /* out */
 };

@@ -55,6 +55,7 @@ struct ticket {
     uint64_t team, uid, token_tag;
     uint64_t expires_us; /* steady clock */
     uint64_t since_us;   /* wall clock */
+    bool resumes;
     bool batch_presence;
     uint64_t self;
     uint32_t bucket_next;
@@ -142,6 +143,7 @@ struct fan_conn {
     uint8_t state;
     bool indexed, paused, waiting, left_out;
     bool batch_presence;                     /* takes lists in presence_change */
+    bool resumes;                            /* gets again what came after since_us */
     uint32_t subs_len, subs_cap, unsure_len; /* unsure_len of them wait for chan's word */
     uint32_t *subs;                          /* indices in subs.chans, unordered */
     uint64_t team, token_tag;
@@ -181,6 +183,8 @@ struct sub_chan {
     uint32_t out;   /* asks for unsure slots that chan has not answered */
     uint32_t idle_prev, idle_next, unsure_next;
     uint64_t idle_since_us;
+    uint64_t kept, kept_us; /* its newest event in the replay's ring: place + 1 and time; 0: none */
+    uint64_t whole_since_us; /* what came after this (wall clock) was kept */
     bool live, idle, asking;
     bool again; /* some of them were refused */
 };
@@ -193,6 +197,15 @@ struct subs {
     uint32_t hash_len, used;
     uint32_t idle_first, idle_last;
     uint32_t asking_first, asking_last;
+};
+
+/* ---- replay ---- */
+
+struct replay {
+    uint8_t *ring;
+    uint64_t bytes; /* 0: nothing is kept */
+    uint64_t head;  /* bytes written since the start */
+    uint64_t whole_since_us;
 };
 
 /* ---- presence ---- */
@@ -278,6 +291,7 @@ struct fanout {
     uint32_t by_net_len;
     struct conn_index users, teams;
     struct subs subs;
+    struct replay replay;
     struct watches watches;
     struct pool chunks, uses, queues, hints, asks, sub_pool;
     struct own *own_free[own_classes];
@@ -393,6 +407,15 @@ void subs_asked(struct fanout *f, uint32_t chan, uint32_t slot);
 /* The answer to one such ask. Who was refused is asked for again when no ask is out any more: then
  * all that are still unsure were refused, and nobody is asked for twice. */
 void subs_answered(struct fanout *f, uint64_t cid, bool refused);
+
+/* replay.c */
+MUST_USE enum err replay_init(struct replay *r, uint64_t bytes);
+void replay_deinit(struct replay *r);
+void replay_keep(struct fanout *f, struct sub_chan *h, const struct frame *frame, uint64_t except);
+void replay_gap(struct fanout *f, uint64_t cid); /* events were lost; ID_NONE: of any channel */
+/* What came in this channel since the socket's since_us and a little before, in order. False: not
+ * all of it is kept, and nothing was queued. */
+MUST_USE bool replay_channel(struct fanout *f, struct fan_conn *c, uint64_t cid);
 
 /* ask.c */
 void ask_memberships(struct fanout *f, struct fan_conn *c);

@@ -74,8 +74,9 @@ static bool grow(struct subs *s)
 }
 
 /* May move s->chans. */
-static uint32_t get(struct subs *s, uint64_t cid)
+static uint32_t get(struct fanout *f, uint64_t cid)
 {
+    struct subs *s = &f->subs;
     uint32_t i = subs_find(s, cid);
     if (i != slot_none)
         return i;
@@ -90,6 +91,7 @@ static uint32_t get(struct subs *s, uint64_t cid)
         return slot_none;
     s->chans[i] = (struct sub_chan){.cid = cid,
                                     .live = true,
+                                    .whole_since_us = f->turn->wall_us,
                                     .idle_prev = slot_none,
                                     .idle_next = slot_none,
                                     .unsure_next = slot_none};
@@ -165,7 +167,7 @@ void subs_watch_idle(struct fanout *f, uint64_t cid)
     struct subs *s = &f->subs;
     if (subs_find(s, cid) != slot_none)
         return;
-    uint32_t i = get(s, cid);
+    uint32_t i = get(f, cid);
     if (i == slot_none)
         return;
     link_idle(s, slot_none, i, s->idle_first); /* it has been idle since the beginning of time */
@@ -295,7 +297,7 @@ static void start_asking(struct subs *s, uint32_t i)
 
 bool subs_add(struct fanout *f, struct fan_conn *c, uint64_t cid)
 {
-    uint32_t i = get(&f->subs, cid), slot = slab_index(c->self);
+    uint32_t i = get(f, cid), slot = slab_index(c->self);
     if (i == slot_none)
         return false;
     struct sub_chan *h = &f->subs.chans[i];
@@ -323,7 +325,7 @@ bool subs_add(struct fanout *f, struct fan_conn *c, uint64_t cid)
 
 static bool add_unsure(struct fanout *f, struct fan_conn *c, uint64_t cid)
 {
-    uint32_t i = get(&f->subs, cid), slot = slab_index(c->self);
+    uint32_t i = get(f, cid), slot = slab_index(c->self);
     if (i == slot_none)
         return false;
     struct sub_chan *h = &f->subs.chans[i];
@@ -359,7 +361,7 @@ static void ask_all_anew(struct fanout *f, uint64_t cid, uint32_t i)
 /* A join may have been lost as well as a removal: who is not subscribed is asked for too. */
 void subs_unsure_all(struct fanout *f, uint64_t cid)
 {
-    uint32_t i = get(&f->subs, cid);
+    uint32_t i = get(f, cid);
     struct sub_chan *h = i == slot_none ? NULL : &f->subs.chans[i];
     if (h == NULL || !reserve(&h->unsure, &h->unsure_cap, slab_used(&f->conns))) {
         ask_all_anew(f, cid, i);

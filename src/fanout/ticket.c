@@ -135,6 +135,7 @@ void on_ticket(struct fanout *f, actor_id from, const struct cell *cell)
     k->uid = m->uid;
     k->token_tag = m->token_tag;
     k->since_us = m->since_us;
+    k->resumes = m->resumes;
     k->batch_presence = m->batch_presence;
     k->expires_us = turn->mono_us + f->conf.conf->ws_ticket_ms * 1000;
     write_hex(m->ticket, f->conf.index, 2);

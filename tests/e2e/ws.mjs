@@ -198,9 +198,9 @@ export class Ws extends EventEmitter {
   }
 }
 
-// A ticket, a socket, its hello.
-export async function rtm(parley, token, options = {}) {
-  const r = await parley.call('rtm.connect', token);
+// A ticket, a socket, its hello. lastTs: the newest ts that the client has got.
+export async function rtm(parley, token, { lastTs, ...options } = {}) {
+  const r = await parley.call('rtm.connect', token, lastTs === undefined ? {} : { last_ts: lastTs });
   if (!r.ok) throw new Error(`rtm.connect: ${r.status} ${r.error}`);
   const ws = await Ws.open(r.url, options);
   if (ws.status !== 101) throw new Error(`upgrade: ${ws.status} ${ws.body}`);

@@ -367,6 +367,37 @@ describe('RTM', at('ws'), () => {
     await calm.bye();
   });
 
+  test('who comes back gets what was missed: events where they are kept, else a hint', async () => {
+    const [ada, grace] = demo.users, channel = (await parley.call('conversations.create', ada.token, { name: 'comes-back' })).channel.id;
+    const post = (t) => parley.call('chat.postMessage', ada.token, { channel, text: t });
+    await parley.call('conversations.invite', ada.token, { channel, users: grace.id });
+    let ws = await rtm(parley, grace.token);
+    const heard = (await post('heard')).ts;
+    await ws.event((m) => m.type === 'message' && m.ts === heard);
+    await ws.bye();
+    await sleep(1200); // more than the clocks of two threads may differ
+    const before = (await post('before')).ts;
+    ws = await rtm(parley, grace.token);
+    await ws.event((m) => m.type === 'refetch'); // who does not say what it has got is told to fetch
+    await ws.bye();
+    await sleep(1200);
+    const missed = (await post('missed')).ts;
+    await parley.call('chat.update', ada.token, { channel, ts: missed, text: 'mended' });
+    await parley.call('reactions.add', ada.token, { channel, timestamp: missed, name: 'eyes' });
+    ws = await rtm(parley, grace.token, { lastTs: before });
+    const last = (await post('live')).ts;
+    await ws.event((m) => m.type === 'message' && m.ts === last);
+    const told = ws.events.filter((m) => m.channel === channel || m.item?.channel === channel || m.type === 'refetch');
+    assert.deepEqual(told.map((m) => m.subtype ?? m.text ?? m.type), ['before', 'missed', 'message_changed', 'reaction_added', 'live']);
+    await ws.bye();
+    for (let i = 0; i < 40; i++) await post(`many ${i}`);
+    ws = await rtm(parley, grace.token, { lastTs: last });
+    const hint = await ws.event((m) => m.type === 'refetch');
+    assert.deepEqual(hint, { type: 'refetch', channels: [channel], all: false });
+    await ws.bye();
+    assert.equal((await parley.call('rtm.connect', grace.token, { last_ts: 'soon' })).error, 'invalid_arguments');
+  });
+
   test('who makes a channel hears it from its first moment, as events and not as hints', async () => {
     const a = await rtm(parley, ada.token);
     const from = a.events.length;
