@@ -85,9 +85,10 @@ static void sift_down(struct schedule *s, uint32_t i)
     }
 }
 
+/* With room for those that are being posted: they may stand in line again. */
 static enum err push(struct schedule *s, const struct due *due)
 {
-    if (s->len == s->cap) {
+    if (s->len + s->firing >= s->cap) {
         uint32_t cap = s->cap == 0 ? 64 : s->cap * 2;
         struct due *more = realloc(s->heap, cap * sizeof *more);
         if (more == NULL)
@@ -292,7 +293,7 @@ static void firing_free(struct dir *d, struct firing *f)
     d->schedule.firing--;
 }
 
-/* It stands in line again. There is room: it has just left. */
+/* It stands in line again. */
 static void stand_again(struct dir *d, struct firing *f, uint64_t post_s)
 {
     struct due due = f->due;
