@@ -30,7 +30,7 @@ enum {
     ask_arena_max = 1 << 20,
     request_arena_max = 1 << 20,
     scratch_max = 16 << 20,
-    sweep_parts = 25,
+    sweep_parts = 25, /* of ws.ping_ms: a look at what is stuck, idle or watched */
     chunk_pieces = 15,
     missed_margin_us = 1000000
 };
@@ -307,7 +307,8 @@ struct fanout {
     struct arena scratch; /* of one frame from a client */
     struct json_reader *json;
     struct timer tick;
-    uint32_t sweep_at;
+    uint64_t rest_due_us; /* steady clock: what is not done each tick */
+    uint64_t swept_us;
     uint32_t acks_owed;
     actor_id acks_to;
     bool draining, retry_unsure; /* retry_unsure: refused, and none confirmed since */

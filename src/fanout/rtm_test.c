@@ -274,6 +274,23 @@ TEST(protocol_errors_end_the_socket_with_their_code)
 
 /* ---- heartbeats ---- */
 
+/* Between two visits lies the time of a ping, however few sockets there may be. */
+TEST(a_pong_has_time_to_come)
+{
+    begin(NULL);
+    open_socket(0, 1, NULL, 0);
+    uint64_t opened_us = w.t.mono_us;
+    while (!w.socks[0].closed) {
+        advance(100);
+        if (w.socks[0].iov_len > 0)
+            read_all(0);
+        CHECK(w.t.mono_us - opened_us < 101000000);
+    }
+    CHECK(w.t.mono_us - opened_us > 66000000);
+    CHECK_EQ(w.metrics.values[METRIC_WS_DEAD_CLOSED], 1);
+    end();
+}
+
 TEST(idle_sockets_are_pinged_and_dead_ones_closed)
 {
     uint64_t pings = 0;

@@ -1,6 +1,7 @@
 /* sweep.c - what happens without a message: heartbeats, stuck readers, idle channels, the drain.
- * One timer; each tick looks at 1/25 of the hot slots, so a million sockets are pinged without a
- * timer of their own. */
+ * One timer; each tick of the wheel looks at a few of the hot slots, so a million sockets are
+ * pinged without a timer of their own, and never so many at once that a post would wait for them.
+ */
 #include "base/log.h"
 #include "fanout/internal.h"
 
@@ -34,20 +35,22 @@ static void visit(struct fanout *f, struct hot *h)
     conn_ping(f, c);
 }
 
-static uint64_t tick_us(const struct fanout *f)
+/* The slot whose time it is: each has its own within ping_us. */
+static uint32_t slot_at(const struct fanout *f, uint64_t at_us, uint64_t ping_us)
 {
-    const struct conf *c = f->conf.conf;
-    uint64_t ms = MIN(c->ws_ping_ms / sweep_parts, c->ws_stuck_ms / 4);
-    return MAX(ms * 1000, (uint64_t)WHEEL_TICK_US);
+    return (uint32_t)(at_us % ping_us * f->conns.cap / ping_us);
 }
 
 static void sweep_hot(struct fanout *f)
 {
-    uint64_t parts = MAX(1u, f->conf.conf->ws_ping_ms * 1000 / tick_us(f));
-    uint32_t n = (uint32_t)((f->conns.cap + parts - 1) / parts);
-    for (uint32_t i = 0; i < n; i++) {
-        struct hot *h = &f->hot[f->sweep_at];
-        f->sweep_at = (f->sweep_at + 1) % f->conns.cap;
+    uint64_t ping_us = f->conf.conf->ws_ping_ms * 1000, now_us = f->turn->mono_us;
+    uint32_t cap = f->conns.cap, at = slot_at(f, f->swept_us, ping_us);
+    uint32_t n = (slot_at(f, now_us, ping_us) + cap - at) % cap;
+    if (now_us - f->swept_us >= ping_us)
+        n = cap;
+    f->swept_us = now_us;
+    for (; n > 0; n--, at = at + 1 < cap ? at + 1 : 0) {
+        struct hot *h = &f->hot[at];
         if (h->conn != SLAB_NONE)
             visit(f, h);
     }
@@ -66,12 +69,22 @@ static void reset_stuck(struct fanout *f)
     }
 }
 
+/* What looks at all there is, now and then. */
+static uint64_t rest_us(const struct fanout *f)
+{
+    const struct conf *c = f->conf.conf;
+    return MIN(c->ws_ping_ms / sweep_parts, c->ws_stuck_ms / 4) * 1000;
+}
+
 static void on_tick(struct timer *t, void *ctx)
 {
     struct fanout *f = (struct fanout *)(void *)((char *)t - offsetof(struct fanout, tick));
     f->turn = ctx;
-    f->retry_unsure = false;
     sweep_hot(f);
+    if (f->turn->mono_us < f->rest_due_us)
+        return;
+    f->rest_due_us = f->turn->mono_us + rest_us(f);
+    f->retry_unsure = false;
     reset_stuck(f);
     subs_tell_idle(f);
     presence_sweep(f);
@@ -83,7 +96,7 @@ void sweep_arm(struct fanout *f)
     if (timer_armed(&f->tick) || (slab_used(&f->conns) == 0 && f->subs.used == 0))
         return;
     f->tick.fire = on_tick;
-    wheel_arm(f->turn->wheel, &f->tick, f->turn->mono_us + tick_us(f));
+    wheel_arm(f->turn->wheel, &f->tick, f->turn->mono_us + WHEEL_TICK_US);
 }
 
 /* ---- drain ---- */

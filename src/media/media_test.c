@@ -224,7 +224,7 @@ TEST(a_cap_holds_although_it_is_reached_before_the_type_is_known)
     struct file_id id = reserve(ADA, "x");
     uint64_t stream = begin(&id);
     CHECK_EQ(write_bytes(stream, PNG_HEAD, 12), ERR_OK);
-    CHECK_EQ(write_bytes(stream, PNG_HEAD "abc" + 12, 12), ERR_OK);
+    CHECK_EQ(write_bytes(stream, &(PNG_HEAD "abc")[12], 12), ERR_OK);
     CHECK_EQ(finish(stream), ERR_FILE_UPLOAD_SIZE_RESTRICTED);
     DISK(0, 0);
     fix_deinit();
