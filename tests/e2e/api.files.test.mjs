@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import net from 'node:net';
 import { WebClient } from '@slack/web-api';
 import { WebClient as WebClient8 } from 'slack-web-api-8';
-import { Parley, eventually, raw, sleep, some } from './harness.mjs';
+import { Parley, eventually, raw, sleep, some, sanitized } from './harness.mjs';
 import { rtm } from './ws.mjs';
 
 let parley, demo, ada, grace, general, secret, tokens;
@@ -193,7 +193,9 @@ test('a crash loses nothing that was acknowledged and leaves nothing of the rest
   for (let cycle = 0; cycle < some(4); cycle++) {
     let dead = false;
     const lanes = Array.from({ length: 4 }, async () => { while (!dead) await one(() => !dead).catch(() => { dead = true; }); });
-    await sleep(200 + 150 * cycle);
+    const had = stored.size;
+    await eventually(() => stored.size >= had + 3, 'some are acknowledged');
+    await sleep(50 * cycle);
     await parley.kill();
     dead = true;
     await Promise.all(lanes);
@@ -206,7 +208,6 @@ test('a crash loses nothing that was acknowledged and leaves nothing of the rest
       assert.equal(createHash('sha256').update(body).digest('hex'), hash);
     }
   }
-  assert.ok(stored.size > 4, `${stored.size} uploads were acknowledged`);
   const listed = async () => {
     const hashes = new Set();
     for (const token of tokens) {
@@ -228,15 +229,19 @@ test('a crash loses nothing that was acknowledged and leaves nothing of the rest
 
 test('memory is flat', async () => {
   const rss = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${parley.child.pid}/status`, 'utf8'))[1]) / 1024;
+  const body = big(sanitized ? 40 << 20 : 90 << 20, 17);
+  const pass = async () => {
+    const file = await upload(ada, body);
+    const down = await get(file.url_private, tokens[0]);
+    const hash = createHash('sha256');
+    for await (const piece of down.body) hash.update(piece);
+    assert.equal(hash.digest('hex'), createHash('sha256').update(body).digest('hex'));
+  };
   await upload(ada, big(1 << 20));
   const before = rss();
-  const body = big(90 << 20, 17);
-  const file = await upload(ada, body);
-  const down = await get(file.url_private, tokens[0]);
-  const hash = createHash('sha256');
-  for await (const piece of down.body) hash.update(piece);
-  assert.equal(hash.digest('hex'), createHash('sha256').update(body).digest('hex'));
-  assert.ok(rss() < before + 32, `${before} MB before, ${rss()} MB after`);
+  await pass();
+  assert.ok(sanitized || rss() < before + 32, // sanitizers keep what was freed for a while
+    `${before} MB before, ${rss()} MB after`);
 });
 
 test('answers around a file stay in their order', async () => {

@@ -16,7 +16,7 @@ export const level = process.env.PARLEY_LEVEL ?? 'normal';
 export const slow = /asan|tsan|debug/.test(bin) ? 5 : 1; // sanitizers: waits are that much longer
 export { sleep };
 
-const sanitized = /asan|tsan/.test(bin);
+export const sanitized = /asan|tsan/.test(bin);
 const levels = ['quick', 'normal', 'full'];
 
 // What runs where: from which level on, and whether a sanitized daemon runs it too. Sanitizers cost five times the
