@@ -48,7 +48,12 @@ static void begin_letter(struct key *k, char letter)
     put_u8(k, (uint8_t)letter);
 }
 
-enum { owner_bytes = 10 };
+enum { owner_bytes = 10, pointer_mark = 2 };
+
+uint64_t key_owner(struct str_view key)
+{
+    return get_u64(key, owner_bytes - 8);
+}
 
 void key_msg_prefix(struct key *k, uint64_t cid)
 {
@@ -90,8 +95,13 @@ uint64_t key_reply_ts(struct str_view key)
 void key_pointer(struct key *k, uint64_t cid, uint64_t ts_us)
 {
     begin_owner(k, cid);
-    put_u8(k, 2);
+    put_u8(k, pointer_mark);
     put_u64(k, ts_us);
+}
+
+bool key_is_pointer(struct str_view key)
+{
+    return key.p[owner_bytes] == pointer_mark;
 }
 
 uint64_t key_pointer_ts(struct str_view key)
@@ -227,6 +237,30 @@ void key_document(struct key *k, uint64_t owner, uint8_t kind)
 uint64_t key_membership_cid(struct str_view key)
 {
     return get_u64(key, owner_bytes + 1);
+}
+
+void key_reacted_all(struct key *k, uint64_t uid)
+{
+    begin_owner(k, uid);
+    put_u8(k, 'R');
+}
+
+void key_reacted_from(struct key *k, uint64_t uid, uint64_t ts_us)
+{
+    key_reacted_all(k, uid);
+    put_u64(k, ~ts_us);
+}
+
+void key_reacted(struct key *k, uint64_t uid, uint64_t ts_us, uint64_t cid)
+{
+    key_reacted_from(k, uid, ts_us);
+    put_u64(k, cid);
+}
+
+void key_reacted_parts(struct str_view key, uint64_t *ts_us, uint64_t *cid)
+{
+    *ts_us = ~get_u64(key, owner_bytes + 1);
+    *cid = get_u64(key, owner_bytes + 1 + 8);
 }
 
 void key_teams(struct key *k)

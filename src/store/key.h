@@ -14,6 +14,7 @@
  *   user  vs uid 'p'                    profile
  *         vs uid 'M' cid                membership, seen from the user
  *         vs owner 'B' kind             document of a user, a channel or a team (row_document)
+ *         vs uid 'R' ~ts cid            message that has a reaction of the user's
  *   dir   'T' team                      team
  *         'd' domain                    domain -> team
  *         't' hash32                    token
@@ -66,6 +67,7 @@ static inline struct str_view key_view(const struct key *k)
     return (struct str_view){(const char *)k->b, k->len};
 }
 
+uint64_t key_owner(struct str_view key); /* of a key that begins with vs and an owner */
 void key_msg(struct key *k, uint64_t cid, uint64_t ts_us);
 void key_msg_prefix(struct key *k, uint64_t cid); /* vs cid 00 */
 uint64_t key_msg_ts(struct str_view key);         /* of a full msg key */
@@ -74,6 +76,7 @@ void key_replies(struct key *k, uint64_t cid, uint64_t thread_ts_us); /* prefix 
 uint64_t key_reply_ts(struct str_view key);
 void key_pointer(struct key *k, uint64_t cid, uint64_t ts_us);
 uint64_t key_pointer_ts(struct str_view key);
+bool key_is_pointer(struct str_view key); /* of a full msg key */
 void key_pin(struct key *k, uint64_t cid, uint64_t ts_us);
 void key_pins(struct key *k, uint64_t cid); /* prefix */
 uint64_t key_pin_ts(struct str_view key);
@@ -90,6 +93,10 @@ void key_user(struct key *k, uint64_t uid);
 void key_membership(struct key *k, uint64_t uid, uint64_t cid);
 void key_memberships(struct key *k, uint64_t uid); /* prefix */
 uint64_t key_membership_cid(struct str_view key);
+void key_reacted(struct key *k, uint64_t uid, uint64_t ts_us, uint64_t cid);
+void key_reacted_from(struct key *k, uint64_t uid, uint64_t ts_us); /* of ts_us or older */
+void key_reacted_all(struct key *k, uint64_t uid);                  /* prefix */
+void key_reacted_parts(struct str_view key, uint64_t *ts_us, uint64_t *cid);
 void key_document(struct key *k, uint64_t owner, uint8_t kind);
 void key_team(struct key *k, uint64_t team);
 void key_teams(struct key *k); /* prefix */

@@ -26,6 +26,12 @@ TEST(bytes_order_as_numbers)
         CHECK(key_chan_member_uid(key_view(&y)) == b);
         key_membership(&x, cid, a);
         CHECK(key_membership_cid(key_view(&x)) == a);
+        uint64_t ts_us, of;
+        key_reacted(&x, cid, a, b);
+        key_reacted(&y, cid, b, a);
+        CHECK_EQ((order(&y, &x) > 0) - (order(&y, &x) < 0), want); /* newest first */
+        key_reacted_parts(key_view(&x), &ts_us, &of);
+        CHECK(ts_us == a && of == b && key_owner(key_view(&x)) == cid);
         key_team_user(&x, cid, a);
         key_team_user(&y, cid, b);
         CHECK_EQ((order(&x, &y) > 0) - (order(&x, &y) < 0), want);
@@ -67,6 +73,12 @@ TEST(a_prefix_holds_its_keys_and_no_neighbours)
             key_memberships(&p, ids[i]);
             key_user(&k, ids[i]);
             check_inside(&p, &k, false);
+            key_reacted_all(&p, ids[i]);
+            key_reacted(&k, ids[j], ids[i], ids[j]);
+            check_inside(&p, &k, i == j);
+            key_reacted_from(&p, ids[i], ids[j]);
+            key_reacted(&k, ids[i], ids[j], ids[i]);
+            check_inside(&p, &k, true);
             key_channel_names(&p, ids[i]);
             key_channel_name(&k, ids[i], SV("general"));
             check_inside(&p, &k, true);

@@ -187,6 +187,21 @@ enum err row_member_decode(struct row_member *m, struct str_view key, struct str
     return close_record(&r);
 }
 
+void row_reacted_encode(struct buf *b, const struct key *k, const struct row_reacted *r)
+{
+    struct writer w = begin(b, k);
+    put_v(&w, r->kind);
+    end(&w);
+}
+
+enum err row_reacted_decode(struct row_reacted *r, struct str_view key, struct str_view value)
+{
+    struct reader in;
+    TRY(open_record(&in, key, value));
+    r->kind = get_channel_kind(&in);
+    return close_record(&in);
+}
+
 void row_cursor_encode(struct buf *b, const struct key *k, const struct row_cursor *c)
 {
     struct writer w = begin(b, k);

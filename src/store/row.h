@@ -79,6 +79,10 @@ struct row_member { /* also the value of a membership seen from the user */
     uint64_t closed_ts_us;
 };
 
+struct row_reacted { /* the message's reactions are in its own row */
+    enum channel_kind kind;
+};
+
 struct row_cursor {
     uint64_t delivered_seq, delivered_ts_us, read_seq, read_ts_us;
 };
@@ -162,6 +166,7 @@ static inline bool row_is_closed(const struct row_member *m, const struct row_ch
 }
 
 void row_member_encode(struct buf *b, const struct key *k, const struct row_member *r);
+void row_reacted_encode(struct buf *b, const struct key *k, const struct row_reacted *r);
 void row_cursor_encode(struct buf *b, const struct key *k, const struct row_cursor *r);
 void row_team_encode(struct buf *b, const struct key *k, const struct row_team *r);
 void row_user_encode(struct buf *b, const struct key *k, const struct row_user *r);
@@ -183,6 +188,8 @@ MUST_USE enum err row_chan_head_decode(struct row_chan_head *r, struct str_view 
                                        struct str_view value);
 MUST_USE enum err row_member_decode(struct row_member *r, struct str_view key,
                                     struct str_view value);
+MUST_USE enum err row_reacted_decode(struct row_reacted *r, struct str_view key,
+                                     struct str_view value);
 MUST_USE enum err row_cursor_decode(struct row_cursor *r, struct str_view key,
                                     struct str_view value);
 MUST_USE enum err row_team_decode(struct row_team *r, struct str_view key, struct str_view value);

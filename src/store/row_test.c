@@ -28,6 +28,7 @@ CODEC(chan_info)
 CODEC(chan_head)
 CODEC(member)
 CODEC(cursor)
+CODEC(reacted)
 CODEC(team)
 CODEC(user)
 CODEC(token)
@@ -90,6 +91,7 @@ static const struct row_chan_head head = {
     .seq = 1u << 31, .last_ts_us = 9, .members_len = UINT32_MAX, .pins = 100};
 static const struct row_member member = {
     .joined_us = 127, .inviter = 128, .kind = CHANNEL_IM, .closed_ts_us = 1700000000000001};
+static const struct row_reacted reacted = {CHANNEL_MPIM};
 static const struct row_cursor cursor = {16383, 16384, 1ull << 56, 1ull << 63};
 static const struct row_team team = {
     .team = 1, .created_s = 2, .general_cid = 3, .domain = S("d"), .name = S("n")};
@@ -166,6 +168,7 @@ static const struct codec codecs[] = {
     {"file", encode_file, decode_file, &file},
     {"listed file", encode_file_listed, decode_file_listed, &file_listed},
     {"blob", encode_blob, decode_blob, &blob},
+    {"reacted", encode_reacted, decode_reacted, &reacted},
     {"plain message", encode_message, decode_message, &plain_message},
 };
 
@@ -231,6 +234,7 @@ TEST(unknown_kinds_are_corrupt)
     struct row_token t = token;
     struct row_channel_name c = name;
     struct row_file f = file;
+    struct row_reacted x = {CHANNEL_MPIM + 1};
     key_user(&k, 99);
     i.kind = m.kind = c.kind = CHANNEL_MPIM + 1;
     t.kind = TOKEN_APP + 1;
@@ -238,8 +242,8 @@ TEST(unknown_kinds_are_corrupt)
     const struct {
         const struct codec *codec;
         void *row;
-    } rows[] = {
-        {&codecs[3], &i}, {&codecs[5], &m}, {&codecs[9], &t}, {&codecs[10], &c}, {&codecs[14], &f}};
+    } rows[] = {{&codecs[3], &i},  {&codecs[5], &m},  {&codecs[9], &t},
+                {&codecs[10], &c}, {&codecs[14], &f}, {&codecs[17], &x}};
     for (size_t r = 0; r < ARRAY_LEN(rows); r++) {
         size_t n = encode(rows[r].codec, &k, rows[r].row, value);
         CHECK_EQ(rows[r].codec->decode(rows[r].row, key_view(&k), (struct str_view){value, n}),

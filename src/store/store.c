@@ -9,8 +9,9 @@
 #include "store/row.h"
 
 enum {
-    schema_version =
-        2, /* 1: rows, each under its own key, came with their commit; no family `log` */
+    /* 1: rows, each under its own key, came with their commit; no family `log`. 2: users have no
+     * lists of what they reacted to (chan_list_reactions makes them). */
+    schema_version = 3,
     bloom_bits = 10,
     block_bytes = 16384,
     filter_piece_bytes = 4096,
