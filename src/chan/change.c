@@ -151,7 +151,7 @@ static void put_edited(struct chan_shard *s, const struct chan *c, uint64_t ts_u
     batch_put_end(&s->open->b);
 }
 
-/* For two rewritten messages, pin, mark and head, and the events of both. */
+/* For two rewritten messages, three small rows beside them and the head, and the events of both. */
 static struct chan_batch *make_room(struct chan_shard *s, size_t messages)
 {
     size_t rows = messages + 4 * row_room(head_value_max);
@@ -357,10 +357,12 @@ static enum err delete_message(struct chan_shard *s, struct chan *c, struct chan
         if (err != ERR_OK)
             return err == ERR_CORRUPT ? ERR_STORAGE_UNAVAILABLE : err;
     }
-    size_t room = message_room(&gone) + (parent.found ? message_room(&parent.row) : 0);
+    size_t room = message_room(&gone) + reacted_gone_room(row) +
+                  (parent.found ? message_room(&parent.row) : 0);
     if (make_room(s, room) == NULL)
         return ERR_SERVICE_UNAVAILABLE;
     message_put(s, c->cid, &gone);
+    reacted_gone(s, c, row);
     if ((row->flags & MSG_PINNED) != 0) {
         c->head.pins -= c->head.pins > 0;
         put_pin(s, c, &gone);
@@ -396,6 +398,7 @@ static enum err react(struct chan_shard *s, struct chan *c, struct chan_change *
     now.flags =
         (uint16_t)(now.reactions.len > 0 ? now.flags | MSG_REACTIONS : now.flags & ~MSG_REACTIONS);
     TRY(change_rewrite(s, c, &now));
+    reacted_put(s, c, row, &now, m->uid);
     commit_head(s, c);
     tell_reaction(s, c, m, row, add ? "reaction_added" : "reaction_removed");
     return ERR_OK;

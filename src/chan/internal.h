@@ -307,6 +307,17 @@ MUST_USE enum err change_rewrite(struct chan_shard *s, struct chan *c,
 /* Ends j; NULL: no memory for its text, or no frame; the event becomes a gap. */
 struct frame *change_frame(struct chan_shard *s, const struct chan *c, struct json_out *j);
 
+/* ---- what users have reacted to (reacted.c) ---- */
+
+/* Of reacted_put: one row. Of reacted_gone: as many as there may be. */
+size_t reacted_room(void);
+size_t reacted_gone_room(const struct row_message *before);
+/* uid's reactions on the message changed. */
+void reacted_put(struct chan_shard *s, const struct chan *c, const struct row_message *before,
+                 const struct row_message *now, uint64_t uid);
+/* The message is deleted, its reactions with it. */
+void reacted_gone(struct chan_shard *s, const struct chan *c, const struct row_message *before);
+
 /* ---- files (file.c) ---- */
 
 /* Room for its effect is the caller's. */

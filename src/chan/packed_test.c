@@ -78,12 +78,24 @@ TEST(reactions_equal_a_model)
                      has[n][uid] ? ERR_OK : ERR_NO_REACTION);
             has[n][uid] = false;
         }
+        uint64_t users[USERS * NAMES], want[USERS];
+        uint32_t own[USERS + 1] = {0}, len = 0;
         for (uint32_t k = 0; k < NAMES; k++) {
             bool any = false;
-            for (uint64_t u = 1; u <= USERS; u++)
+            for (uint64_t u = 1; u <= USERS; u++) {
                 any |= has[k][u];
+                own[u] += has[k][u];
+            }
             CHECK_EQ(reactions_have(packed, sv_from(names[k])), any);
         }
+        for (uint64_t u = 1; u <= USERS; u++) {
+            CHECK_EQ(reactions_of(packed, u), own[u]);
+            if (own[u] > 0)
+                want[len++] = u;
+        }
+        CHECK_EQ(reactions_users(packed, users, ARRAY_LEN(users)), len);
+        CHECK_MEM(users, want, len * sizeof want[0]);
+        CHECK(reactions_users(packed, users, 3) <= MIN(3u, len));
     }
     end();
 }
@@ -128,6 +140,8 @@ TEST(any_bytes_are_read_without_harm)
         if (thread_remove(s, 1, 3, &a, &out) == ERR_OK && thread_read(&t, out) == ERR_OK)
             CHECK_EQ(t.latest_us, 3);
         (void)reactions_have(s, SV("a"));
+        CHECK(reactions_users(s, uids, 8) <= 8);
+        CHECK(reactions_of(s, 1) <= s.len);
         if (reactions_add(s, SV("a"), 1, &a, &out) == ERR_OK)
             CHECK(reactions_have(out, SV("a")));
         if (reactions_remove(s, SV("a"), 1, &a, &out) == ERR_OK)

@@ -1,5 +1,7 @@
 #include "chan/reactions.h"
 
+#include <stdlib.h>
+
 #include "base/id.h"
 
 /* Packed: for each emoji its name's length and bytes, number of users, users. */
@@ -139,6 +141,38 @@ bool reactions_have(struct str_view packed, struct str_view name)
             return true;
     }
     return false;
+}
+
+uint32_t reactions_of(struct str_view packed, uint64_t uid)
+{
+    struct emoji e;
+    uint32_t n = 0;
+    while (packed.len > 0 && next_emoji(&packed, uid, &e))
+        n += e.has_uid;
+    return n;
+}
+
+static int by_uid(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+uint32_t reactions_users(struct str_view packed, uint64_t *uids, uint32_t max)
+{
+    struct emoji e;
+    uint32_t n = 0, kept = 0;
+    while (packed.len > 0 && n < max && next_emoji(&packed, ID_NONE, &e)) {
+        while (n < max && e.users.len > 0 && get_v(&e.users, &uids[n]))
+            n++;
+    }
+    if (n > 0)
+        qsort(uids, n, sizeof *uids, by_uid);
+    for (uint32_t i = 0; i < n; i++) {
+        if (kept == 0 || uids[kept - 1] != uids[i])
+            uids[kept++] = uids[i];
+    }
+    return kept;
 }
 
 void reactions_json(struct json_out *j, struct str_view packed)

@@ -21,8 +21,13 @@ MUST_USE enum err reactions_add(struct str_view packed, struct str_view name, ui
 /* Errors: ERR_NO_REACTION. out may be empty: none is left. */
 MUST_USE enum err reactions_remove(struct str_view packed, struct str_view name, uint64_t uid,
                                    struct arena *a, struct str_view *out);
-/* [{"name":..,"users":[..],"count":..},...] */
 bool reactions_have(struct str_view packed, struct str_view name);
+/* How many are of this user. */
+uint32_t reactions_of(struct str_view packed, uint64_t uid);
+/* Who gave the first `max` reactions, each user once, ascending; returns how many users. No message
+ * has more than packed.len reactions. */
+uint32_t reactions_users(struct str_view packed, uint64_t *uids, uint32_t max);
+/* [{"name":..,"users":[..],"count":..},...] */
 void reactions_json(struct json_out *j, struct str_view packed);
 
 #endif

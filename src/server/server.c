@@ -125,6 +125,19 @@ static struct dir_reader *reader_of(struct server *s, enum actor_kind kind, uint
     return s->readers[topology_actor(&s->topology, kind, index)->loop->index];
 }
 
+static enum err write_rows(void *ctx, const struct batch *b)
+{
+    return store_write_sync(ctx, b);
+}
+
+/* What an older version has left for this one to do. */
+static enum err upgrade(struct server *s)
+{
+    struct view v;
+    TRY(store_view(s->store, &v));
+    return chan_list_reactions(&v, write_rows, s->store);
+}
+
 static enum err make_dir(struct server *s)
 {
     struct topology *t = &s->topology;
@@ -335,6 +348,7 @@ static enum err start(struct server *s)
         return refuse("data_directory", strerror(errno));
     TRY(load_secret(s));
     TRY(store_open(&s->store, s->conf));
+    TRY(upgrade(s));
     TRY(open_tls(s));
     TRY(open_sockets(s));
     TRY(topology_init(&s->topology, s->conf, s->tls));
