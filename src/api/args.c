@@ -317,3 +317,23 @@ void cursor_write(struct request *r, const char *key, struct str_view value)
     json_kv_str(&r->j, "next_cursor", text);
     json_obj_end(&r->j);
 }
+
+void cursor_write_u64(struct request *r, const char *key, uint64_t value)
+{
+    char text[24];
+    struct buf b;
+    buf_init_fixed(&b, text, sizeof text);
+    buf_printf(&b, "%llu", (unsigned long long)value);
+    cursor_write(r, key, value == 0 ? SV("") : buf_view(&b));
+}
+
+void paging_write(struct request *r, uint32_t count, uint32_t total, uint32_t page)
+{
+    json_key(&r->j, "paging");
+    json_obj(&r->j);
+    json_kv_u64(&r->j, "count", count);
+    json_kv_u64(&r->j, "total", total);
+    json_kv_u64(&r->j, "page", page);
+    json_kv_u64(&r->j, "pages", (total + (uint64_t)count - 1) / count);
+    json_obj_end(&r->j);
+}

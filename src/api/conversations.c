@@ -7,7 +7,7 @@
 #include "chan/chan_msg.h"
 #include "hist/hist_msg.h"
 
-enum { page_default = 100, replies_default = 1000, members_page_max = 1000, digits_max = 20 };
+enum { page_default = 100, replies_default = 1000, members_page_max = 1000 };
 
 static void *work_new(struct request *r, size_t bytes)
 {
@@ -21,16 +21,6 @@ static uint32_t limit_of(const struct request *r)
 {
     const struct arg_value *v = arg(r, "limit");
     return v->given ? (uint32_t)v->n : page_default;
-}
-
-static struct str_view digits(char out[digits_max], uint64_t v)
-{
-    size_t at = digits_max;
-    do {
-        out[--at] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v != 0);
-    return (struct str_view){out + at, digits_max - at};
 }
 
 /* ---- list ---- */
@@ -141,7 +131,6 @@ void conversations_info(struct request *r)
 static void on_members(struct request *r, const struct cell *c)
 {
     const struct hist_members *m = r->work;
-    char text[digits_max];
     if (answer_refused(r, c))
         return;
     answer_begin(r);
@@ -150,7 +139,7 @@ static void on_members(struct request *r, const struct cell *c)
     for (uint32_t i = 0; i < m->len; i++)
         json_id(&r->j, ID_USER, m->uids[i]);
     json_arr_end(&r->j);
-    cursor_write(r, "member", m->next_uid == 0 ? SV("") : digits(text, m->next_uid));
+    cursor_write_u64(r, "member", m->next_uid);
     answer_end(r);
 }
 
@@ -179,14 +168,13 @@ void conversations_members(struct request *r)
 static void on_history(struct request *r, const struct cell *c)
 {
     const struct hist_history *m = r->work;
-    char text[digits_max];
     if (answer_refused(r, c))
         return;
     r->body = m->out; /* goes on where hist has ended; j writes into body */
     json_arr_end(&r->j);
     json_kv_bool(&r->j, "has_more", m->has_more);
     json_kv_u64(&r->j, "pin_count", (uint64_t)m->pins);
-    cursor_write(r, "next_ts", m->has_more ? digits(text, m->next_us) : SV(""));
+    cursor_write_u64(r, "next_ts", m->has_more ? m->next_us : 0);
     answer_end(r);
 }
 
@@ -241,7 +229,6 @@ void conversations_history(struct request *r)
 static void on_replies(struct request *r, const struct cell *c)
 {
     const struct hist_replies *m = r->work;
-    char text[digits_max];
     if (answer_refused(r, c))
         return;
     answer_begin_sized(r, m->out.len + 256);
@@ -250,7 +237,7 @@ static void on_replies(struct request *r, const struct cell *c)
     json_raw(&r->j, buf_view(&m->out));
     json_arr_end(&r->j);
     json_kv_bool(&r->j, "has_more", m->has_more);
-    cursor_write(r, "next_ts", m->has_more ? digits(text, m->next_us) : SV(""));
+    cursor_write_u64(r, "next_ts", m->has_more ? m->next_us : 0);
     answer_end(r);
 }
 

@@ -151,17 +151,6 @@ static void put_file(struct request *r, const struct buf *json)
     r->body.failed |= json->failed;
 }
 
-static void put_paging(struct request *r, uint32_t count, uint32_t total, uint32_t page)
-{
-    json_key(&r->j, "paging");
-    json_obj(&r->j);
-    json_kv_u64(&r->j, "count", count);
-    json_kv_u64(&r->j, "total", total);
-    json_kv_u64(&r->j, "page", page);
-    json_kv_u64(&r->j, "pages", (total + (uint64_t)count - 1) / count);
-    json_obj_end(&r->j);
-}
-
 static void on_info(struct request *r, const struct cell *c)
 {
     const struct media_info *m = r->work;
@@ -172,7 +161,7 @@ static void on_info(struct request *r, const struct cell *c)
     json_key(&r->j, "comments"); /* Slack has none any more */
     json_arr(&r->j);
     json_arr_end(&r->j);
-    put_paging(r, list_count, 0, 1);
+    paging_write(r, list_count, 0, 1);
     answer_end(r);
 }
 
@@ -222,7 +211,7 @@ static void on_list(struct request *r, const struct cell *c)
     json_arr(&r->j);
     json_raw(&r->j, buf_view(&m->json));
     json_arr_end(&r->j);
-    put_paging(r, m->count, m->total, m->page);
+    paging_write(r, m->count, m->total, m->page);
     r->body.failed |= m->json.failed;
     answer_end(r);
 }

@@ -301,6 +301,10 @@ const struct arg_value *arg(const struct request *r, const char *name);
 MUST_USE enum err cursor_read(struct request *r, const char *key, struct str_view *value);
 /* "response_metadata":{"next_cursor":...}; empty value: the end. */
 void cursor_write(struct request *r, const char *key, struct str_view value);
+/* The same of a page that ends at a ts or an id; 0: the end. */
+void cursor_write_u64(struct request *r, const char *key, uint64_t value);
+/* "paging":{"count","total","page","pages"} */
+void paging_write(struct request *r, uint32_t count, uint32_t total, uint32_t page);
 
 /* ---- answers (answer.c) ---- */
 

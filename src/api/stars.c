@@ -214,19 +214,6 @@ static bool read_item(struct request *r, struct listing *l, const struct json_me
            (l->item.ts.p == NULL || ts_parse(l->item.ts, &l->item.ts_us));
 }
 
-static void put_paging(struct request *r, const struct listing *l)
-{
-    json_arr_end(&r->j);
-    json_key(&r->j, "paging");
-    json_obj(&r->j);
-    json_kv_u64(&r->j, "count", l->count);
-    json_kv_u64(&r->j, "total", l->len);
-    json_kv_u64(&r->j, "page", l->page);
-    json_kv_u64(&r->j, "pages", (l->len + l->count - 1) / l->count);
-    json_obj_end(&r->j);
-    answer_end(r);
-}
-
 /* One after the other: each is looked at as it is now, by who asks. */
 static void next_item(struct request *r, struct listing *l)
 {
@@ -246,7 +233,9 @@ static void next_item(struct request *r, struct listing *l)
         }
         return;
     }
-    put_paging(r, l);
+    json_arr_end(&r->j);
+    paging_write(r, l->count, l->len, l->page);
+    answer_end(r);
 }
 
 static void on_stars(struct request *r, struct document *d)

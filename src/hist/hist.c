@@ -364,6 +364,8 @@ static enum err serve(struct hist *h, const struct cell *c)
         return document(h, c->u.p);
     case HIST_SCHEDULED:
         return scheduled(h, c->u.p);
+    case HIST_REACTED:
+        return hist_reacted(h, c->u.p);
     }
     ASSERT(false);
     return ERR_INTERNAL_ERROR;

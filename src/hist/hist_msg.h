@@ -21,7 +21,8 @@ enum hist_msg {
     HIST_SEQ_AT,       /* struct hist_seq_at */
     HIST_PINS,         /* struct hist_pins */
     HIST_DOCUMENT,     /* struct hist_document */
-    HIST_SCHEDULED     /* struct hist_scheduled */
+    HIST_SCHEDULED,    /* struct hist_scheduled */
+    HIST_REACTED       /* struct hist_reacted */
 };
 
 struct hist_viewer { /* who reads */
@@ -89,6 +90,22 @@ struct hist_pins {
     struct buf
         out; /* {"type":"message","created":..,"created_by":..,"channel":..,"message":{}},... */
     uint32_t len; /* out */
+};
+
+/* Messages that uid has reacted to, as far as the viewer may read them, newest first. By pages:
+ * page 1 and on, count items each, of the newest hist_reacted_rows_max rows. By cursor: page 0,
+ * count items older than before_us. A page of long messages ends early; next_us goes on behind it.
+ * Behind so many rows on end that the viewer may not read the list is at its end. */
+enum { hist_reacted_rows_max = 4096 };
+struct hist_reacted {
+    struct hist_viewer viewer;
+    uint64_t uid;
+    uint64_t before_us; /* 0: from the newest */
+    uint32_t page, count;
+    struct buf out;   /* {"type":"message","channel":..,"message":{}},... */
+    uint32_t len;     /* out */
+    uint32_t total;   /* out, by pages: items of all pages */
+    uint64_t next_us; /* out: before_us of what follows; 0: nothing does */
 };
 
 struct hist_info {

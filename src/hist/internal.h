@@ -32,6 +32,13 @@ MUST_USE enum err hist_reply_before(struct hist *h, struct hist_reply_before *m)
 MUST_USE enum err hist_seq_at(struct hist *h, struct hist_seq_at *m);
 MUST_USE enum err hist_pins(struct hist *h, struct hist_pins *m);
 
+/* Root or reply. */
+MUST_USE enum err hist_read_message(struct hist *h, uint64_t cid, uint64_t ts_us,
+                                    struct row_message *row, bool *found);
+
+/* reacted.c */
+MUST_USE enum err hist_reacted(struct hist *h, struct hist_reacted *m);
+
 /* list.c */
 MUST_USE enum err hist_head(struct hist *h, uint64_t cid, struct row_chan_head *head);
 MUST_USE enum err hist_info(struct hist *h, struct hist_info *m);

@@ -26,8 +26,8 @@ static enum err read_root(struct hist *h, uint64_t cid, uint64_t ts_us, struct r
 }
 
 /* A reply that the channel does not see lies in its thread, which its ts points to. */
-static enum err read_message(struct hist *h, uint64_t cid, uint64_t ts_us, struct row_message *row,
-                             bool *found)
+enum err hist_read_message(struct hist *h, uint64_t cid, uint64_t ts_us, struct row_message *row,
+                           bool *found)
 {
     struct key k;
     struct str_view value;
@@ -50,7 +50,7 @@ enum err hist_one(struct hist *h, struct hist_message *m)
     struct row_message row;
     bool found;
     TRY(seer_may_read(&h->seer, &m->viewer, m->cid));
-    TRY(read_message(h, m->cid, m->ts_us, &row, &found));
+    TRY(hist_read_message(h, m->cid, m->ts_us, &row, &found));
     if (!found || (row.flags & MSG_DELETED) != 0)
         return ERR_MESSAGE_NOT_FOUND;
     m->uid = row.uid;
@@ -142,7 +142,7 @@ static enum err scan_replies(struct hist *h, uint64_t cid, uint64_t thread_ts_us
 static enum err read_parent(struct hist *h, const struct hist_replies *m, struct row_message *row)
 {
     bool found;
-    TRY(read_message(h, m->cid, m->ts_us, row, &found));
+    TRY(hist_read_message(h, m->cid, m->ts_us, row, &found));
     if (found && (row->flags & MSG_REPLY) != 0)
         TRY(read_root(h, m->cid, row->thread_ts_us, row, &found));
     return found && message_is_shown(row) ? ERR_OK : ERR_THREAD_NOT_FOUND;
@@ -276,7 +276,7 @@ enum err hist_pins(struct hist *h, struct hist_pins *m)
     for (uint32_t i = pins.len; i > 0; i--) {
         struct row_message row;
         bool found;
-        TRY(read_message(h, m->cid, pins.ts_us[i - 1], &row, &found));
+        TRY(hist_read_message(h, m->cid, pins.ts_us[i - 1], &row, &found));
         if (!found || (row.flags & MSG_PINNED) == 0)
             continue;
         put_pin(&j, &row, m->cid, info.kind);
