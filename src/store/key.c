@@ -128,6 +128,14 @@ uint64_t key_pin_ts(struct str_view key)
     return get_u64(key, owner_bytes + 1);
 }
 
+void key_follow(struct key *k, uint64_t cid, uint64_t thread_ts_us, uint64_t uid)
+{
+    begin_owner(k, cid);
+    put_u8(k, 't');
+    put_u64(k, thread_ts_us);
+    put_u64(k, uid);
+}
+
 void key_dedup(struct key *k, uint64_t cid, uint64_t uid, const uint8_t key128[key128_bytes])
 {
     begin_owner(k, cid);

@@ -7,6 +7,7 @@
  *         vs cid 02 ts                  reply that is not broadcast: ts -> thread_ts
  *   idx   vs cid 'd' uid key128         client_msg_id -> ts, seq, and the literal key
  *         vs cid 'p' ts                 pinned message -> when it was pinned
+ *         vs cid 't' thread_ts uid      whether a user follows a thread, how far it is read
  *   chan  vs cid 'i'                    info: name, topic, kind, creator, flags
  *         vs cid 'h'                    head: seq, last ts, number of members
  *         vs cid 'm' uid                member
@@ -80,6 +81,7 @@ bool key_is_pointer(struct str_view key); /* of a full msg key */
 void key_pin(struct key *k, uint64_t cid, uint64_t ts_us);
 void key_pins(struct key *k, uint64_t cid); /* prefix */
 uint64_t key_pin_ts(struct str_view key);
+void key_follow(struct key *k, uint64_t cid, uint64_t thread_ts_us, uint64_t uid);
 void key_dedup(struct key *k, uint64_t cid, uint64_t uid, const uint8_t key128[key128_bytes]);
 /* A UUID's 16 bytes, else the first 16 bytes of SHA-256 of the literal. Stable for ever. */
 void key128_of(uint8_t out[key128_bytes], struct str_view client_msg_id);

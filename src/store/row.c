@@ -202,6 +202,25 @@ enum err row_reacted_decode(struct row_reacted *r, struct str_view key, struct s
     return close_record(&in);
 }
 
+void row_follow_encode(struct buf *b, const struct key *k, const struct row_follow *r)
+{
+    struct writer w = begin(b, k);
+    put_v(&w, r->active);
+    put_v(&w, r->since_us);
+    put_v(&w, r->read_us);
+    end(&w);
+}
+
+enum err row_follow_decode(struct row_follow *r, struct str_view key, struct str_view value)
+{
+    struct reader in;
+    TRY(open_record(&in, key, value));
+    r->active = get_v(&in) != 0;
+    r->since_us = get_v(&in);
+    r->read_us = get_v(&in);
+    return close_record(&in);
+}
+
 void row_cursor_encode(struct buf *b, const struct key *k, const struct row_cursor *c)
 {
     struct writer w = begin(b, k);

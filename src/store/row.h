@@ -83,6 +83,11 @@ struct row_reacted { /* the message's reactions are in its own row */
     enum channel_kind kind;
 };
 
+struct row_follow { /* of a thread by a user */
+    bool active;
+    uint64_t since_us, read_us; /* read_us: ts of the newest message that was read */
+};
+
 struct row_cursor {
     uint64_t delivered_seq, delivered_ts_us, read_seq, read_ts_us;
 };
@@ -167,6 +172,7 @@ static inline bool row_is_closed(const struct row_member *m, const struct row_ch
 
 void row_member_encode(struct buf *b, const struct key *k, const struct row_member *r);
 void row_reacted_encode(struct buf *b, const struct key *k, const struct row_reacted *r);
+void row_follow_encode(struct buf *b, const struct key *k, const struct row_follow *r);
 void row_cursor_encode(struct buf *b, const struct key *k, const struct row_cursor *r);
 void row_team_encode(struct buf *b, const struct key *k, const struct row_team *r);
 void row_user_encode(struct buf *b, const struct key *k, const struct row_user *r);
@@ -190,6 +196,8 @@ MUST_USE enum err row_member_decode(struct row_member *r, struct str_view key,
                                     struct str_view value);
 MUST_USE enum err row_reacted_decode(struct row_reacted *r, struct str_view key,
                                      struct str_view value);
+MUST_USE enum err row_follow_decode(struct row_follow *r, struct str_view key,
+                                    struct str_view value);
 MUST_USE enum err row_cursor_decode(struct row_cursor *r, struct str_view key,
                                     struct str_view value);
 MUST_USE enum err row_team_decode(struct row_team *r, struct str_view key, struct str_view value);

@@ -29,6 +29,7 @@ CODEC(chan_head)
 CODEC(member)
 CODEC(cursor)
 CODEC(reacted)
+CODEC(follow)
 CODEC(team)
 CODEC(user)
 CODEC(token)
@@ -91,6 +92,7 @@ static const struct row_chan_head head = {
     .seq = 1u << 31, .last_ts_us = 9, .members_len = UINT32_MAX, .pins = 100};
 static const struct row_member member = {
     .joined_us = 127, .inviter = 128, .kind = CHANNEL_IM, .closed_ts_us = 1700000000000001};
+static const struct row_follow follow = {true, 1700000000000001, 1700000000000002};
 static const struct row_reacted reacted = {CHANNEL_MPIM};
 static const struct row_cursor cursor = {16383, 16384, 1ull << 56, 1ull << 63};
 static const struct row_team team = {
@@ -169,6 +171,7 @@ static const struct codec codecs[] = {
     {"listed file", encode_file_listed, decode_file_listed, &file_listed},
     {"blob", encode_blob, decode_blob, &blob},
     {"reacted", encode_reacted, decode_reacted, &reacted},
+    {"follow", encode_follow, decode_follow, &follow},
     {"plain message", encode_message, decode_message, &plain_message},
 };
 
