@@ -78,19 +78,23 @@ enum change_kind {
     CHANGE_UNREACT, /* name */
     CHANGE_PIN,
     CHANGE_UNPIN,
-    CHANGE_MARK,      /* the caller has read up to ts_us */
-    CHANGE_FILE_GONE, /* name: id of a file that was deleted; ts_us shows it */
-    CHANGE_FILE_TELL  /* name: id of a file of the channel's, text: what its members hear of it */
+    CHANGE_MARK,   /* the caller has read up to ts_us */
+    CHANGE_FOLLOW, /* the caller follows the thread of ts_us, and has read it up to read_us */
+    CHANGE_UNFOLLOW,
+    CHANGE_THREAD_MARK, /* has read it up to read_us; of a thread not followed: nothing */
+    CHANGE_FILE_GONE,   /* name: id of a file that was deleted; ts_us shows it */
+    CHANGE_FILE_TELL    /* name: id of a file of the channel's, text: what its members hear of it */
 };
 
 /* Of the message ts_us, root or reply. All kinds are refused as CHAN_POST is (UPDATE, DELETE, MARK
  * in an archived channel too); besides: ERR_MESSAGE_NOT_FOUND (absent or deleted),
  * ERR_CANT_UPDATE_MESSAGE, ERR_CANT_DELETE_MESSAGE (another's, unless admin), ERR_ALREADY_REACTED,
  * ERR_NO_REACTION, ERR_TOO_MANY_EMOJI, ERR_TOO_MANY_REACTIONS, ERR_ALREADY_PINNED, ERR_NOT_PINNED,
- * ERR_BEFORE_NEEDED. A change that is made twice is answered as the first time where Slack's error
- * does not say otherwise: UPDATE to the same content, DELETE of the deleted by its author within
- * the process's memory are not told apart from new ones.
- * FILE_GONE and FILE_TELL come from who has changed a file, member or not: media has judged. */
+ * ERR_BEFORE_NEEDED, of threads ERR_THREAD_NOT_FOUND (no message that carries one). A change that
+ * is made twice is answered as the first time where Slack's error does not say otherwise: UPDATE to
+ * the same content, DELETE of the deleted by its author within the process's memory are not told
+ * apart from new ones. FILE_GONE and FILE_TELL come from who has changed a file, member or not:
+ * media has judged. */
 struct chan_change {
     enum change_kind kind;
     uint64_t team, uid;
@@ -99,6 +103,9 @@ struct chan_change {
     uint64_t ts_us;
     /* UPDATE: JSON values, valid and on one line. p NULL: as it is; len 0: away with it. */
     struct str_view text, blocks, attachments, metadata;
+    /* FOLLOW, THREAD_MARK: held between the first message and the newest reply; it never goes back
+     * while the thread is followed. 0, FOLLOW: what is there now is read. */
+    uint64_t read_us;
     struct str_view name; /* REACT, UNREACT: of the emoji, without colons, 1..100 bytes; FILE_* */
     /* DELETE: of a thread's newest reply the newest one before it must be known, which only hist
      * can find (HIST_REPLY_BEFORE): ERR_BEFORE_NEEDED asks for it, with thread_ts_us; then the

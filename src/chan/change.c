@@ -155,7 +155,7 @@ static void put_edited(struct chan_shard *s, const struct chan *c, uint64_t ts_u
 static struct chan_batch *make_room(struct chan_shard *s, size_t messages)
 {
     size_t rows = messages + 4 * row_room(head_value_max);
-    return commit_room(s, rows, 3 * (sizeof(struct effect) + 16) + 2 * pending_message_bytes);
+    return commit_room(s, rows, 3 * (sizeof(struct effect) + 16) + 2 * pending_row_bytes);
 }
 
 /* ---- edits ---- */
@@ -484,6 +484,13 @@ static enum err mark(struct chan_shard *s, struct chan *c, struct chan_change *m
 
 /* ---- all ---- */
 
+/* What nobody else sees. */
+static bool is_own_mark(enum change_kind kind)
+{
+    return kind == CHANGE_MARK || kind == CHANGE_FOLLOW || kind == CHANGE_UNFOLLOW ||
+           kind == CHANGE_THREAD_MARK;
+}
+
 static enum err may_change(const struct chan_shard *s, const struct chan *c,
                            const struct chan_change *m)
 {
@@ -497,7 +504,7 @@ static enum err may_change(const struct chan_shard *s, const struct chan *c,
         return ERR_CHANNEL_NOT_FOUND;
     if (!member && m->kind != CHANGE_REACT && m->kind != CHANGE_UNREACT)
         return ERR_NOT_IN_CHANNEL;
-    if (c->info.archived && m->kind != CHANGE_MARK)
+    if (c->info.archived && !is_own_mark(m->kind))
         return ERR_IS_ARCHIVED;
     return s->conf.disk_full != NULL && s->conf.disk_full(s->conf.disk) ? ERR_DISK_FULL : ERR_OK;
 }
@@ -508,6 +515,8 @@ static enum err change(struct chan_shard *s, struct chan *c, struct chan_change 
     TRY(may_change(s, c, m));
     if (m->kind == CHANGE_MARK)
         return mark(s, c, m);
+    if (is_own_mark(m->kind))
+        return follow_change(s, c, m, flags);
     if (m->kind == CHANGE_FILE_TELL)
         return file_tell(s, c, m);
     TRY(message_look(s, c->cid, m->ts_us, &at));
@@ -528,6 +537,9 @@ static enum err change(struct chan_shard *s, struct chan *c, struct chan_change 
     case CHANGE_FILE_GONE:
         return file_gone(s, c, m, &at.row);
     case CHANGE_MARK:
+    case CHANGE_FOLLOW:
+    case CHANGE_UNFOLLOW:
+    case CHANGE_THREAD_MARK:
     case CHANGE_FILE_TELL:
         break;
     }

@@ -263,7 +263,7 @@ static void on_durable(struct chan_shard *s, struct chan_batch *cb)
 {
     ASSERT(cb->b.epoch == s->epoch); /* log fails every batch that a failed one came before */
     dedup_forget(cb);
-    message_forget(cb);
+    pending_forget(cb);
     unpin(s, cb); /* nothing is evicted before the last effect is out */
     for (struct effect *e = cb->first, *next; e != NULL; e = next) {
         next = e->next;
@@ -276,7 +276,7 @@ static void on_durable(struct chan_shard *s, struct chan_batch *cb)
 static void forget(struct chan_batch *cb, struct link *touched)
 {
     dedup_forget(cb);
-    message_forget(cb);
+    pending_forget(cb);
     for (struct effect *e = cb->first; e != NULL; e = e->next) {
         struct chan *c = e->c;
         if (c == NULL || c->batch == NULL)

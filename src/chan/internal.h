@@ -22,7 +22,7 @@ enum {
     batches_max = 64,             /* made at start: one open, the others with log */
     loads_max = 64,               /* cold channels being read at once; the others wait in a list */
     pending_buckets = 4096,
-    pending_message_buckets = 1024,
+    pending_row_buckets = 1024,
     pins_max = 100,
     fanouts_max = 64, /* bits of the interest map */
     sub_restarts_max = 4,
@@ -161,14 +161,16 @@ struct pending_key { /* of a post that is not durable yet; in its batch's hang a
     struct pending_key *batch_next;
 };
 
-/* A message that was changed, or got a reply, in a batch that is not durable yet: what the next
- * change begins with. In its batch's hang arena; the row lies in the batch. */
-struct pending_message {
+/* A message that was changed, or got a reply, or who follows its thread, in a batch that is not
+ * durable yet: what the next change begins with. In its batch's hang arena; the row lies in the
+ * batch. */
+struct pending_row {
     uint64_t cid, ts_us;
+    uint64_t uid; /* who follows the thread of ts_us; ID_NONE: the message itself */
     struct row *row;
     struct chan_batch *batch;
-    struct pending_message *next, **link; /* of the bucket */
-    struct pending_message *batch_next;
+    struct pending_row *next, **link; /* of the bucket; link NULL: a newer one took its place */
+    struct pending_row *batch_next;
 };
 
 struct chan_batch {
@@ -176,7 +178,7 @@ struct chan_batch {
     struct arena hang;
     struct effect *first, *last;
     struct pending_key *keys;
-    struct pending_message *messages;
+    struct pending_row *rows;
     struct row *ts_high_row;
     struct chan_batch *next;
 };
@@ -226,7 +228,7 @@ struct chan_shard {
     struct chan_batch *open;                       /* being built; NULL: none */
     struct chan_batch *flight_first, *flight_last; /* with log */
     struct pending_key *pending[pending_buckets];
-    struct pending_message *pending_messages[pending_message_buckets];
+    struct pending_row *pending_rows[pending_row_buckets];
 
     /* emit.c */
     struct frame_slab frames;
@@ -365,11 +367,37 @@ struct message {
  * ERR_STORAGE_UNAVAILABLE. */
 MUST_USE enum err message_look(struct chan_shard *s, uint64_t cid, uint64_t ts_us,
                                struct message *out);
-/* Room that message_put takes; hang: pending_message_bytes. */
+/* Room that message_put takes; hang: pending_row_bytes. */
 size_t message_room(const struct row_message *m);
-enum { pending_message_bytes = sizeof(struct pending_message) + 16 };
 void message_put(struct chan_shard *s, uint64_t cid, const struct row_message *m);
-void message_forget(struct chan_batch *cb);
+
+/* ---- pending.c ---- */
+enum { pending_row_bytes = sizeof(struct pending_row) + 16 };
+struct pending_row *pending_find(struct chan_shard *s, uint64_t cid, uint64_t ts_us, uint64_t uid);
+/* Takes the place of an older batch's. */
+void pending_add(struct chan_shard *s, uint64_t cid, uint64_t ts_us, uint64_t uid, struct row *row);
+void pending_forget(struct chan_batch *cb);
+
+/* ---- follow.c: who follows a thread ---- */
+
+size_t follow_room(void); /* of a row; hang: pending_row_bytes, and one effect */
+/* uid's following of parent's thread, as it is decided so far. Errors: ERR_STORAGE_UNAVAILABLE. */
+MUST_USE enum err follow_look(struct chan_shard *s, const struct chan *c,
+                              const struct row_message *parent, uint64_t uid,
+                              struct row_follow *out, bool *has_row);
+struct follow_reply { /* what a reply must know before it is decided */
+    struct row_follow was;
+    bool tell_author; /* its first one: the author follows from now on */
+};
+/* parent: without the reply. Errors: ERR_STORAGE_UNAVAILABLE. */
+MUST_USE enum err follow_reply_look(struct chan_shard *s, const struct chan *c,
+                                    const struct row_message *parent, uint64_t uid,
+                                    struct follow_reply *out);
+/* Whoever replies follows. Two effects at most. */
+void follow_reply_put(struct chan_shard *s, struct chan *c, const struct row_message *parent,
+                      uint64_t uid, uint64_t ts_us, const struct follow_reply *f);
+MUST_USE enum err follow_change(struct chan_shard *s, struct chan *c, const struct chan_change *m,
+                                uint16_t *flags);
 
 /* ---- system.c ---- */
 struct system_message {

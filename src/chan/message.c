@@ -7,57 +7,6 @@
 
 enum { message_fixed_bytes = 160 };
 
-/* ---- what is pending ---- */
-
-static struct pending_message **bucket_of(struct chan_shard *s, uint64_t cid, uint64_t ts_us)
-{
-    return &s->pending_messages[mix64(cid ^ mix64(ts_us)) & (pending_message_buckets - 1)];
-}
-
-static struct pending_message *find_pending(struct chan_shard *s, uint64_t cid, uint64_t ts_us)
-{
-    struct pending_message *p = *bucket_of(s, cid, ts_us);
-    while (p != NULL && (p->cid != cid || p->ts_us != ts_us))
-        p = p->next;
-    return p;
-}
-
-static void unlink_pending(struct pending_message *p)
-{
-    *p->link = p->next;
-    if (p->next != NULL)
-        p->next->link = p->link;
-}
-
-void message_forget(struct chan_batch *cb)
-{
-    for (struct pending_message *p = cb->messages; p != NULL; p = p->batch_next) {
-        if (p->link != NULL)
-            unlink_pending(p);
-    }
-    cb->messages = NULL;
-}
-
-/* Takes the place of an older batch's entry. */
-static void add_pending(struct chan_shard *s, uint64_t cid, uint64_t ts_us, struct row *row)
-{
-    struct pending_message *old = find_pending(s, cid, ts_us);
-    struct pending_message **bucket = bucket_of(s, cid, ts_us);
-    struct pending_message *p = arena_zalloc(&s->open->hang, sizeof *p);
-    ASSERT(p != NULL); /* commit_room */
-    if (old != NULL) {
-        unlink_pending(old);
-        old->link = NULL;
-    }
-    *p = (struct pending_message){
-        .cid = cid, .ts_us = ts_us, .row = row, .batch = s->open, .next = *bucket, .link = bucket};
-    if (p->next != NULL)
-        p->next->link = &p->next;
-    *bucket = p;
-    p->batch_next = s->open->messages;
-    s->open->messages = p;
-}
-
 /* ---- reads ---- */
 
 static enum err decode(struct message *m, struct str_view key, struct str_view value)
@@ -93,7 +42,7 @@ static enum err read_stored(struct chan_shard *s, uint64_t cid, uint64_t ts_us, 
 
 enum err message_look(struct chan_shard *s, uint64_t cid, uint64_t ts_us, struct message *out)
 {
-    const struct pending_message *p = MUTANT(STALE_MESSAGE, find_pending(s, cid, ts_us), NULL);
+    const struct pending_row *p = MUTANT(STALE_MESSAGE, pending_find(s, cid, ts_us, ID_NONE), NULL);
     *out = (struct message){0};
     enum err err =
         p != NULL ? decode(out, p->row->key, p->row->value) : read_stored(s, cid, ts_us, out);
@@ -138,7 +87,7 @@ static void replace(struct chan_batch *cb, struct row *row, const struct key *k,
 void message_put(struct chan_shard *s, uint64_t cid, const struct row_message *m)
 {
     struct chan_batch *cb = s->open;
-    struct pending_message *p = find_pending(s, cid, m->ts_us);
+    struct pending_row *p = pending_find(s, cid, m->ts_us, ID_NONE);
     struct key k;
     key_of(&k, cid, m);
     if (p != NULL && p->batch == cb) {
@@ -147,5 +96,5 @@ void message_put(struct chan_shard *s, uint64_t cid, const struct row_message *m
     }
     row_message_encode(commit_put(cb, CF_MSG, &k, value_max(m)), &k, m);
     batch_put_end(&cb->b);
-    add_pending(s, cid, m->ts_us, cb->b.last);
+    pending_add(s, cid, m->ts_us, ID_NONE, cb->b.last);
 }

@@ -54,7 +54,6 @@ static void put_thread(struct json_out *j, const struct row_message *m)
         json_id(j, ID_USER, uids[i]);
     json_arr_end(j);
     json_kv_bool(j, "is_locked", false);
-    json_kv_bool(j, "subscribed", false);
 }
 
 static void put_pinned(struct json_out *j, const struct row_message *m, uint64_t cid)
@@ -115,6 +114,22 @@ void message_json(struct buf *b, const struct row_message *m, uint64_t cid, bool
         }
     }
     buf_putc(b, '}');
+}
+
+void message_json_followed(struct buf *b, const struct row_message *m, uint64_t cid,
+                           bool with_metadata, const struct follow_view *v)
+{
+    message_json(b, m, cid, with_metadata);
+    if (b->failed)
+        return;
+    b->len--; /* its closing brace */
+    struct json_out j = {.b = b, .comma = true};
+    json_kv_bool(&j, "subscribed", v->active);
+    if (v->active) {
+        json_kv_ts(&j, "last_read", v->read_us);
+        json_kv_u64(&j, "unread_count", v->unread);
+    }
+    json_obj_end(&j);
 }
 
 void message_json_reactions(struct buf *b, const struct row_message *m)

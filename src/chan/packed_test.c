@@ -171,12 +171,11 @@ TEST(a_message_is_shown_with_what_changed)
     m.flags = MSG_THREAD | MSG_REACTIONS | MSG_EDITED | MSG_METADATA;
     b.len = 0;
     message_json(&b, &m, 9, false);
-    CHECK_SV(
-        buf_view(&b),
-        "{\"text\":\"x\",\"edited\":{\"user\":\"U5\",\"ts\":\"1700000000.000003\"},"
-        "\"thread_ts\":\"1700000000.000001\",\"reply_count\":1,\"reply_users_count\":1,"
-        "\"latest_reply\":\"1700000000.000002\",\"reply_users\":[\"U6\"],\"is_locked\":false,"
-        "\"subscribed\":false,\"reactions\":[{\"name\":\"tada\",\"users\":[\"U7\"],\"count\":1}]}");
+    CHECK_SV(buf_view(&b),
+             "{\"text\":\"x\",\"edited\":{\"user\":\"U5\",\"ts\":\"1700000000.000003\"},"
+             "\"thread_ts\":\"1700000000.000001\",\"reply_count\":1,\"reply_users_count\":1,"
+             "\"latest_reply\":\"1700000000.000002\",\"reply_users\":[\"U6\"],\"is_locked\":false,"
+             "\"reactions\":[{\"name\":\"tada\",\"users\":[\"U7\"],\"count\":1}]}");
     CHECK(b.len <= message_json_max(&m));
     m.flags = MSG_THREAD | MSG_DELETED;
     CHECK(message_is_shown(&m));

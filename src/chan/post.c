@@ -68,9 +68,10 @@ struct tail {
 struct parent { /* not set for what is no reply */
     struct message m;
     struct str_view thread; /* packed anew */
+    struct follow_reply follow;
 };
 
-/* Errors: ERR_CANNOT_REPLY_TO_MESSAGE. */
+/* Errors: ERR_CANNOT_REPLY_TO_MESSAGE, ERR_STORAGE_UNAVAILABLE. */
 static enum err look_at_parent(struct chan_shard *s, const struct chan *c,
                                const struct chan_post *m, struct parent *p)
 {
@@ -79,7 +80,9 @@ static enum err look_at_parent(struct chan_shard *s, const struct chan *c,
     TRY(message_look(s, c->cid, m->thread_ts_us, &p->m));
     if (!p->m.found || (p->m.row.flags & MSG_REPLY) != 0 || !message_is_shown(&p->m.row))
         return ERR_CANNOT_REPLY_TO_MESSAGE;
-    return ERR_OK;
+    if (m->ephemeral_to != ID_NONE)
+        return ERR_OK;
+    return follow_reply_look(s, c, &p->m.row, m->uid, &p->follow);
 }
 
 static void make_tail(struct tail *t, const struct chan *c, const struct chan_post *m,
@@ -250,8 +253,8 @@ static size_t rows_room(const struct chan_post *m, const struct parent *p)
     size_t bytes =
         row + row_room(dedup_fixed_bytes + m->client_msg_id.len) + row_room(head_value_max);
     if (m->thread_ts_us != 0)
-        bytes +=
-            row_room(message_fixed_bytes) + row_room(pointer_value_max) + message_room(&p->m.row);
+        bytes += row_room(message_fixed_bytes) + row_room(pointer_value_max) +
+                 message_room(&p->m.row) + follow_room();
     return bytes;
 }
 
@@ -260,17 +263,20 @@ static size_t hang_room(const struct chan_post *m)
     size_t bytes = sizeof(struct effect) + sizeof(struct pending_key) + 32 +
                    m->files_len * (sizeof(struct effect) + 16);
     return m->thread_ts_us == 0 ? bytes
-                                : bytes + sizeof(struct effect) + 16 + pending_message_bytes;
+                                : bytes + 3 * (sizeof(struct effect) + 16) + 2 * pending_row_bytes;
 }
 
-/* The parent with one reply more, in the reply's batch, and those who look at it are told. */
-static void count_reply(struct chan_shard *s, struct chan *c, const struct parent *p)
+/* The parent with one reply more, in the reply's batch, and those who look at it are told; then
+ * those who follow it from now on. */
+static void count_reply(struct chan_shard *s, struct chan *c, const struct chan_post *m,
+                        const struct parent *p, uint64_t ts_us)
 {
     struct row_message row = p->m.row;
     row.flags |= MSG_THREAD;
     row.thread = p->thread;
     message_put(s, c->cid, &row);
     change_tell_parent(s, c, &row);
+    follow_reply_put(s, c, &row, m->uid, ts_us, &p->follow);
 }
 
 static void store(struct chan_shard *s, struct chan *c, struct op *op, struct chan_batch *cb,
@@ -295,7 +301,7 @@ static void store(struct chan_shard *s, struct chan *c, struct op *op, struct ch
     for (uint32_t i = 0; i < m->files_len; i++)
         file_tell_shared(s, c, m->uid, &m->files[i]);
     if (m->thread_ts_us != 0)
-        count_reply(s, c, p);
+        count_reply(s, c, m, p, ts_us);
     op_answer_after(s, op, MUTANT(ANSWER_BEFORE_SYNC, c, NULL), ERR_OK);
 }
 
