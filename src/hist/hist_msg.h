@@ -58,7 +58,8 @@ struct hist_message { /* root or reply */
     struct str_view reactions;  /* out: ,"reactions":[..] as in out, or empty; in out's arena */
 };
 
-/* A thread: the parent first on each page, then replies in rising order. ts_us may be a reply's.
+/* A thread: the parent first on each page, with what the thread is to the viewer, then replies in
+ * rising order. ts_us may be a reply's.
  * Errors: ERR_THREAD_NOT_FOUND. */
 struct hist_replies {
     struct hist_viewer viewer;

@@ -36,6 +36,12 @@ MUST_USE enum err hist_pins(struct hist *h, struct hist_pins *m);
 MUST_USE enum err hist_read_message(struct hist *h, uint64_t cid, uint64_t ts_us,
                                     struct row_message *row, bool *found);
 
+/* follow.c: what parent's thread is to uid. shown: it is one, or may become one. */
+struct follow_view;
+MUST_USE enum err hist_follow(struct hist *h, uint64_t uid, uint64_t cid,
+                              const struct row_message *parent, struct follow_view *out,
+                              bool *shown);
+
 /* reacted.c */
 MUST_USE enum err hist_reacted(struct hist *h, struct hist_reacted *m);
 

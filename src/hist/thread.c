@@ -148,6 +148,18 @@ static enum err read_parent(struct hist *h, const struct hist_replies *m, struct
     return found && message_is_shown(row) ? ERR_OK : ERR_THREAD_NOT_FOUND;
 }
 
+static enum err put_parent(struct hist *h, struct hist_replies *m, const struct row_message *parent)
+{
+    struct follow_view v;
+    bool shown;
+    TRY(hist_follow(h, m->viewer.uid, m->cid, parent, &v, &shown));
+    if (shown)
+        message_json_followed(&m->out, parent, m->cid, m->metadata, &v);
+    else
+        message_json(&m->out, parent, m->cid, m->metadata);
+    return ERR_OK;
+}
+
 static enum err put_reply(struct hist *h, struct hist_replies *m, const struct reply *one)
 {
     struct row_message row;
@@ -183,7 +195,7 @@ enum err hist_replies(struct hist *h, struct hist_replies *m)
     m->has_more = false;
     TRY(seer_may_read(&h->seer, &m->viewer, m->cid));
     TRY(read_parent(h, m, &parent));
-    message_json(&m->out, &parent, m->cid, m->metadata);
+    TRY(put_parent(h, m, &parent));
     m->messages = 1;
     TRY(scan_replies(h, m->cid, parent.ts_us, from_of(m), to_of(m), &r));
     for (uint32_t i = 0; i < r.len; i++)
