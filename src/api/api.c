@@ -1,4 +1,4 @@
-/* api.c - api.test, auth.test, auth.revoke, team.info. */
+/* api.c - api.test, auth.test, auth.revoke, auth.teams.list, team.info. */
 #include "api/handlers.h"
 #include "api/internal.h"
 #include "dir/dir_msg.h"
@@ -113,6 +113,42 @@ void auth_revoke(struct request *r)
     req_send(r, r->a->conf.dir, DIR_TOKEN_REVOKE, ID_NONE, m, on_token_revoked);
 }
 
+static void put_icon(struct request *r)
+{
+    json_key(&r->j, "icon");
+    json_obj(&r->j);
+    json_kv_bool(&r->j, "image_default", true);
+    json_obj_end(&r->j);
+}
+
+/* One token, one workspace: the list is whole on its first page, so no cursor was ever given. */
+void auth_teams_list(struct request *r)
+{
+    const struct row_team *team = dir_team(r->a->conf.dir_reader, r->who.team);
+    struct str_view cursor;
+    enum err err = cursor_read(r, "team", &cursor);
+    if (err == ERR_OK && cursor.len > 0)
+        err = ERR_INVALID_CURSOR;
+    if (err == ERR_OK && team == NULL)
+        err = ERR_TEAM_NOT_FOUND;
+    if (err != ERR_OK) {
+        answer_error(r, err);
+        return;
+    }
+    answer_begin(r);
+    json_key(&r->j, "teams");
+    json_arr(&r->j);
+    json_obj(&r->j);
+    json_kv_id(&r->j, "id", ID_TEAM, team->team);
+    json_kv_str(&r->j, "name", team->name);
+    if (arg(r, "include_icon")->n != 0)
+        put_icon(r);
+    json_obj_end(&r->j);
+    json_arr_end(&r->j);
+    cursor_write(r, "team", SV(""));
+    answer_end(r);
+}
+
 void team_info(struct request *r)
 {
     const struct row_team *team = dir_team(r->a->conf.dir_reader, r->who.team);
@@ -133,10 +169,7 @@ void team_info(struct request *r)
     json_kv_str(&r->j, "domain", team->domain);
     json_kv_str(&r->j, "email_domain", SV(""));
     put_url(r);
-    json_key(&r->j, "icon");
-    json_obj(&r->j);
-    json_kv_bool(&r->j, "image_default", true);
-    json_obj_end(&r->j);
+    put_icon(r);
     json_obj_end(&r->j);
     answer_end(r);
 }
