@@ -237,6 +237,18 @@ static uint32_t judge_item(const struct ctx *x, struct str_view item, const char
     return n;
 }
 
+/* Whether the thread is followed by who asks, as the first message says. */
+static void check_followed(const struct ctx *x, struct str_view parent)
+{
+    const struct omsg *m = &x->w->oracle.msgs[x->op->number];
+    uint64_t pos = m->followed_pos[x->cl->user];
+    bool says = js_true(js_get(parent, "subscribed"));
+    if (!says && pos != 0 && pos <= x->op->sent_pos)
+        untrue(x, "history_complete", "who has replied does not follow, it says");
+    if (says && m->user != x->cl->user && (pos == 0 || pos > x->pos))
+        untrue(x, "nothing_undurable_visible", "a thread is followed, and that is not stored");
+}
+
 static void judge_replies(const struct ctx *x)
 {
     const struct oracle *o = &x->w->oracle;
@@ -251,6 +263,8 @@ static void judge_replies(const struct ctx *x)
         const struct omsg *m = &o->msgs[n];
         if (seen == 0 ? n != x->op->number : m->thread != x->op->number)
             untrue(x, "one_answer_per_request", "a message of another thread");
+        if (seen == 0)
+            check_followed(x, item);
         if (m->ts_us <= last_us)
             untrue(x, "history_complete", "a wrong order");
         if (m->deleted_pos != 0 && m->deleted_pos <= x->op->sent_pos)

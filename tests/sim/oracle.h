@@ -42,6 +42,10 @@ struct omsg { /* by its number, which stands in its text */
     uint32_t replies, repliers;
     uint64_t latest_us;
     bool thread_touched;
+    /* Bit per user: whose reactions it has; in whose lists it is; who ever replied. */
+    uint32_t reacted, listed, replied;
+    uint64_t followed_pos[plan_users_max]; /* since when that user's row says so */
+    bool lists_touched;
 };
 
 struct toggle {
@@ -154,6 +158,12 @@ uint32_t oracle_check_shown(struct world *w, uint64_t cid, struct str_view text,
                             uint64_t uid, uint64_t pos, const char *where);
 
 uint64_t oracle_be64(struct str_view key, size_t at); /* a number in a key */
+
+/* oracle_lists.c: rows beside messages. */
+uint32_t oracle_reacted(struct world *w, const struct row_message *row); /* bit per user */
+void oracle_on_reacted(struct world *w, const struct row *r);
+void oracle_on_follow(struct world *w, const struct row *r);
+void oracle_check_lists(struct world *w);
 
 /* oracle_signin.c: rows of passwords and tokens. */
 void oracle_on_password(struct world *w, const struct row *r);

@@ -96,7 +96,8 @@ static void on_reply_row(struct world *w, const struct ochan *c, const struct om
     struct omsg *parent = oracle_by_ts(&w->oracle, c->cid, row->thread_ts_us);
     if (parent == NULL || parent->thread != 0 || parent != &w->oracle.msgs[m->thread])
         violation(w, "no_orphan_reply", "message #%u is stored in a thread that is not there", n);
-    parent->thread_touched = true;
+    parent->thread_touched = parent->lists_touched = true;
+    parent->replied |= 1u << m->user;
 }
 
 /* Not before its time by the daemon's clock, which is that of the world as long as nobody sets it;
@@ -152,6 +153,8 @@ static void on_new(struct world *w, struct ochan *c, uint32_t n, const struct ro
 
 static void on_reactions(struct world *w, struct omsg *m, uint32_t n, const struct row_message *row)
 {
+    m->reacted = oracle_reacted(w, row);
+    m->lists_touched = true;
     for (uint32_t i = 0; i < plan_clients_max; i++) {
         char name[16];
         snprintf(name, sizeof name, "c%u", i);
@@ -207,6 +210,8 @@ static void on_message(struct world *w, const struct row *r)
         if (m == NULL || m->thread == 0)
             violation(w, "rows_whole", "something is deleted that nobody deletes");
         m->deleted_pos = o->pos;
+        m->reacted = 0;
+        m->lists_touched = true;
         o->msgs[m->thread].thread_touched = true;
         return;
     }
@@ -397,6 +402,8 @@ static void on_user_row(struct world *w, const struct row *r)
         if (u == plan_users_max)
             violation(w, "rows_whole", "a membership of no user");
         c->memberships = r->op == ROW_PUT ? c->memberships | 1u << u : c->memberships & ~(1u << u);
+    } else if (r->key.p[10] == 'R') {
+        oracle_on_reacted(w, r);
     } else if (r->key.p[10] == 'p' && oracle_user(o, uid) == plan_users_max) {
         struct row_user row;
         if (row_user_decode(&row, r->key, r->value) != ERR_OK || o->users_len == plan_users_max)
@@ -452,8 +459,11 @@ void oracle_on_batch(struct world *w, const struct batch *b)
             on_user_row(w, r);
         else if (r->cf == CF_DIR)
             on_dir_row(w, r);
+        else if (r->cf == CF_IDX && r->key.p[10] == 't')
+            oracle_on_follow(w, r);
     }
     check_threads(w);
+    oracle_check_lists(w);
     for (uint32_t i = 0; i < o->chans_len; i++) {
         if (!o->chans[i].touched)
             continue;
