@@ -455,9 +455,46 @@ void key_file_listed(struct key *k, enum file_list list, uint64_t owner, uint64_
     put(k, id->text + 1, file_id_len - 1);
 }
 
-uint64_t key_file_listed_us(struct str_view key)
+void key_file_postings_begin(struct key *k, uint64_t team, struct str_view prefix)
 {
-    return ~get_u64(key, owner_bytes + 1);
+    begin_owner(k, team);
+    put_u8(k, 'w');
+    put(k, prefix.p, prefix.len);
+}
+
+void key_file_postings(struct key *k, uint64_t team, struct str_view word, uint64_t created_us)
+{
+    key_file_postings_begin(k, team, word);
+    put_u8(k, 0);
+    put_u64(k, ~created_us);
+}
+
+void key_file_posting(struct key *k, uint64_t team, struct str_view word, uint64_t created_us,
+                      const struct file_id *id)
+{
+    key_file_postings(k, team, word, created_us);
+    put(k, id->text + 1, file_id_len - 1);
+}
+
+uint64_t key_file_created_us(struct str_view key)
+{
+    return ~get_u64(key, key.len - (file_id_len - 1) - 8);
+}
+
+void key_file_words(struct key *k, const struct file_id *id)
+{
+    begin_letter(k, 'W');
+    put(k, id->text + 1, file_id_len - 1);
+}
+
+void key_files_indexed(struct key *k)
+{
+    begin_letter(k, 'I');
+}
+
+void key_files(struct key *k)
+{
+    begin_letter(k, ID_FILE);
 }
 
 void key_file_id(struct str_view key, struct file_id *out)

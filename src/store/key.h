@@ -33,6 +33,10 @@
  *         'B' sha256                    how many files have these bytes
  *         vs owner 't'|'u'|'c' ~created id20
  *                                       lists of stored files: of a team, of a user, in a channel
+ *         vs team 'w' word 00 ~created id20
+ *                                       files with this word; the value as in the lists
+ *         'W' id20                      the words of a file, and where they stand
+ *         'I'                           how far the words of all files have been made anew
  *   meta  "schema" "store_id" "ts_high" chan-index  "epoch" part
  */
 #ifndef PARLEY_STORE_KEY_H
@@ -135,7 +139,17 @@ void key_file_listed(struct key *k, enum file_list list, uint64_t owner, uint64_
                      const struct file_id *id);
 void key_files_listed(struct key *k, enum file_list list, uint64_t owner,
                       uint64_t created_us); /* prefix */
-uint64_t key_file_listed_us(struct str_view key);
+/* A file with a word; all of one word, or of all words that begin so. */
+void key_file_posting(struct key *k, uint64_t team, struct str_view word, uint64_t created_us,
+                      const struct file_id *id);
+void key_file_postings(struct key *k, uint64_t team, struct str_view word,
+                       uint64_t created_us);                                        /* prefix */
+void key_file_postings_begin(struct key *k, uint64_t team, struct str_view prefix); /* prefix */
+/* Of a key of a list or of a word. */
+uint64_t key_file_created_us(struct str_view key);
+void key_file_words(struct key *k, const struct file_id *id);
+void key_files_indexed(struct key *k);
+void key_files(struct key *k);                              /* prefix: every file */
 void key_file_id(struct str_view key, struct file_id *out); /* of any of these keys */
 void key_blob(struct key *k, const uint8_t sha256[32]);
 /* uids ascending, each once: one or two of an im, 3 to 9 of an mpim. */

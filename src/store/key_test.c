@@ -91,11 +91,21 @@ TEST(a_prefix_holds_its_keys_and_no_neighbours)
             key_files_listed(&p, FILES_OF_USER, ids[i], ids[j]);
             key_file_listed(&k, FILES_OF_USER, ids[i], ids[j], &last_file);
             check_inside(&p, &k, true);
-            CHECK(key_file_listed_us(key_view(&k)) == ids[j]);
+            CHECK(key_file_created_us(key_view(&k)) == ids[j]);
             key_file_listed(&k, FILES_OF_TEAM, ids[i], ids[j], &last_file);
             check_inside(&p, &k, false);
             key_file_listed(&k, FILES_OF_USER, ids[i], ids[j] - 1, &last_file);
             check_inside(&p, &k, false);
+            key_file_postings(&p, ids[i], SV("word"), ids[j]);
+            key_file_posting(&k, ids[i], SV("word"), ids[j], &last_file);
+            check_inside(&p, &k, true);
+            CHECK(key_file_created_us(key_view(&k)) == ids[j]);
+            key_file_posting(&k, ids[i], SV("words"), ids[j], &last_file);
+            check_inside(&p, &k, false);
+            key_file_postings_begin(&p, ids[i], SV("word"));
+            check_inside(&p, &k, true);
+            key_file_posting(&k, ids[j], SV("words"), ids[j], &last_file);
+            check_inside(&p, &k, i == j);
         }
     }
     struct key p, k;
@@ -109,6 +119,16 @@ TEST(a_prefix_holds_its_keys_and_no_neighbours)
     check_inside(&p, &k, false);
     key_file_id(key_view(&k), &id);
     CHECK_MEM(id.text, last_file.text, file_id_len);
+    key_file_words(&p, &last_file);
+    check_inside(&p, &k, false);
+    key_files(&p);
+    check_inside(&p, &k, true);
+    key_file_words(&k, &last_file);
+    check_inside(&p, &k, false);
+    key_file_id(key_view(&k), &id);
+    CHECK_MEM(id.text, last_file.text, file_id_len);
+    key_files_indexed(&k);
+    check_inside(&p, &k, false);
     key_blob(&k, hash);
     check_inside(&p, &k, false);
     key_tokens(&p);

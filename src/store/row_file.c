@@ -99,3 +99,43 @@ enum err row_blob_decode(struct row_blob *b, struct str_view key, struct str_vie
     b->length = get_v(&r);
     return close_record(&r);
 }
+
+void row_file_words_encode(struct buf *b, const struct key *k, const struct row_file_words *r)
+{
+    struct writer w = begin(b, k);
+    put_v(&w, r->version);
+    put_s(&w, r->packed);
+    end(&w);
+}
+
+enum err row_file_words_decode(struct row_file_words *f, struct str_view key, struct str_view value)
+{
+    struct reader r;
+    TRY(open_record(&r, key, value));
+    f->version = (uint32_t)get_v(&r);
+    f->packed = get_s(&r);
+    return close_record(&r);
+}
+
+void row_files_indexed_encode(struct buf *b, const struct key *k, const struct row_files_indexed *r)
+{
+    struct writer w = begin(b, k);
+    put_v(&w, r->version);
+    put_v(&w, r->whole);
+    put_s(&w, file_id_view(&r->at));
+    end(&w);
+}
+
+enum err row_files_indexed_decode(struct row_files_indexed *f, struct str_view key,
+                                  struct str_view value)
+{
+    struct reader r;
+    TRY(open_record(&r, key, value));
+    f->version = (uint32_t)get_v(&r);
+    f->whole = get_enum(&r, 1) != 0;
+    struct str_view at = get_s(&r);
+    r.ok &= at.len == file_id_len;
+    if (r.ok)
+        memcpy(f->at.text, at.p, file_id_len);
+    return close_record(&r);
+}

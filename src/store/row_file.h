@@ -33,7 +33,7 @@ struct row_file {
     struct row_share shares[row_file_shares_max];
 };
 
-/* Of a list: what lists are filtered by. */
+/* Of a list or a word: what these are filtered by. */
 struct row_file_listed {
     uint64_t uid;
     uint32_t types; /* bits of media_type (media/media_msg.h) */
@@ -44,13 +44,33 @@ struct row_blob {
     uint64_t length;
 };
 
+/* What a file is found by; words.h of media says what is in there. */
+struct row_file_words {
+    uint32_t version; /* of the making of words: search/tokens.h */
+    struct str_view packed;
+};
+
+/* The words of all files up to this one are made as `version` makes them. */
+struct row_files_indexed {
+    uint32_t version;
+    bool whole; /* of all there are */
+    struct file_id at;
+};
+
 void row_file_encode(struct buf *b, const struct key *k, const struct row_file *r);
 void row_file_listed_encode(struct buf *b, const struct key *k, const struct row_file_listed *r);
 void row_blob_encode(struct buf *b, const struct key *k, const struct row_blob *r);
+void row_file_words_encode(struct buf *b, const struct key *k, const struct row_file_words *r);
+void row_files_indexed_encode(struct buf *b, const struct key *k,
+                              const struct row_files_indexed *r);
 
 MUST_USE enum err row_file_decode(struct row_file *r, struct str_view key, struct str_view value);
 MUST_USE enum err row_file_listed_decode(struct row_file_listed *r, struct str_view key,
                                          struct str_view value);
 MUST_USE enum err row_blob_decode(struct row_blob *r, struct str_view key, struct str_view value);
+MUST_USE enum err row_file_words_decode(struct row_file_words *r, struct str_view key,
+                                        struct str_view value);
+MUST_USE enum err row_files_indexed_decode(struct row_files_indexed *r, struct str_view key,
+                                           struct str_view value);
 
 #endif

@@ -39,6 +39,8 @@ CODEC(channel_name)
 CODEC(file)
 CODEC(file_listed)
 CODEC(blob)
+CODEC(file_words)
+CODEC(files_indexed)
 static void encode_u64(struct buf *b, const struct key *k, const void *row)
 {
     row_u64_encode(b, k, *(const uint64_t *)row);
@@ -149,6 +151,9 @@ static const struct row_file file = {.team = 1,
                                      .shares_len = 2,
                                      .shares = {{4, CHANNEL_IM, 5}, {6, CHANNEL_PUBLIC, 0}}};
 static const struct row_file_listed file_listed = {.uid = 300, .types = 31};
+static const struct row_file_words file_words = {.version = 1, .packed = S("\4word\1\0")};
+static const struct row_files_indexed files_indexed = {
+    .version = 1, .whole = true, .at = {"F0123456789ABCDEFGHJK"}};
 static const struct row_blob blob = {.files = 1, .length = 1ull << 40};
 static const uint64_t number = 0x8000000000000001u;
 
@@ -172,6 +177,8 @@ static const struct codec codecs[] = {
     {"blob", encode_blob, decode_blob, &blob},
     {"reacted", encode_reacted, decode_reacted, &reacted},
     {"follow", encode_follow, decode_follow, &follow},
+    {"words", encode_file_words, decode_file_words, &file_words},
+    {"indexed files", encode_files_indexed, decode_files_indexed, &files_indexed},
     {"plain message", encode_message, decode_message, &plain_message},
 };
 

@@ -44,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     char *exact = fuzz_exact(record, len);
     struct str_view value = {exact, len};
     buf_init(&b, &f.arena, 64);
-    switch (data[0] % 16) {
+    switch (data[0] % 18) {
     case 0:
         AGAIN(message);
         break;
@@ -89,6 +89,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         break;
     case 15:
         AGAIN(blob);
+        break;
+    case 16:
+        AGAIN(file_words);
+        break;
+    case 17:
+        AGAIN(files_indexed);
         break;
     default: {
         uint64_t v, again;
