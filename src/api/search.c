@@ -210,7 +210,7 @@ static enum err prepare(struct request *r, struct search_work *w)
 {
     const struct arg_value *count = arg(r, "count"), *page = arg(r, "page");
     struct search_messages *m = &w->m;
-    TRY(query_parse(&w->q, arg(r, "query")->s, r->a->t->wall_us / 1000000, 0));
+    TRY(query_parse(&w->q, QUERY_MESSAGES, arg(r, "query")->s, r->a->t->wall_us / 1000000, 0));
     TRY(read_order(r, m));
     m->team = r->who.team;
     m->uid = r->who.uid;

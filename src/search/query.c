@@ -178,6 +178,12 @@ static bool on_in(struct parse *p, struct str_view value, bool negated)
     return add_name(p, p->q->in, &p->q->in_len, value, negated);
 }
 
+/* Messages have none: to them it is a word. */
+static bool on_type(struct parse *p, struct str_view value, bool negated)
+{
+    return p->q->of == QUERY_FILES && add_name(p, p->q->type, &p->q->type_len, value, negated);
+}
+
 static bool set_bit(uint32_t *yes, uint32_t *no, uint32_t bit, bool negated)
 {
     *(negated ? no : yes) |= bit;
@@ -223,7 +229,7 @@ static const struct {
     modifier_fn *fn;
 } modifiers[] = {{"from", on_from},   {"in", on_in},     {"before", on_before},
                  {"after", on_after}, {"on", on_during}, {"during", on_during},
-                 {"has", on_has},     {"is", on_is}};
+                 {"has", on_has},     {"is", on_is},     {"type", on_type}};
 
 static bool modifier(struct parse *p, struct str_view word, bool negated)
 {
@@ -278,9 +284,10 @@ static void read_word(struct parse *p, struct str_view word, bool negated)
     add_term(p, t);
 }
 
-enum err query_parse(struct query *q, struct str_view text, uint64_t now_s, int32_t tz_offset_s)
+enum err query_parse(struct query *q, enum query_of of, struct str_view text, uint64_t now_s,
+                     int32_t tz_offset_s)
 {
-    *q = (struct query){0};
+    *q = (struct query){.of = of};
     struct parse p = {
         .q = q, .today = ((int64_t)now_s + tz_offset_s) / day_s, .tz_offset_s = tz_offset_s};
     bool any = false;

@@ -11,7 +11,7 @@ enum { DAY = 86400, TODAY = NOW - NOW % DAY };
 static struct query parse(const char *text)
 {
     struct query q;
-    CHECK_EQ(query_parse(&q, sv_from(text), NOW, 0), ERR_OK);
+    CHECK_EQ(query_parse(&q, QUERY_MESSAGES, sv_from(text), NOW, 0), ERR_OK);
     return q;
 }
 
@@ -37,6 +37,24 @@ TEST(words_phrases_and_modifiers)
     CHECK_SV(q.has_emoji, "tada");
     CHECK_EQ(q.is, IS_THREAD);
     CHECK_EQ(q.is_not, IS_SAVED);
+}
+
+/* To messages, which have none, it is a word. */
+TEST(types_are_of_files)
+{
+    struct query q;
+    CHECK_EQ(query_parse(&q, QUERY_FILES, SV("type:images -type:png plan"), NOW, 0), ERR_OK);
+    CHECK_EQ(q.type_len, 2);
+    CHECK_SV(q.type[0].text, "images");
+    CHECK(!q.type[0].negated && q.type[1].negated);
+    CHECK_EQ(q.terms_len, 1);
+    q = parse("type:images");
+    CHECK_EQ(q.type_len, 0);
+    CHECK_SV(q.terms[0].text, "type:images");
+    CHECK_EQ(query_parse(&q, QUERY_FILES,
+                         SV("type:a type:b type:c type:d type:e type:f type:g type:h type:i"), NOW,
+                         0),
+             ERR_INVALID_ARGUMENTS);
 }
 
 TEST(what_is_no_modifier_is_a_word)
@@ -76,7 +94,7 @@ TEST(days_are_days_of_who_asks)
         CHECK(q.after_s == rows[i].after && q.before_s == rows[i].before);
     }
     struct query q;
-    CHECK_EQ(query_parse(&q, SV("on:2025-11-20"), NOW, -5 * 3600), ERR_OK);
+    CHECK_EQ(query_parse(&q, QUERY_MESSAGES, SV("on:2025-11-20"), NOW, -5 * 3600), ERR_OK);
     CHECK_EQ(q.after_s, TODAY - 5 * DAY + 5 * 3600);
     static const char *const bad[] = {"on:2025-02-29", "on:2025-13-01", "on:0000-00-00",
                                       "on:2025-1-1-1", "on:2025-",      "on:99999",
@@ -89,17 +107,20 @@ TEST(bounds)
 {
     char text[query_bytes_max + 2];
     struct query q;
-    CHECK_EQ(query_parse(&q, SV(" \t"), NOW, 0), ERR_NO_QUERY);
+    CHECK_EQ(query_parse(&q, QUERY_MESSAGES, SV(" \t"), NOW, 0), ERR_NO_QUERY);
     memset(text, 'a', sizeof text);
-    CHECK_EQ(query_parse(&q, (struct str_view){text, query_bytes_max}, NOW, 0), ERR_OK);
-    CHECK_EQ(query_parse(&q, (struct str_view){text, query_bytes_max + 1}, NOW, 0),
+    CHECK_EQ(query_parse(&q, QUERY_MESSAGES, (struct str_view){text, query_bytes_max}, NOW, 0),
+             ERR_OK);
+    CHECK_EQ(query_parse(&q, QUERY_MESSAGES, (struct str_view){text, query_bytes_max + 1}, NOW, 0),
              ERR_INVALID_ARGUMENTS);
     for (size_t i = 0; i < query_terms_max * 2; i++)
         text[i] = i % 2 == 0 ? 'a' : ' ';
-    CHECK_EQ(query_parse(&q, (struct str_view){text, query_terms_max * 2}, NOW, 0), ERR_OK);
+    CHECK_EQ(query_parse(&q, QUERY_MESSAGES, (struct str_view){text, query_terms_max * 2}, NOW, 0),
+             ERR_OK);
     text[query_terms_max * 2] = 'a';
-    CHECK_EQ(query_parse(&q, (struct str_view){text, query_terms_max * 2 + 1}, NOW, 0),
-             ERR_INVALID_ARGUMENTS);
+    CHECK_EQ(
+        query_parse(&q, QUERY_MESSAGES, (struct str_view){text, query_terms_max * 2 + 1}, NOW, 0),
+        ERR_INVALID_ARGUMENTS);
 }
 
 /* ---- match ---- */

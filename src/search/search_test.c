@@ -194,7 +194,7 @@ static struct search_messages ask_as(uint64_t uid, const char *query)
     struct query q;
     struct search_messages m = {
         .team = TEAM, .uid = uid, .page = 1, .count = 20, .arena = &f.arena};
-    CHECK_EQ(query_parse(&q, sv_from(query), 1764072000, 0), ERR_OK);
+    CHECK_EQ(query_parse(&q, QUERY_MESSAGES, sv_from(query), 1764072000, 0), ERR_OK);
     CHECK_EQ(match_compile(&m.match, &q, &f.arena), ERR_OK);
     m.has = q.has;
     m.is = q.is;

@@ -11,6 +11,9 @@
 #include "base/compiler.h"
 #include "base/str_view.h"
 
+/* Rises when texts give other words than before: what was kept of them is made anew. */
+enum { tokens_version = 1 };
+
 enum {
     token_bytes_max = 64, /* folded; a longer word is cut there, at a character */
     token_chars_max = 48  /* of the text that are folded into one word */
