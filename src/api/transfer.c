@@ -337,6 +337,8 @@ void transfer_on_answer(struct acceptor *a, const struct cell *c)
     case MEDIA_LIST:
     case MEDIA_PUBLIC:
     case MEDIA_DELETE:
+    case MEDIA_SEARCH:
+    case MEDIA_REINDEX:
         ASSERT(false); /* a request's, not a transfer's */
     }
     tell(t, c->type, err);

@@ -107,7 +107,7 @@ static const struct command commands[] = {
      "search.rebuild",
      {0},
      "",
-     "make the index of messages anew, beside everything else",
+     "make the index of messages and files anew, beside everything else",
      NULL,
      {0}},
     {"status", "status", {0}, "", "what the daemon is doing", NULL, {0}},

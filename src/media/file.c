@@ -127,15 +127,21 @@ static enum err read_own(struct media *m, const struct file_id *id, uint64_t tea
 static enum err share(struct media *m, struct media_share *s, bool *writes)
 {
     struct row_file row;
+    struct file_words words;
     TRY(read_own(m, &s->id, s->team, s->uid, false, &row));
     uint32_t before = shares_in(&row, s->cid);
-    if (s->title.p != NULL)
-        row.title = s->title;
+    bool titled = s->title.p != NULL && !sv_eq(s->title, row.title);
     if (s->cid != ID_NONE)
         TRY(change_shares(&row, s));
-    *writes = s->title.p != NULL || s->cid != ID_NONE;
+    if (titled) {
+        row.title = s->title;
+        TRY(index_titled(m, &s->id, &row, &words));
+    }
+    *writes = titled || s->cid != ID_NONE;
     if (*writes)
         put_shared(m, s, &row, before);
+    if (titled)
+        index_write(m, &s->id, &row, &words);
     describe_for(s, &row);
     return s->json.failed ? ERR_NOMEM : ERR_OK;
 }
@@ -233,6 +239,16 @@ static enum err release_blob(struct media *m, const struct row_file *row, struct
     return ERR_OK;
 }
 
+/* Its bytes, and the words that it was found by. */
+static enum err release(struct media *m, const struct row_file *row, struct media_op *op)
+{
+    struct file_words words;
+    TRY(index_deleted(m, &op->id, &words));
+    TRY(release_blob(m, row, op));
+    index_write(m, &op->id, row, &words);
+    return ERR_OK;
+}
+
 /* Who could see it is still told that it is gone; nothing else of it stays. */
 static void put_tombstone(struct media *m, const struct file_id *id, const struct row_file *row)
 {
@@ -268,7 +284,7 @@ bool decide_delete(struct media *m, struct media_op *op)
         op->err = told != ERR_OK ? told : op->err;
     }
     if (op->err == ERR_OK)
-        op->err = release_blob(m, &row, op);
+        op->err = release(m, &row, op);
     op->writes = op->err == ERR_OK;
     if (op->writes)
         put_tombstone(m, &d->id, &row);

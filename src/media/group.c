@@ -51,6 +51,11 @@ bool group_claim_blob(struct media *m, const uint8_t sha256[sha256_bytes])
     return true;
 }
 
+void group_claim_file(struct media *m, const struct file_id *id)
+{
+    claim(m, hash_of(id->text, file_id_len));
+}
+
 /* ---- its changes ---- */
 
 bool group_push(struct media *m, const struct media_op *op)
@@ -89,6 +94,11 @@ static bool decide(struct media *m, struct media_op *op)
     case MEDIA_FORGET:
         decide_forget(m, op);
         return true;
+    case MEDIA_REINDEX:
+        decide_reindex(m, op);
+        return true;
+    case MEDIA_INDEX_STEP:
+        return decide_index_step(m, op);
     default: /* about a stream that was finishing, and has ended by now */
         op->err = ERR_UNKNOWN_STREAM;
         return true;
@@ -100,12 +110,13 @@ static bool join_group(struct media *m, struct media_op *op)
 {
     bool of_file = op->id.text[0] != '\0';
     uint64_t file = hash_of(op->id.text, file_id_len);
-    if (m->group_len == group_ops_max || (of_file && is_claimed(m, file)))
+    if (m->group_len == group_ops_max || m->batch.bytes >= group_bytes_max ||
+        (of_file && is_claimed(m, file)))
         return false;
     bool decided = decide(m, op);
     arena_reset(&m->scratch);
     if (decided && of_file)
-        claim(m, file);
+        group_claim_file(m, &op->id);
     return decided;
 }
 
@@ -137,6 +148,7 @@ static void end_op(struct media *m, struct media_op *op, enum err err)
     if (op->err == ERR_OK && op->writes)
         op->err = err; /* what wrote nothing rests on nothing that could fail */
     upload_ended(m, op, op->err == ERR_OK);
+    index_ended(m, op, op->err == ERR_OK);
     if (op->err == ERR_OK && op->unreferenced)
         remove_blob(m, op->sha256);
     else if (op->err != ERR_OK && op->placed && m->in_doubt)

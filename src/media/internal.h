@@ -11,11 +11,15 @@
 #include "store/batch.h"
 
 enum {
-    MEDIA_FORGET = MEDIA_DELETE + 1, /* media's own: a file that is reserved for too long */
+    MEDIA_FORGET = MEDIA_REINDEX + 1, /* media's own: a file that is reserved for too long */
+    MEDIA_INDEX_STEP,                 /* and: the words of the next files */
     group_ops_max = 64,
-    group_claims_max = 2 * group_ops_max, /* its file and its content */
-    turn_syncs_max = 4,                   /* uploads that are synced before others' bytes go on */
-    lists_max = 64                        /* files.list under way */
+    /* Of each its file and its content; the files of an index step. */
+    group_claims_max = 3 * group_ops_max,
+    group_bytes_max = 1 << 20, /* of rows, and those of one change more */
+    turn_syncs_max = 4,        /* uploads that are synced before others' bytes go on */
+    lists_max = 64,            /* files.list under way */
+    finds_max = 64             /* search.files under way */
 };
 
 /* A change of a file, or what must keep its place among these, from arrival to answer. */
@@ -66,6 +70,19 @@ struct list_job {
     uint32_t rows;      /* that were */
 };
 
+struct find_job {
+    struct cell request;
+    actor_id from;
+};
+
+/* How far the words of all files have been made anew. */
+struct reindex {
+    struct file_id at, next_at; /* text[0] 0: before the first */
+    uint32_t next_files;
+    bool whole, next_whole; /* next_: once the step under way is durable */
+    bool pushed, failed;    /* a step is among the changes; the last one failed */
+};
+
 struct media {
     struct media_conf conf;
     struct turn *turn; /* of the present call */
@@ -74,6 +91,7 @@ struct media {
     struct arena scratch; /* of one request, or one step of a longer one */
     struct seer seer;
     uint8_t *head; /* sniff_bytes_max: the first bytes of what is judged */
+    size_t head_len;
     struct slab streams;
     /* Changes in order of arrival: [0, group_len) are in the batch that is being committed, the
      * rest wait. Bounded by the requesters' credits and reserved_max. */
@@ -97,6 +115,12 @@ struct media {
     struct timer forget_timer;
     struct list_job lists[lists_max]; /* a ring; the first is worked on, a step a turn */
     uint32_t lists_at, lists_len;
+    struct find_job finds[finds_max]; /* as lists */
+    uint32_t finds_at, finds_len;
+    struct arena find_arena; /* of the first */
+    struct finding *finding; /* of the first, in it; NULL: not begun (find.c) */
+    struct reindex reindex;
+    struct timer index_timer;
     struct blob_walk walk;
     struct timer sweep_timer;
     bool swept;
@@ -117,6 +141,8 @@ void group_committed(struct media *m, enum err err);
 /* False: the group is about this content already; the change waits for its end. */
 MUST_USE bool group_claim_blob(struct media *m, const uint8_t sha256[sha256_bytes]);
 bool group_claims_blob(const struct media *m, const uint8_t sha256[sha256_bytes]);
+/* For who begins a group, and so knows that nobody has. */
+void group_claim_file(struct media *m, const struct file_id *id);
 bool group_doubts_blob(const struct media *m, const uint8_t sha256[sha256_bytes]);
 
 /* ---- stream.c ---- */
@@ -182,6 +208,46 @@ void reserved_watch(struct media *m); /* arms the timer that forgets */
 
 MUST_USE bool list_push(struct media *m, const struct cell *c, actor_id from); /* false: full */
 void list_step(struct media *m);
+
+/* ---- kind.c ---- */
+
+enum { file_kinds_max = 4, kind_mark_max = 32 };
+/* Names of what it is: its filetype, and the groups that this is in. */
+uint32_t file_kinds(const struct row_file *row, struct str_view out[file_kinds_max]);
+bool file_is_kind(const struct row_file *row, struct str_view kind);
+/* Of what somebody has typed (images, PDF, jpeg). Static; p NULL: none. */
+struct str_view kind_named(struct str_view typed);
+
+/* ---- index.c ---- */
+
+/* What is to become of a file's words. In the scratch. */
+struct file_words {
+    struct str_view before, after; /* packed (words.h); empty: none */
+    bool all;                      /* what is in both is written, too */
+    bool off;                      /* there is no index */
+};
+/* These may fail, before any of a change's rows is written. Errors: ERR_NOMEM, those of the store.
+ * head: its first bytes; row: as it will be. */
+MUST_USE enum err index_stored(struct media *m, const struct row_file *row, struct str_view head,
+                               struct file_words *w);
+MUST_USE enum err index_titled(struct media *m, const struct file_id *id,
+                               const struct row_file *row, struct file_words *w);
+MUST_USE enum err index_deleted(struct media *m, const struct file_id *id, struct file_words *w);
+/* And this is beside these rows, into the group's batch. */
+void index_write(struct media *m, const struct file_id *id, const struct row_file *row,
+                 const struct file_words *w);
+struct str_view index_kind_mark(char out[kind_mark_max], struct str_view kind);
+
+MUST_USE enum err index_load(struct media *m);
+void decide_reindex(struct media *m, struct media_op *op);
+MUST_USE bool decide_index_step(struct media *m, struct media_op *op);
+void index_ended(struct media *m, const struct media_op *op, bool durable);
+void index_watch(struct media *m); /* arms the timer of the next step */
+
+/* ---- find.c ---- */
+
+MUST_USE bool find_push(struct media *m, const struct cell *c, actor_id from); /* false: full */
+void find_step(struct media *m);
 
 /* ---- sweep.c ---- */
 

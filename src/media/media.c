@@ -15,7 +15,8 @@ void media_conf_from(struct media_conf *m, const struct conf *c)
                              .streams_max = (uint32_t)c->files_streams_max,
                              .reserved_max = (uint32_t)c->files_reserved_max,
                              .reserved_user_max = (uint32_t)c->files_reserved_user_max,
-                             .upload_timeout_ms = c->files_upload_timeout_ms};
+                             .upload_timeout_ms = c->files_upload_timeout_ms,
+                             .indexes = c->search_enabled};
 }
 
 static enum err take_memory(struct media *m)
@@ -28,6 +29,7 @@ static enum err take_memory(struct media *m)
     TRY(slab_init(&m->streams, c->streams_max, sizeof(struct stream)));
     TRY(arena_init(&m->scratch, &m->pool, UINT64_MAX));
     TRY(arena_init(&m->batch.arena, &m->batch_pool, UINT64_MAX));
+    TRY(arena_init(&m->find_arena, &m->pool, UINT64_MAX));
     return seer_init(&m->seer, &c->view, &m->scratch);
 }
 
@@ -45,6 +47,8 @@ enum err media_new(struct media **out, const struct media_conf *c)
         err = take_memory(m);
     if (err == ERR_OK)
         err = reserved_load(m);
+    if (err == ERR_OK)
+        err = index_load(m);
     if (err != ERR_OK) {
         media_free(m);
         return err;
@@ -64,6 +68,7 @@ void media_free(struct media *m)
     seer_deinit(&m->seer);
     arena_deinit(&m->scratch);
     arena_deinit(&m->batch.arena);
+    arena_deinit(&m->find_arena);
     arena_pool_deinit(&m->pool);
     arena_pool_deinit(&m->batch_pool);
     free(m->head);
@@ -147,11 +152,17 @@ static void on_request(struct media *m, const struct cell *c, actor_id from)
             return;
         err = ERR_SERVICE_UNAVAILABLE;
         break;
+    case MEDIA_SEARCH:
+        err = m->conf.indexes ? ERR_SERVICE_UNAVAILABLE : ERR_NOT_ENABLED;
+        if (m->conf.indexes && find_push(m, c, from))
+            return;
+        break;
     case MEDIA_RESERVE:
     case MEDIA_BEGIN:
     case MEDIA_SHARE:
     case MEDIA_PUBLIC:
     case MEDIA_DELETE:
+    case MEDIA_REINDEX:
         on_change(m, c, from);
         return;
     }
@@ -181,6 +192,8 @@ static void end_turn(void *self, struct turn *t)
     m->syncs_left = turn_syncs_max;
     group_step(m);
     list_step(m);
+    find_step(m);
+    index_watch(m);
     reserved_watch(m);
     sweep_watch(m);
     metric_set(t->metrics, METRIC_FILE_STREAMS, slab_used(&m->streams));
@@ -190,7 +203,7 @@ static void end_turn(void *self, struct turn *t)
 static bool busy(const void *self)
 {
     const struct media *m = self;
-    return (m->ops_len > 0 && !m->committing) || m->lists_len > 0;
+    return (m->ops_len > 0 && !m->committing) || m->lists_len > 0 || m->finds_len > 0;
 }
 
 /* Streams that are open now belong to requesters who have ended, or were late. */
@@ -199,7 +212,7 @@ static bool drain(void *self, struct turn *t)
     struct media *m = self;
     m->turn = t;
     m->draining = true;
-    if (m->ops_len > 0 || m->committing || m->lists_len > 0)
+    if (m->ops_len > 0 || m->committing || m->lists_len > 0 || m->finds_len > 0)
         return false;
     stream_end_all(m, false);
     return true;

@@ -8,7 +8,10 @@
  * already waits for the next, so that each is decided on rows that are durable. Bytes go before
  * rows: what a row speaks of is on disk. Rows go before bytes when a file is deleted. What a crash
  * leaves in between is bytes without a row: temporary files, removed at the start, and blobs,
- * removed by a sweep behind it (sweep.c). Thread: its loop. */
+ * removed by a sweep behind it (sweep.c).
+ *
+ * The words by which a file is found are rows of the same changes (index.c); queries are answered
+ * from them (find.c). Thread: its loop. */
 #ifndef PARLEY_MEDIA_MEDIA_H
 #define PARLEY_MEDIA_MEDIA_H
 
@@ -25,6 +28,7 @@ struct media_conf {
     uint32_t streams_max;                         /* up and down together */
     uint32_t reserved_max, reserved_user_max;     /* files without bytes */
     uint64_t upload_timeout_ms;                   /* then such a file is forgotten */
+    bool indexes; /* files are found by their words; else ERR_NOT_ENABLED */
     /* The disk has too little space to begin anything new; may be NULL. Any thread. */
     bool (*disk_full)(const struct log *l);
     const struct log *disk;

@@ -14,6 +14,7 @@
 #include "base/id.h"
 #include "hist/hist_msg.h"
 #include "ring/cell.h"
+#include "search/search_msg.h"
 #include "store/row_file.h"
 
 enum media_msg {
@@ -29,7 +30,9 @@ enum media_msg {
     MEDIA_INFO,        /* struct media_info */
     MEDIA_LIST,        /* struct media_list */
     MEDIA_PUBLIC,      /* struct media_public */
-    MEDIA_DELETE       /* struct media_delete */
+    MEDIA_DELETE,      /* struct media_delete */
+    MEDIA_SEARCH,      /* struct media_search */
+    MEDIA_REINDEX      /* from admin; u.p NULL: make the words of all files anew, from now on */
 };
 
 /* Largest file of each class of content: images, sound and video; everything else. Defaults of
@@ -146,6 +149,32 @@ struct media_list {
     struct str_view base_url;
     struct buf json;     /* appended: {...},{...} */
     uint32_t len, total; /* out */
+};
+
+/* Files that the viewer may see, by words of their titles, names, kinds and descriptions, and of
+ * texts by those of their first 64 KiB. Also what was committed a moment ago, never what is
+ * deleted. Errors: ERR_NOT_ENABLED, ERR_SERVICE_UNAVAILABLE (too many wait). */
+struct media_search {
+    struct hist_viewer viewer;
+    struct match match;
+    /* Owners and conversations, as in struct search_messages; conversations that the viewer may not
+     * read are taken out: neither list tells anything of them. */
+    uint64_t from[search_names_max], in[search_names_max];
+    uint64_t not_from[search_names_max], not_in[search_names_max];
+    uint32_t from_len, in_len, not_from_len, not_in_len;
+    struct str_view kinds[search_names_max], not_kinds[search_names_max]; /* as they were typed */
+    uint32_t kinds_len, not_kinds_len;
+    uint64_t after_us, before_us; /* after_us <= time of creation < before_us; 0: open */
+    bool direct, not_direct;      /* shared, or not, in a direct conversation */
+    bool by_score, ascending, highlight;
+    uint32_t page, count; /* page from 1 on */
+    struct str_view base_url;
+    struct buf json; /* appended: {...},{...} */
+    /* out */
+    uint32_t len;   /* of the page */
+    uint32_t total; /* that match; exact unless more */
+    bool more;      /* older ones were not looked at: the query is too wide */
+    uint32_t rows;  /* of the index that were read */
 };
 
 struct media_public { /* Makes or takes back a link that needs no token. ERR_FILE_NOT_FOUND. */

@@ -426,6 +426,7 @@ TEST(who_comes_in_time_is_not_forgotten)
     fix_init();
     f.conf.upload_timeout_ms = 60000;
     crash();
+    index_all();
     struct file_id id = reserve(ADA, "x");
     struct media_reserve other = {.team = TEAM,
                                   .uid = BOB,

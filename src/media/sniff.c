@@ -33,6 +33,25 @@ const struct type *type_find(struct str_view filetype)
     return NULL;
 }
 
+static bool has_extension(const struct type *t, struct str_view wanted)
+{
+    struct str_view rest = t->extensions;
+    while (rest.p != NULL) {
+        if (sv_eq_nocase(sv_cut(&rest, ' '), wanted))
+            return true;
+    }
+    return false;
+}
+
+const struct type *type_named(struct str_view name)
+{
+    for (size_t i = 0; name.len > 0 && i < TYPE_COUNT; i++) {
+        if (sv_eq_nocase(types[i].filetype, name) || has_extension(&types[i], name))
+            return &types[i];
+    }
+    return NULL;
+}
+
 /* ---- bytes that say what they are ---- */
 
 static bool has(struct str_view head, size_t at, struct str_view magic)
@@ -152,11 +171,8 @@ static const struct type *by_extension(struct str_view name, unsigned flag, enum
 {
     struct str_view wanted = extension(name);
     for (size_t i = 0; wanted.len > 0 && i < TYPE_COUNT; i++) {
-        struct str_view rest = types[i].extensions;
-        while ((types[i].flags & flag) != 0 && rest.p != NULL) {
-            if (sv_eq_nocase(sv_cut(&rest, ' '), wanted))
-                return &types[i];
-        }
+        if ((types[i].flags & flag) != 0 && has_extension(&types[i], wanted))
+            return &types[i];
     }
     return &types[otherwise];
 }

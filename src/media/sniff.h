@@ -25,6 +25,8 @@ enum { sniff_bytes_max = 256 << 10 };
 const struct type *sniff(struct str_view head, bool more, struct str_view name);
 /* NULL: no such filetype. */
 const struct type *type_find(struct str_view filetype);
+/* By its filetype or an extension, in any case. NULL: none. */
+const struct type *type_named(struct str_view name);
 
 /* Width and height in pixels of a PNG, JPEG, GIF or WebP by its head. False: not found. */
 bool image_size(struct str_view head, uint32_t *width, uint32_t *height);

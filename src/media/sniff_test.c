@@ -223,3 +223,13 @@ TEST(nothing_that_bytes_say_leads_astray)
         free(exact);
     }
 }
+
+TEST(types_by_the_names_that_people_type)
+{
+    CHECK_SV(type_named(SV("PNG"))->filetype, "png");
+    CHECK_SV(type_named(SV("jpeg"))->filetype, "jpg");
+    CHECK_SV(type_named(SV("htm"))->filetype, "html");
+    CHECK_SV(type_named(SV("markdown"))->filetype, "markdown");
+    CHECK(type_named(SV("")) == NULL);
+    CHECK(type_named(SV("nothing")) == NULL);
+}

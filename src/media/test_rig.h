@@ -198,6 +198,14 @@ static inline void sweep(void)
     CHECK(f.media->swept);
 }
 
+/* What a start does behind everything else. */
+static inline void index_all(void)
+{
+    for (int i = 0; i < 400 && !f.media->reindex.whole; i++)
+        pass_ms(70);
+    CHECK(f.media->reindex.whole);
+}
+
 #define DISK(blobs_, temporaries_) CHECK_DISK(f.scratch.conf.server_data, blobs_, temporaries_)
 
 static inline uint64_t metric(enum metric id)

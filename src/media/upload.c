@@ -106,9 +106,9 @@ void decide_begin(struct media *m, struct media_op *op)
 
 static void describe(struct media *m, const struct stream *s, struct row_file *row)
 {
-    size_t len = blob_head(&s->bytes, m->head, sniff_bytes_max);
-    struct str_view head = {(const char *)m->head, len};
-    const struct type *t = sniff(head, len < s->bytes.length, row->name);
+    m->head_len = blob_head(&s->bytes, m->head, sniff_bytes_max);
+    struct str_view head = {(const char *)m->head, m->head_len};
+    const struct type *t = sniff(head, head.len < s->bytes.length, row->name);
     const struct type *snippet = type_find(row->snippet_type);
     bool is_text = (t->flags & TYPE_TEXT) != 0;
     if (is_text && row->snippet_type.len > 0) {
@@ -182,11 +182,19 @@ static enum err judge(struct media *m, const struct stream *s, struct row_file *
     return row->length > cap ? ERR_FILE_UPLOAD_SIZE_RESTRICTED : ERR_OK;
 }
 
+/* The first bytes were read just now, to tell what it is. */
+static enum err make_words(struct media *m, const struct row_file *row, struct file_words *w)
+{
+    struct str_view head = {(const char *)m->head, m->head_len};
+    return index_stored(m, row, head, w);
+}
+
 bool decide_finish(struct media *m, struct media_op *op)
 {
     struct media_finish *f = op->request.u.p;
     struct stream *s = stream_find(m, f->stream, op->from);
     struct row_file row = {0};
+    struct file_words words;
     if (s == NULL) { /* asked twice */
         op->err = ERR_UNKNOWN_STREAM;
         return true;
@@ -198,10 +206,14 @@ bool decide_finish(struct media *m, struct media_op *op)
     if (op->err == ERR_OK && !group_claim_blob(m, s->sha256))
         return false;
     if (op->err == ERR_OK)
+        op->err = make_words(m, &row, &words);
+    if (op->err == ERR_OK)
         op->err = place(m, s, op);
     op->writes = op->err == ERR_OK;
-    if (op->writes)
+    if (op->writes) {
         put_stored(m, &s->id, &row);
+        index_write(m, &s->id, &row, &words);
+    }
     f->length = row.length;
     blob_drop(&m->blobs, &s->bytes); /* placed, or not wanted */
     return true;

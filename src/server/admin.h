@@ -15,7 +15,7 @@
 struct topology;
 
 struct admin_conf {
-    actor_id self, dir, hist, login, search;
+    actor_id self, dir, hist, login, search, media;
     const actor_id *chans, *acceptors; /* borrowed for life */
     uint16_t chans_len, acceptors_len;
     struct net_port net;

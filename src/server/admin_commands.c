@@ -5,6 +5,7 @@
 #include "api/method.h"
 #include "chan/chan.h"
 #include "dir/name.h"
+#include "media/media_msg.h"
 #include "search/search_msg.h"
 #include "server/admin_call.h"
 
@@ -565,7 +566,8 @@ static void status(struct admin_call *c, const struct cell *answer, struct turn 
     admin_done(c);
 }
 
-/* The answer says that it has begun: queries find more and more meanwhile. */
+/* Of messages, then of files. The answer says that it has begun: queries of messages find more and
+ * more meanwhile. */
 static void search_rebuild(struct admin_call *c, const struct cell *answer, struct turn *t)
 {
     if (answer == NULL) {
@@ -574,6 +576,10 @@ static void search_rebuild(struct admin_call *c, const struct cell *answer, stru
     }
     if (answer->err != ERR_OK) {
         admin_fail(c, (enum err)answer->err, NULL);
+        return;
+    }
+    if (c->step++ == 0) {
+        admin_request(c, admin_conf_of(c->admin)->media, MEDIA_REINDEX, NULL, t);
         return;
     }
     admin_ok(c);

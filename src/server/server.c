@@ -309,6 +309,7 @@ static enum err make_admin(struct server *s)
                             .hist = t->first[ACTOR_HIST],
                             .login = t->first[ACTOR_LOGIN],
                             .search = t->first[ACTOR_SEARCH],
+                            .media = t->first[ACTOR_MEDIA],
                             .chans = topology_ids(t, ACTOR_CHAN),
                             .chans_len = t->len[ACTOR_CHAN],
                             .acceptors = topology_ids(t, ACTOR_ACCEPTOR),

@@ -11,6 +11,7 @@ static const struct {
     {ACTOR_ADMIN, ACTOR_HIST},      {ACTOR_ADMIN, ACTOR_ACCEPTOR}, {ACTOR_ADMIN, ACTOR_SEARCH},
     {ACTOR_ACCEPTOR, ACTOR_SEARCH}, {ACTOR_SEARCH, ACTOR_LOG},     {ACTOR_ACCEPTOR, ACTOR_LOGIN},
     {ACTOR_ADMIN, ACTOR_LOGIN},     {ACTOR_ACCEPTOR, ACTOR_MEDIA}, {ACTOR_MEDIA, ACTOR_LOG},
+    {ACTOR_ADMIN, ACTOR_MEDIA},
 };
 
 /* Who tells whom, without an answer. frames: what comes home needs an answer edge of that size. */
