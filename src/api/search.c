@@ -1,17 +1,11 @@
-/* search.c - search.messages: the query is read here, names are resolved, search finds. Source:
- * Slack search.messages. */
+/* search.c - search.messages, search.files and search.all: the query is read here, names are
+ * resolved, search and media find. Source: Slack search.messages, search.files. */
+#include "api/search.h"
+
 #include "api/handlers.h"
-#include "api/internal.h"
-#include "chan/channel_json.h"
-#include "search/search_msg.h"
+#include "api/share.h"
 
-enum { count_default = 20 };
-
-struct search_work {
-    struct query q;
-    struct search_messages m; /* lent to search */
-    bool hopeless;            /* names somebody or something that is not there, or not known here */
-};
+enum { count_default = 20, found_bytes = 4096 };
 
 /* ---- names ---- */
 
@@ -53,11 +47,9 @@ static bool find_place(struct request *r, struct str_view name, uint64_t *cid)
 
 typedef bool find_fn(struct request *r, struct str_view name, uint64_t *id);
 
-/* Whoever is unknown leaves the list; if that leaves none of those that it must be, nothing is
- * found. */
-static void resolve(struct request *r, struct search_work *w, const struct query_name *names,
-                    uint32_t n, find_fn *find, uint64_t *yes, uint32_t *yes_len, uint64_t *no,
-                    uint32_t *no_len)
+/* Whoever is unknown leaves the list. False: that leaves none of those that it must be. */
+static bool resolve(struct request *r, const struct query_name *names, uint32_t n, find_fn *find,
+                    uint64_t *yes, uint32_t *yes_len, uint64_t *no, uint32_t *no_len)
 {
     uint32_t wanted = 0;
     for (uint32_t i = 0; i < n; i++) {
@@ -69,182 +61,168 @@ static void resolve(struct request *r, struct search_work *w, const struct query
         else if (known)
             yes[(*yes_len)++] = id;
     }
-    w->hopeless |= wanted > 0 && *yes_len == 0;
+    return wanted == 0 || *yes_len > 0;
 }
 
-/* ---- answer ---- */
-
-static void put_paging(struct json_out *j, const struct search_messages *m)
-{
-    uint32_t pages = (m->total + m->count - 1) / m->count, first = (m->page - 1) * m->count + 1;
-    json_key(j, "pagination");
-    json_obj(j);
-    json_kv_u64(j, "total_count", m->total);
-    json_kv_u64(j, "page", m->page);
-    json_kv_u64(j, "per_page", m->count);
-    json_kv_u64(j, "page_count", pages);
-    json_kv_u64(j, "first", m->len == 0 ? 0 : first);
-    json_kv_u64(j, "last", m->len == 0 ? 0 : first + m->len - 1);
-    json_obj_end(j);
-    json_key(j, "paging");
-    json_obj(j);
-    json_kv_u64(j, "count", m->count);
-    json_kv_u64(j, "total", m->total);
-    json_kv_u64(j, "page", m->page);
-    json_kv_u64(j, "pages", pages);
-    json_obj_end(j);
-}
-
-static void put_channel(struct json_out *j, const struct search_found *f)
-{
-    json_key(j, "channel");
-    json_obj(j);
-    json_kv_id(j, "id", channel_letter(f->kind), f->cid);
-    json_kv_str(j, "name", f->channel);
-    json_kv_bool(j, "is_channel", f->kind == CHANNEL_PUBLIC);
-    json_kv_bool(j, "is_group", f->kind == CHANNEL_PRIVATE);
-    json_kv_bool(j, "is_im", f->kind == CHANNEL_IM);
-    json_kv_bool(j, "is_mpim", f->kind == CHANNEL_MPIM);
-    json_kv_bool(j, "is_private", f->kind != CHANNEL_PUBLIC);
-    json_kv_bool(j, "is_shared", false);
-    json_kv_bool(j, "is_ext_shared", false);
-    json_kv_bool(j, "is_org_shared", false);
-    json_obj_end(j);
-}
-
-static void put_permalink(struct request *r, const struct search_found *f)
-{
-    struct buf url;
-    buf_init(&url, &r->arena, 128);
-    answer_url(r, &url, false);
-    permalink_path(&url, channel_letter(f->kind), f->cid, f->ts_us, f->thread_ts_us);
-    json_kv_str(&r->j, "permalink", buf_view(&url));
-    r->body.failed |= url.failed;
-}
-
-/* Blocks, attachments and files as they are in the message. */
-static void put_parts(struct request *r, const struct search_found *f)
-{
-    static const char *const names[] = {"blocks", "attachments", "files", "thread_ts"};
-    struct json_member *members;
-    uint32_t len;
-    if (json_read_object(r->a->json, &r->arena, f->message, &members, &len) != ERR_OK) {
-        r->body.failed = true;
-        return;
-    }
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        const struct json_value *v = json_find(members, len, sv_from(names[i]));
-        if (v == NULL)
-            continue;
-        json_key(&r->j, names[i]);
-        if (v->type == JSON_STRING)
-            json_str(&r->j, v->s);
-        else
-            json_raw(&r->j, v->s);
-    }
-}
-
-static void put_match(struct request *r, const struct search_found *f)
-{
-    const struct row_user *user = dir_user(r->a->conf.dir_reader, r->who.team, f->uid);
-    struct json_out *j = &r->j;
-    json_obj(j);
-    json_kv_str(j, "type", SV("message"));
-    json_kv_ts(j, "iid", f->ts_us);
-    json_kv_id(j, "team", ID_TEAM, r->who.team);
-    json_kv_u64(j, "score", f->score);
-    put_channel(j, f);
-    json_kv_id(j, "user", ID_USER, f->uid);
-    json_kv_str(j, "username", user == NULL ? SV("") : user->name);
-    json_kv_ts(j, "ts", f->ts_us);
-    json_kv_str(j, "text", f->text);
-    put_parts(r, f);
-    put_permalink(r, f);
-    json_obj_end(j);
-}
-
-static void put_messages(struct request *r, const struct search_work *w)
-{
-    const struct search_messages *m = &w->m;
-    answer_begin(r);
-    json_kv_str(&r->j, "query", arg(r, "query")->s);
-    json_key(&r->j, "messages");
-    json_obj(&r->j);
-    json_kv_u64(&r->j, "total", m->total);
-    put_paging(&r->j, m);
-    json_key(&r->j, "matches");
-    json_arr(&r->j);
-    for (uint32_t i = 0; i < m->len; i++)
-        put_match(r, &m->found[i]);
-    json_arr_end(&r->j);
-    json_obj_end(&r->j);
-    answer_end(r);
-}
-
-static void on_found(struct request *r, const struct cell *c)
-{
-    if (c->err != ERR_OK)
-        answer_error(r, (enum err)c->err);
-    else
-        put_messages(r, r->work);
-}
-
-/* ---- request ---- */
+/* ---- what is asked for ---- */
 
 static bool is_word(const struct arg_value *v, const char *word)
 {
     return v->given && sv_eq(v->s, sv_from(word));
 }
 
-static enum err read_order(struct request *r, struct search_messages *m)
+static enum err read_order(struct request *r, bool *by_score, bool *ascending)
 {
     const struct arg_value *sort = arg(r, "sort"), *dir = arg(r, "sort_dir");
-    m->by_score = !is_word(sort, "timestamp");
-    m->ascending = is_word(dir, "asc");
-    bool known = (!sort->given || sort->s.len == 0 || !m->by_score || is_word(sort, "score")) &&
-                 (!dir->given || dir->s.len == 0 || m->ascending || is_word(dir, "desc"));
+    *by_score = !is_word(sort, "timestamp");
+    *ascending = is_word(dir, "asc");
+    bool known = (!sort->given || sort->s.len == 0 || !*by_score || is_word(sort, "score")) &&
+                 (!dir->given || dir->s.len == 0 || *ascending || is_word(dir, "desc"));
     return known ? ERR_OK : ERR_INVALID_ARGUMENTS;
 }
 
-static enum err prepare(struct request *r, struct search_work *w)
+static uint32_t count_of(struct request *r)
 {
-    const struct arg_value *count = arg(r, "count"), *page = arg(r, "page");
+    return arg(r, "count")->given ? (uint32_t)arg(r, "count")->n : count_default;
+}
+
+static uint32_t page_of(struct request *r)
+{
+    return arg(r, "page")->given ? (uint32_t)arg(r, "page")->n : 1;
+}
+
+static enum err read_query(struct request *r, struct query *q, enum query_of of,
+                           struct match *match)
+{
+    TRY(query_parse(q, of, arg(r, "query")->s, r->a->t->wall_us / 1000000, 0));
+    return match_compile(match, q, &r->arena);
+}
+
+static enum err prepare_messages(struct request *r, struct search_work *w)
+{
     struct search_messages *m = &w->m;
-    TRY(query_parse(&w->q, QUERY_MESSAGES, arg(r, "query")->s, r->a->t->wall_us / 1000000, 0));
-    TRY(read_order(r, m));
+    const struct query *q = &w->q;
+    TRY(read_query(r, &w->q, QUERY_MESSAGES, &m->match));
+    TRY(read_order(r, &m->by_score, &m->ascending));
     m->team = r->who.team;
     m->uid = r->who.uid;
     m->guest = req_is_guest(r);
     m->highlight = arg(r, "highlight")->n != 0;
-    m->count = count->given ? (uint32_t)count->n : count_default;
-    m->page = page->given ? (uint32_t)page->n : 1;
-    m->after_us = w->q.after_s * 1000000;
-    m->before_us = w->q.before_s * 1000000;
-    m->has = w->q.has;
-    m->has_not = w->q.has_not;
-    m->is = w->q.is;
-    m->is_not = w->q.is_not;
-    m->has_emoji = w->q.has_emoji;
+    m->count = count_of(r);
+    m->page = page_of(r);
+    m->after_us = q->after_s * 1000000;
+    m->before_us = q->before_s * 1000000;
+    m->has = q->has;
+    m->has_not = q->has_not;
+    m->is = q->is;
+    m->is_not = q->is_not;
+    m->has_emoji = q->has_emoji;
     m->arena = &r->arena;
-    w->hopeless = ((m->has | m->has_not) & HAS_STAR) != 0 || ((m->is | m->is_not) & IS_SAVED) != 0;
-    resolve(r, w, w->q.from, w->q.from_len, find_user, m->from, &m->from_len, m->not_from,
-            &m->not_from_len);
-    resolve(r, w, w->q.in, w->q.in_len, find_place, m->in, &m->in_len, m->not_in, &m->not_in_len);
-    return match_compile(&m->match, &w->q, &r->arena);
+    bool hopeless =
+        ((m->has | m->has_not) & HAS_STAR) != 0 || ((m->is | m->is_not) & IS_SAVED) != 0 ||
+        !resolve(r, q->from, q->from_len, find_user, m->from, &m->from_len, m->not_from,
+                 &m->not_from_len) ||
+        !resolve(r, q->in, q->in_len, find_place, m->in, &m->in_len, m->not_in, &m->not_in_len);
+    w->hopeless |= hopeless ? SEARCH_OF_MESSAGES : 0;
+    return ERR_OK;
 }
 
-void search_messages(struct request *r)
+/* A file is a file; links, reactions, pins and threads are of messages. */
+static bool can_be_file(const struct query *q)
+{
+    return (q->has & ~(uint32_t)HAS_FILE) == 0 && (q->has_not & (HAS_FILE | HAS_STAR)) == 0 &&
+           (q->is & ~(uint32_t)IS_DM) == 0 && (q->is_not & IS_SAVED) == 0;
+}
+
+static void take_kinds(const struct query *q, struct media_search *f)
+{
+    for (uint32_t i = 0; i < q->type_len; i++) {
+        if (q->type[i].negated)
+            f->not_kinds[f->not_kinds_len++] = q->type[i].text;
+        else
+            f->kinds[f->kinds_len++] = q->type[i].text;
+    }
+}
+
+static enum err prepare_files(struct request *r, struct search_work *w)
+{
+    struct media_search *f = &w->f;
+    const struct query *q = &w->q;
+    TRY(read_query(r, &w->q, QUERY_FILES, &f->match));
+    TRY(read_order(r, &f->by_score, &f->ascending));
+    f->viewer = req_viewer(r);
+    f->highlight = arg(r, "highlight")->n != 0;
+    f->count = count_of(r);
+    f->page = page_of(r);
+    f->after_us = q->after_s * 1000000;
+    f->before_us = q->before_s * 1000000;
+    f->direct = (q->is & IS_DM) != 0;
+    f->not_direct = (q->is_not & IS_DM) != 0;
+    f->base_url = file_base_url(r);
+    buf_init(&f->json, &r->arena, found_bytes);
+    take_kinds(q, f);
+    bool hopeless =
+        !can_be_file(q) ||
+        !resolve(r, q->from, q->from_len, find_user, f->from, &f->from_len, f->not_from,
+                 &f->not_from_len) ||
+        !resolve(r, q->in, q->in_len, find_place, f->in, &f->in_len, f->not_in, &f->not_in_len);
+    w->hopeless |= hopeless ? SEARCH_OF_FILES : 0;
+    return f->base_url.p == NULL ? ERR_NOMEM : ERR_OK;
+}
+
+/* ---- one after the other ---- */
+
+static req_then on_found;
+
+static void go_on(struct request *r, struct search_work *w)
+{
+    unsigned next = w->left & SEARCH_OF_MESSAGES ? SEARCH_OF_MESSAGES : w->left;
+    w->left &= ~next;
+    if (next == 0)
+        search_answer(r, w);
+    else if ((w->hopeless & next) != 0)
+        go_on(r, w);
+    else if (next == SEARCH_OF_MESSAGES)
+        req_send(r, r->a->conf.search, SEARCH_MESSAGES, ID_NONE, &w->m, on_found);
+    else
+        req_send(r, r->a->conf.media, MEDIA_SEARCH, ID_NONE, &w->f, on_found);
+}
+
+static void on_found(struct request *r, const struct cell *c)
+{
+    if (!answer_refused(r, c))
+        go_on(r, r->work);
+}
+
+static void begin(struct request *r, unsigned of)
 {
     struct search_work *w = arena_zalloc(&r->arena, sizeof *w);
-    enum err err = w == NULL ? ERR_NOMEM : prepare(r, w);
+    enum err err = w == NULL ? ERR_NOMEM : ERR_OK;
+    if (err == ERR_OK && (of & SEARCH_OF_MESSAGES) != 0)
+        err = prepare_messages(r, w);
+    if (err == ERR_OK && (of & SEARCH_OF_FILES) != 0)
+        err = prepare_files(r, w);
     if (err != ERR_OK) {
         answer_error(r, err);
         return;
     }
+    w->of = w->left = of;
     r->work = w;
     r->arena.bytes_max = arena_list_max;
-    if (w->hopeless)
-        put_messages(r, w);
-    else
-        req_send(r, r->a->conf.search, SEARCH_MESSAGES, ID_NONE, &w->m, on_found);
+    go_on(r, w);
+}
+
+void search_messages(struct request *r)
+{
+    begin(r, SEARCH_OF_MESSAGES);
+}
+
+void search_files(struct request *r)
+{
+    begin(r, SEARCH_OF_FILES);
+}
+
+void search_all(struct request *r)
+{
+    begin(r, SEARCH_OF_MESSAGES | SEARCH_OF_FILES);
 }
