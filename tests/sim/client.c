@@ -247,14 +247,15 @@ static bool choose_sign_in(struct client *cl, struct op *op)
 {
     struct world *w = cl->w;
     const struct oracle *o = &w->oracle;
-    if (!w->plan.signs_in || w->sign_ins == sign_ins_max ||
+    if (w->plan.passwords == 0 || w->sign_ins == sign_ins_max ||
         !rng_one_in(&cl->rng, w->plan.ops / 4 + 1))
         return false;
-    uint32_t now = o->passwords_len == 0 ? 0 : o->passwords[o->passwords_len - 1].number;
-    *op = (struct op){.kind = OP_SIGN_IN, .other = w->plan.signer, .version = now};
+    uint32_t stored = o->passwords_len == 0 ? 0 : o->passwords[o->passwords_len - 1].number;
+    uint32_t newest = w->operator_.passwords_len; /* which is perhaps still being set */
+    *op = (struct op){.kind = OP_SIGN_IN, .other = w->plan.signer, .version = newest};
     switch ((w->sign_ins++ + w->plan.seed) % sign_ins_max) {
     case 0:
-        op->version = now > 0 && rng_one_in(&cl->rng, 2) ? now - 1 : 0;
+        op->version = newest > 0 && rng_one_in(&cl->rng, 2) ? newest - 1 : 0;
         break;
     case 1:
         op->other = (uint8_t)((w->plan.signer + 1u) % w->plan.users);
@@ -262,6 +263,8 @@ static bool choose_sign_in(struct client *cl, struct op *op)
             op->other = plan_users_max;
         break;
     default:
+        if (rng_one_in(&cl->rng, 2))
+            op->version = stored;
         break;
     }
     return true;

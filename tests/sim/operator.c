@@ -214,8 +214,8 @@ static void set_password(struct operator* o)
 void operator_change_password(struct operator* o)
 {
     const struct world *w = o->w;
-    if (w->plan.signs_in && o->passwords_len < operator_passwords_max &&
-        w->ops_issued >= w->plan.ops / 3 && w->up && w->drain_stage < 0)
+    if (o->passwords_len < w->plan.passwords && w->ops_issued >= w->plan.ops / 3 && w->up &&
+        w->drain_stage < 0)
         set_password(o);
 }
 
@@ -293,7 +293,7 @@ void operator_populate(struct operator* o)
         add_channel(o, i);
     for (uint32_t i = 0; i < p->channels; i++)
         invite(o, &o->w->oracle.chans[i]);
-    if (p->signs_in)
+    if (p->passwords > 0)
         set_password(o);
     settle(o);
 }

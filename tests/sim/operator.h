@@ -75,7 +75,7 @@ void operator_revoke(struct operator* o, uint32_t token);
 void operator_issue(struct operator* o, uint8_t user);
 /* One that was issued; operator_tokens_max: no room for it. */
 uint32_t operator_add_token(struct operator* o, struct str_view text, uint8_t user);
-/* Where there are passwords, the signer gets another one in the middle of the run. */
+/* Where the plan has two passwords the signer gets the second one in the middle of the run. */
 void operator_change_password(struct operator* o);
 /* "password-N"; 0 is nobody's. */
 struct str_view operator_password(uint32_t number, char out[24]);

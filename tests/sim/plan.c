@@ -106,6 +106,7 @@ void plan_make(struct plan *p, uint64_t seed, uint64_t ops, uint32_t without)
     p->half_close_percent = (uint32_t)rng_range(&r, 0, 8);
     p->conf.search_delay_ms = rng_skewed(&r, 1, 1000);
     struct rng passwords = rng_make(seed, 3);
-    p->signs_in = rng_one_in(&passwords, signing_one_in);
+    if (rng_one_in(&passwords, signing_one_in))
+        p->passwords = (uint32_t)rng_range(&passwords, 1, 2);
     p->signer = (uint8_t)rng_below(&passwords, MIN(p->users, p->clients));
 }

@@ -25,8 +25,8 @@ struct plan {
     uint32_t history_percent, member_percent, rtm_percent, unkeyed_percent, duplicate_percent;
     uint32_t change_percent;     /* of what is posted: replies, edits, reactions, deletions */
     uint32_t half_close_percent; /* of the requests: nothing more is sent behind them */
-    bool signs_in;               /* a hash costs real time: few runs have passwords */
-    uint8_t signer;              /* the user who has one */
+    uint32_t passwords; /* one after the other; a hash costs real time: most runs have none */
+    uint8_t signer;     /* whose they are */
     struct conf conf;
 };
 

@@ -129,7 +129,7 @@ static void add_actors(struct world *w)
                                        [ACTOR_FANOUT] = c->threads_fanouts,
                                        [ACTOR_DIR] = 1,
                                        [ACTOR_SEARCH] = 1,
-                                       [ACTOR_LOGIN] = w->plan.signs_in,
+                                       [ACTOR_LOGIN] = w->plan.passwords > 0,
                                        [ACTOR_ADMIN] = 1};
     w->actors = calloc(world_loops_max, sizeof *w->actors);
     ASSERT(w->actors != NULL);
@@ -329,7 +329,7 @@ static void make_search(struct world *w)
 /* Only where there are passwords: the others need not look at one more loop in each step. */
 static void make_login(struct world *w)
 {
-    if (!w->plan.signs_in)
+    if (w->plan.passwords == 0)
         return;
     struct view v = sim_view(&w->store);
     MUST(login_new(&w->login, &v));
