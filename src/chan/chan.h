@@ -13,7 +13,7 @@
 
 struct log;
 
-enum { chans_max = 64 };
+enum { chans_max = 64, chan_pins_max = 100 /* of a channel; Slack: pins.add */ };
 
 struct chan_conf {
     actor_id self, log, hist; /* hist loads cold channels for this chan */
@@ -21,7 +21,7 @@ struct chan_conf {
         count; /* among the chans; ts is congruent to index mod the next power of two >= count */
     const actor_id *fanouts; /* borrowed for life */
     uint16_t fanouts_len;
-    uint32_t channels_max, members_max, parked_max, frames_max;
+    uint32_t channels_max, members_max, pins_max, parked_max, frames_max;
     uint64_t batch_bytes_max; /* of one batch */
     uint32_t
         sub_reserve;     /* event cells kept free per fanout for FAN_SUB_OK: the fanout's credits */

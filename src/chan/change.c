@@ -413,7 +413,7 @@ static enum err pin(struct chan_shard *s, struct chan *c, struct chan_change *m,
         return ERR_ALREADY_PINNED;
     if (!add && !is)
         return ERR_NO_PIN;
-    if (add && c->head.pins >= pins_max)
+    if (add && c->head.pins >= s->conf.pins_max)
         return ERR_TOO_MANY_PINS;
     now.flags ^= MSG_PINNED;
     now.pinned_us = s->turn->wall_us;

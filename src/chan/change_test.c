@@ -185,6 +185,40 @@ TEST(a_deleted_reply_is_taken_out_of_the_count)
     rig_free(r);
 }
 
+static uint32_t pins_of(struct rig *r)
+{
+    struct key k;
+    struct row_chan_head head;
+    key_chan_head(&k, 1);
+    const struct rig_row *at = rig_find(r, CF_CHAN, key_view(&k));
+    CHECK(at != NULL);
+    CHECK_EQ(row_chan_head_decode(&head, key_view(&k), at->value), ERR_OK);
+    return head.pins;
+}
+
+/* The rig's channels may have three. What is undurable counts, too. */
+TEST(pins_of_a_channel_are_bounded)
+{
+    struct rig *r = rig_room(3, 64);
+    struct chan_change *pins[4];
+    for (int i = 0; i < 4; i++)
+        pins[i] = ask(r, ALICE, CHANGE_PIN, a_message(r, BOB));
+    for (int i = 0; i < 4; i++)
+        send(r, pins[i]);
+    rig_settle(r);
+    CHECK(rig_ok(r, pins[2]));
+    CHECK_EQ(rig_err(r, pins[3]), ERR_TOO_MANY_PINS);
+    CHECK_EQ(pins_of(r), 3);
+    /* A deleted message makes room, as one that is unpinned. */
+    struct chan_change *gone = send(r, ask(r, BOB, CHANGE_DELETE, pins[0]->ts_us));
+    struct chan_change *fourth = send(r, ask(r, BOB, CHANGE_PIN, pins[3]->ts_us));
+    rig_settle(r);
+    CHECK(rig_ok(r, gone));
+    CHECK(rig_ok(r, fourth));
+    CHECK_EQ(pins_of(r), 3);
+    rig_free(r);
+}
+
 TEST(who_may_change_what)
 {
     struct rig *r = rig_room(3, 64);

@@ -23,7 +23,6 @@ enum {
     loads_max = 64,               /* cold channels being read at once; the others wait in a list */
     pending_buckets = 4096,
     pending_row_buckets = 1024,
-    pins_max = 100,
     fanouts_max = 64, /* bits of the interest map */
     sub_restarts_max = 4,
     dedup_probes_max = 4,

@@ -211,6 +211,7 @@ static struct rig *rig_new(uint32_t credits, uint32_t event_cells)
                                  .fanouts_len = 2,
                                  .channels_max = 64,
                                  .members_max = 1000,
+                                 .pins_max = 3,
                                  .parked_max = 64,
                                  .frames_max = 1024,
                                  .batch_bytes_max = 1 << 20,

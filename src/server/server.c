@@ -179,6 +179,7 @@ static enum err make_chans(struct server *s)
                                .fanouts_len = t->len[ACTOR_FANOUT],
                                .channels_max = (uint32_t)s->conf->chan_channels_max,
                                .members_max = (uint32_t)s->conf->chan_members_max,
+                               .pins_max = chan_pins_max,
                                .parked_max = (uint32_t)s->conf->chan_parked_max,
                                .frames_max = (uint32_t)s->conf->ring_frames,
                                .batch_bytes_max = s->conf->store_batch_bytes_max,
