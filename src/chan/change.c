@@ -363,7 +363,7 @@ static enum err delete_message(struct chan_shard *s, struct chan *c, struct chan
         return ERR_SERVICE_UNAVAILABLE;
     message_put(s, c->cid, &gone);
     reacted_gone(s, c, row);
-    if ((row->flags & MSG_PINNED) != 0) {
+    if (MUTANT(DELETED_STAYS_PINNED, (row->flags & MSG_PINNED) != 0, false)) {
         c->head.pins -= c->head.pins > 0;
         put_pin(s, c, &gone);
     }
@@ -413,13 +413,13 @@ static enum err pin(struct chan_shard *s, struct chan *c, struct chan_change *m,
         return ERR_ALREADY_PINNED;
     if (!add && !is)
         return ERR_NO_PIN;
-    if (add && c->head.pins >= s->conf.pins_max)
+    if (add && c->head.pins >= s->conf.pins_max + MUTANT(ONE_PIN_TOO_MANY, 0u, 1u))
         return ERR_TOO_MANY_PINS;
     now.flags ^= MSG_PINNED;
     now.pinned_us = s->turn->wall_us;
     now.pinned_by = m->uid;
     TRY(change_rewrite(s, c, &now));
-    c->head.pins += add ? 1 : -1u;
+    c->head.pins += add ? 1 : MUTANT(UNPIN_MISCOUNTED, -1u, 0u);
     put_pin(s, c, &now);
     commit_head(s, c);
     tell_pin(s, c, m, &now, add ? "pin_added" : "pin_removed");
@@ -446,7 +446,7 @@ static void tell_marked(struct chan_shard *s, struct chan *c, const struct chan_
     json_kv_ts(&j, "ts", m->ts_us);
     json_kv_u64(&j, "unread_count", c->head.seq - seq);
     json_kv_u64(&j, "unread_count_display", c->head.seq - seq);
-    e->uid = m->uid;
+    e->uid = MUTANT(MARK_TOLD_TO_TEAM, m->uid, ID_NONE);
     e->frame = change_frame(s, c, &j);
 }
 
@@ -455,7 +455,7 @@ static enum err seq_at(struct chan_shard *s, const struct chan *c, const struct 
 {
     struct message at;
     *seq = m->before_known ? MIN(m->before_seq, c->head.seq) : c->head.seq;
-    if (m->before_known || m->ts_us >= c->head.last_ts_us)
+    if (MUTANT(MARK_READS_ALL, m->before_known || m->ts_us >= c->head.last_ts_us, true))
         return ERR_OK;
     TRY(message_look(s, c->cid, m->ts_us, &at));
     if (!at.found || (at.row.flags & (MSG_REPLY | MSG_BROADCAST)) == MSG_REPLY)
@@ -504,7 +504,7 @@ static enum err may_change(const struct chan_shard *s, const struct chan *c,
         return ERR_CHANNEL_NOT_FOUND;
     if (!member && m->kind != CHANGE_REACT && m->kind != CHANGE_UNREACT)
         return ERR_NOT_IN_CHANNEL;
-    if (c->info.archived && !is_own_mark(m->kind))
+    if (MUTANT(ARCHIVED_TAKES_CHANGES, c->info.archived, false) && !is_own_mark(m->kind))
         return ERR_IS_ARCHIVED;
     return s->conf.disk_full != NULL && s->conf.disk_full(s->conf.disk) ? ERR_DISK_FULL : ERR_OK;
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/mutant.h"
 #include "chan/channel_json.h"
 #include "chan/internal.h"
 
@@ -75,7 +76,7 @@ static void tell(struct chan_shard *s, struct chan *c, struct json_out *j)
 {
     json_kv_ts(j, "event_ts", s->turn->wall_us);
     json_obj_end(j);
-    bool team = c->info.kind == CHANNEL_PUBLIC;
+    bool team = MUTANT(ARCHIVE_TOLD_TO_TEAM, c->info.kind == CHANNEL_PUBLIC, true);
     struct effect *e = commit_effect(s, c, team ? EFFECT_HINT : EFFECT_CHANNEL_EVENT);
     e->to = team ? s->fanouts : c->interest;
     e->uid = ID_NONE;
@@ -164,7 +165,8 @@ static enum err set_archived(struct chan_shard *s, struct chan *c, const struct 
     if (make_room(s, c, 0) == NULL)
         return ERR_SERVICE_UNAVAILABLE;
     c->info.archived = archived;
-    put_name(s, c);
+    if (MUTANT(ARCHIVE_UNLISTED, true, false))
+        put_name(s, c);
     system_post(s, c,
                 &(struct system_message){.subtype = archived ? "archive" : "unarchive",
                                          .what = archived ? "archived the channel"
@@ -248,5 +250,5 @@ static enum err change(struct chan_shard *s, struct chan *c, struct chan_info_ch
 void info_step(struct chan_shard *s, struct chan *c, struct op *op)
 {
     enum err err = change(s, c, op->request.u.p);
-    op_answer_after(s, op, c, err);
+    op_answer_after(s, op, MUTANT(ARCHIVE_BEFORE_SYNC, c, NULL), err);
 }

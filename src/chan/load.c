@@ -79,6 +79,7 @@ static enum err take_content(struct chan_shard *s, struct chan *c, const struct 
     }
     char *at = c->text;
     c->info = m->info;
+    c->info.archived = MUTANT(ARCHIVE_NOT_LOADED, m->info.archived, false);
     c->info.name = keep(&at, m->info.name);
     c->info.topic = keep(&at, m->info.topic);
     c->info.purpose = keep(&at, m->info.purpose);

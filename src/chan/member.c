@@ -51,7 +51,8 @@ static void put_leave(struct chan_batch *cb, const struct chan *c, uint64_t uid)
     key_membership(&k, uid, c->cid);
     batch_delete(&cb->b, CF_USER, &k);
     key_chan_cursor(&k, c->cid, uid);
-    batch_delete(&cb->b, CF_CHAN, &k);
+    if (MUTANT(LEAVER_KEEPS_CURSOR, true, false))
+        batch_delete(&cb->b, CF_CHAN, &k);
 }
 
 /* ---- events ---- */
@@ -260,7 +261,8 @@ static enum err may_kick(const struct chan *c, const struct chan_member_change *
         return ERR_CANT_KICK_FROM_GENERAL;
     if (!member_set_has(&c->members, m->uid))
         return ERR_NOT_IN_CHANNEL;
-    return public && !m->admin && c->info.creator != m->kicker ? ERR_RESTRICTED_ACTION : ERR_OK;
+    bool may = !public || m->admin || c->info.creator == m->kicker;
+    return MUTANT(KICK_BY_ANYBODY, may, true) ? ERR_OK : ERR_RESTRICTED_ACTION;
 }
 
 static enum err leave(struct chan_shard *s, struct chan *c, struct chan_member_change *m)
@@ -290,9 +292,11 @@ static enum err leave(struct chan_shard *s, struct chan *c, struct chan_member_c
     if (cb == NULL)
         return ERR_SERVICE_UNAVAILABLE;
     struct change x = {.c = c, .uid = m->uid, .silent = m->silent};
-    member_set_del(&c->members, m->uid);
+    if (MUTANT(KICKED_MAY_POST, true, m->kicker == ID_NONE))
+        member_set_del(&c->members, m->uid);
     put_leave(cb, c, m->uid);
-    hang_left(s, &x);
+    if (MUTANT(KICKED_HEARS_ON, true, m->kicker == ID_NONE))
+        hang_left(s, &x);
     say(s, &x, "leave", "has left the channel");
     commit_members(s, c);
     m->head = c->head;
@@ -302,7 +306,7 @@ static enum err leave(struct chan_shard *s, struct chan *c, struct chan_member_c
 void leave_step(struct chan_shard *s, struct chan *c, struct op *op)
 {
     enum err err = leave(s, c, op->request.u.p);
-    op_answer_after(s, op, c, err);
+    op_answer_after(s, op, MUTANT(KICK_BEFORE_SYNC, c, NULL), err);
 }
 
 static enum err may_invite(const struct chan_shard *s, const struct chan *c,
@@ -389,7 +393,8 @@ void created_tell(struct chan_shard *s, const struct effect *e)
 static void tell_all(struct chan_shard *s, struct chan *c, struct op *op)
 {
     for (uint32_t i = 0; i < c->members.cap; i++) {
-        if (c->members.slots[i] == ID_NONE)
+        if (MUTANT(DIRECT_CREATOR_HEARS, c->members.slots[i] == ID_NONE,
+                   c->members.slots[i] != c->info.creator))
             continue;
         struct effect e = {.kind = EFFECT_JOINED, .c = c, .uid = c->members.slots[i]};
         emit_member(s, &e);

@@ -25,7 +25,7 @@ static enum err may_post(const struct chan_shard *s, const struct chan *c,
         return ERR_CHANNEL_NOT_FOUND;
     if (!member_set_has(&c->members, m->uid))
         return c->info.kind == CHANNEL_PUBLIC ? ERR_NOT_IN_CHANNEL : ERR_CHANNEL_NOT_FOUND;
-    if (c->info.archived)
+    if (MUTANT(ARCHIVED_TAKES_POSTS, c->info.archived, false))
         return ERR_IS_ARCHIVED;
     if (m->ephemeral_to != ID_NONE)
         return member_set_has(&c->members, m->ephemeral_to) ? ERR_OK : ERR_USER_NOT_IN_CHANNEL;

@@ -1,6 +1,7 @@
 /* show.c - a member puts a direct conversation out of sight, or back. It comes back by itself with
  * the next message, so nothing needs to be written then: it is out of sight as long as nothing is
  * newer than what was newest. Source: Slack conversations.close, .open; im_close, im_open. */
+#include "base/mutant.h"
 #include "chan/channel_json.h"
 #include "chan/internal.h"
 
@@ -21,7 +22,7 @@ static void tell(struct chan_shard *s, struct chan *c, const struct chan_show *m
     json_obj_end(&j);
     ASSERT(!b.failed);
     struct effect *e = commit_effect(s, c, EFFECT_HINT);
-    e->uid = m->uid;
+    e->uid = MUTANT(SIGHT_TOLD_TO_TEAM, m->uid, ID_NONE);
     e->frame = emit_frame(s, ID_NONE, buf_view(&b));
 }
 
@@ -43,14 +44,15 @@ static enum err show(struct chan_shard *s, struct chan *c, struct chan_show *m)
     if (value.p == NULL)
         return ERR_CORRUPT; /* dir wrote it with the conversation, and nobody leaves one */
     TRY(row_member_decode(&row, key_view(&k), value));
-    m->already = row_is_closed(&row, &c->head) == !m->open;
+    m->already = MUTANT(REOPEN_FORGOTTEN, row_is_closed(&row, &c->head), false) == !m->open;
     if (m->already && c->batch == NULL) /* else that row may be older than what was asked before */
         return ERR_OK;
     struct chan_batch *cb = commit_room(s, row_room(member_value_max) + row_room(head_value_max),
                                         2 * (sizeof(struct effect) + 16));
     if (cb == NULL)
         return ERR_SERVICE_UNAVAILABLE;
-    row.closed_ts_us = m->open ? 0 : MAX(c->head.last_ts_us, 1u);
+    uint64_t newest_us = MUTANT(CLOSED_FOR_EVER, MAX(c->head.last_ts_us, 1u), UINT64_MAX);
+    row.closed_ts_us = m->open ? 0 : newest_us;
     row_member_encode(commit_put(cb, CF_CHAN, &k, member_value_max), &k, &row);
     batch_put_end(&cb->b);
     commit_head(s, c);

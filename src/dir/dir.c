@@ -136,7 +136,7 @@ static bool load_direct(void *ctx, struct str_view key, struct str_view value)
     struct row_channel_name row;
     struct str_view set = {key.p + key.len - key128_bytes, key128_bytes};
     l->err = row_channel_name_decode(&row, key, value);
-    if (l->err == ERR_OK)
+    if (MUTANT(DIRECTS_NOT_LOADED, l->err == ERR_OK, false))
         l->err = tables_put_name(&l->d->tables, TABLE_DIRECTS, l->team, set, row.cid, row.kind);
     l->d->last_id = MAX(l->d->last_id, row.cid);
     return l->err == ERR_OK;

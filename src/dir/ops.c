@@ -83,7 +83,7 @@ static uint32_t claims_of(const struct dir_op *op, uint64_t out[3])
     }
     case DIR_DIRECT_OPEN:
         out[0] = direct_claim(c->u.p);
-        return 1;
+        return MUTANT(DIRECT_TWICE, 1, 0);
     case DIR_USER_CHANGE: {
         const struct dir_user_change *m = c->u.p;
         out[0] = claim_of('u', m->uid, SV_NONE);

@@ -193,7 +193,7 @@ static bool on_fill(void *ctx, struct str_view key, struct str_view value)
 static void take_over(struct channel *c, const struct filling *f, uint64_t moment)
 {
     c->moment = moment;
-    c->pins = recent_pins_unknown;
+    c->pins = MUTANT(PINS_REMEMBERED, recent_pins_unknown, MAX(c->pins, 0));
     c->whole = f->whole;
     c->len = f->len;
     c->at = c->cap - f->bytes;

@@ -21,7 +21,9 @@ static enum err judge(const struct hist_viewer *v, const struct right *right)
         return ERR_OK;
     if (v->is_guest)
         return ERR_CHANNEL_NOT_FOUND;
-    if (MUTANT(PRIVATE_READ_BY_STRANGERS, right->kind != CHANNEL_PUBLIC, false))
+    bool open = right->kind == CHANNEL_PUBLIC ||
+                MUTANT(DIRECT_READ_BY_STRANGERS, false, channel_is_direct(right->kind));
+    if (MUTANT(PRIVATE_READ_BY_STRANGERS, !open, false))
         return ERR_CHANNEL_NOT_FOUND;
     return ERR_OK;
 }

@@ -1,36 +1,15 @@
 /* answer.c - is this answer true? Held against the oracle between the position at which the request
  * was written and the one at which the answer was said. */
+#include "answer.h"
+
 #include <stdio.h>
 
-#include "text.h"
-#include "world.h"
-
-struct ctx {
-    struct client *cl;
-    struct world *w;
-    const struct op *op;
-    struct str_view body, error;
-    uint64_t pos;
-    struct ochan *chan; /* NULL: the op has none */
-};
-
-static bool error_is(const struct ctx *x, const char *name)
-{
-    return sv_eq(x->error, sv_from(name));
-}
-
-_Noreturn static void untrue(const struct ctx *x, const char *name, const char *why)
+_Noreturn void untrue(const struct ctx *x, const char *name, const char *why)
 {
     violation(x->w, name, "client %u (user %u), op %d on %s (message #%u): %s: %.*s",
               (unsigned)x->cl->index, (unsigned)x->cl->user, (int)x->op->kind,
               x->chan == NULL ? "-" : x->chan->name, x->op->number, why,
               (int)MIN(x->body.len, 600u), x->body.p);
-}
-
-/* Whether the user's membership was so at some time between question and answer. */
-static bool was(const struct ctx *x, uint8_t user, bool member)
-{
-    return oracle_was(x->chan, user, member, x->op->sent_pos, x->pos);
 }
 
 static bool foreign(const struct ctx *x)
@@ -78,7 +57,8 @@ static bool token_refused(const struct ctx *x)
 
 static void check_not_in_channel(const struct ctx *x)
 {
-    if (!was(x, x->cl->user, false))
+    bool victim = x->op->kind == OP_KICK && was(x, x->op->other, false);
+    if (!was(x, x->cl->user, false) && !victim)
         untrue(x, "refusals_are_durable", "not a member, it says, but it was all the time");
 }
 
@@ -86,7 +66,8 @@ static void check_not_found(const struct ctx *x)
 {
     if (foreign(x))
         return;
-    if (x->chan->kind != CHANNEL_PRIVATE || !was(x, x->cl->user, false))
+    bool visible = x->chan->kind == CHANNEL_PUBLIC && x->op->kind != OP_CLOSE;
+    if (visible || !was(x, x->cl->user, false))
         untrue(x, "refusals_are_durable", "a channel that it may see was not found");
 }
 
@@ -104,17 +85,6 @@ static void check_deleted(const struct ctx *x)
         untrue(x, "ok_is_durable", "the reply is not deleted");
 }
 
-static void check_taken(const struct ctx *x)
-{
-    char name[32];
-    bool taken = false;
-    snprintf(name, sizeof name, "made-%u", x->op->name);
-    for (uint32_t i = 0; i < x->w->oracle.chans_len; i++)
-        taken |= oracle_was_called(&x->w->oracle.chans[i], name, x->op->sent_pos, x->pos);
-    if (!taken)
-        untrue(x, "refusals_are_durable", "the name is not taken");
-}
-
 static void check_not_signed_in(const struct ctx *x)
 {
     const struct op *op = x->op;
@@ -129,38 +99,15 @@ static void judge_refusal(const struct ctx *x)
         check_not_in_channel(x);
     } else if (x->chan != NULL && error_is(x, "channel_not_found")) {
         check_not_found(x);
-    } else if (op->kind == OP_LEAVE && error_is(x, "cant_leave_general")) {
-        if (!x->chan->general)
-            untrue(x, "refusals_are_durable", "not the general channel");
-    } else if (op->kind == OP_LEAVE && error_is(x, "last_member")) {
-        if (x->chan->kind != CHANNEL_PRIVATE)
-            untrue(x, "refusals_are_durable", "not a private channel");
-    } else if (op->kind == OP_INVITE && error_is(x, "already_in_channel")) {
-        if (!was(x, op->other, true))
-            untrue(x, "refusals_are_durable", "already a member, it says, but it never was");
-    } else if (op->kind == OP_INVITE && error_is(x, "cant_invite_self")) {
-        if (op->other != x->cl->user)
-            untrue(x, "refusals_are_durable", "somebody else was invited");
-    } else if (op->kind == OP_INVITE && error_is(x, "user_not_found")) {
-        if (x->w->oracle.users[op->other].team == x->w->oracle.users[x->cl->user].team)
-            untrue(x, "refusals_are_durable", "that user exists");
-    } else if (op->kind == OP_JOIN && error_is(x, "method_not_supported_for_channel_type")) {
-        if (x->chan->kind != CHANNEL_PRIVATE)
-            untrue(x, "refusals_are_durable", "a public channel");
     } else if (op->kind == OP_REACT && error_is(x, "already_reacted")) {
         check_reacted(x);
     } else if (op->kind == OP_DELETE && error_is(x, "message_not_found")) {
         check_deleted(x);
     } else if (op->kind == OP_SCHEDULE && error_is(x, "time_in_past")) {
         return; /* clocks step, and requests wait */
-    } else if ((op->kind == OP_CREATE || op->kind == OP_RENAME) && error_is(x, "name_taken")) {
-        check_taken(x);
     } else if (op->kind == OP_SIGN_IN && error_is(x, "invalid_credentials")) {
         check_not_signed_in(x);
-    } else if (op->kind == OP_RENAME && error_is(x, "not_authorized")) {
-        if (x->chan->creator == x->w->oracle.users[x->cl->user].uid)
-            untrue(x, "errors_have_causes", "the creator may not rename");
-    } else {
+    } else if (!judge_channel_refusal(x)) {
         untrue(x, "errors_have_causes", "an error that this call cannot have");
     }
 }
@@ -222,8 +169,7 @@ static void check_reactions(const struct ctx *x, struct str_view item, uint32_t 
     }
 }
 
-/* A message as a page shows it: whole, durable, and not older than the question. */
-static uint32_t judge_item(const struct ctx *x, struct str_view item, const char *where)
+uint32_t judge_item(const struct ctx *x, struct str_view item, const char *where)
 {
     char text[oracle_text_max];
     struct str_view got = js_string(js_get(item, "text"), text, sizeof text);
@@ -256,7 +202,7 @@ static void judge_replies(const struct ctx *x)
     uint64_t last_us = 0;
     size_t at = 0;
     uint32_t seen = 0;
-    if (x->chan->kind == CHANNEL_PRIVATE && !was(x, x->cl->user, true))
+    if (x->chan->kind != CHANNEL_PUBLIC && !was(x, x->cl->user, true))
         untrue(x, "members_only", "a private channel's thread for a stranger");
     for (; (item = js_next(list, &at)).p != NULL; seen++) {
         uint32_t n = judge_item(x, item, "a thread");
@@ -295,7 +241,7 @@ static void judge_history(const struct ctx *x)
     struct str_view list = js_get(x->body, "messages"), item;
     uint32_t low = 0, count = 0, above = 0, newest = 0;
     size_t at = 0;
-    if (x->chan->kind == CHANNEL_PRIVATE && !was(x, x->cl->user, true))
+    if (x->chan->kind != CHANNEL_PUBLIC && !was(x, x->cl->user, true))
         untrue(x, "members_only", "a private channel's history for a stranger");
     if (foreign(x))
         untrue(x, "members_only", "another workspace's history");
@@ -321,73 +267,8 @@ static void judge_history(const struct ctx *x)
         untrue(x, "history_complete", "the page is too short or too long");
     if (js_true(js_get(x->body, "has_more")) != (count > 0 && above > low))
         untrue(x, "history_complete", "has_more is wrong");
-}
-
-static void judge_member(const struct ctx *x, uint8_t user, bool member)
-{
-    if (!was(x, user, member))
-        untrue(x, "ok_is_durable", "the membership that it speaks of was never durable");
-}
-
-static void judge_create(const struct ctx *x)
-{
-    uint64_t cid = js_id(js_get(js_get(x->body, "channel"), "id"));
-    struct ochan *c = oracle_chan(&x->w->oracle, cid);
-    char name[32];
-    snprintf(name, sizeof name, "made-%u", x->op->name);
-    if (c == NULL || c->pos > x->pos || !oracle_was_called(c, name, x->op->sent_pos, x->pos))
-        untrue(x, "ok_is_durable", "the channel is not stored");
-}
-
-static void judge_rename(const struct ctx *x)
-{
-    char name[32];
-    snprintf(name, sizeof name, "made-%u", x->op->name);
-    if (!oracle_was_called(x->chan, name, x->op->sent_pos, x->pos))
-        untrue(x, "ok_is_durable", "the channel was never called that");
-}
-
-static void judge_list(const struct ctx *x)
-{
-    const struct oracle *o = &x->w->oracle;
-    struct str_view list = js_get(x->body, "channels"), item;
-    bool seen[oracle_channels_max] = {false};
-    size_t at = 0;
-    uint64_t team = o->users[x->cl->user].team;
-    while ((item = js_next(list, &at)).p != NULL) {
-        struct ochan *c = oracle_chan(&x->w->oracle, js_id(js_get(item, "id")));
-        if (c == NULL || c->pos > x->pos)
-            untrue(x, "nothing_undurable_visible", "a channel that is not stored is listed");
-        if (c->team != team || (c->kind == CHANNEL_PRIVATE &&
-                                !oracle_was(c, x->cl->user, true, x->op->sent_pos, x->pos)))
-            untrue(x, "members_only", "a channel is listed for a stranger");
-        if (seen[c - o->chans])
-            untrue(x, "answers_whole", "a channel is listed twice");
-        seen[c - o->chans] = true;
-    }
-    struct str_view cursor = js_get(js_get(x->body, "response_metadata"), "next_cursor");
-    for (uint32_t i = 0; i < o->chans_len && cursor.len <= 2; i++) {
-        const struct ochan *c = &o->chans[i];
-        if (c->team == team && c->kind == CHANNEL_PUBLIC && c->pos <= x->op->sent_pos && !seen[i])
-            untrue(x, "history_complete", "a public channel is not listed");
-    }
-}
-
-static void judge_members(const struct ctx *x)
-{
-    struct str_view list = js_get(x->body, "members"), item;
-    uint32_t seen = 0;
-    size_t at = 0;
-    while ((item = js_next(list, &at)).p != NULL) {
-        uint8_t u = oracle_user(&x->w->oracle, js_id(item));
-        if (u == plan_users_max || !was(x, u, true) || (seen >> u & 1) != 0)
-            untrue(x, "nothing_undurable_visible", "a member that never was");
-        seen |= 1u << u;
-    }
-    for (uint8_t u = 0; u < x->w->oracle.users_len; u++) {
-        if (!was(x, u, false) && (seen >> u & 1) == 0)
-            untrue(x, "history_complete", "a member is not listed");
-    }
+    if (!levels_was(&x->chan->pins, js_u64(js_get(x->body, "pin_count")), x->op->sent_pos, x->pos))
+        untrue(x, "pins_equal_recount", "pin_count is wrong");
 }
 
 /* Others of the same user change the same document: nobody's change is lost. */
@@ -415,7 +296,7 @@ static bool judge_search(const struct ctx *x)
     struct str_view list = js_get(js_get(x->body, "messages"), "matches"), item;
     const struct omsg *m = &w->oracle.msgs[x->op->number];
     const struct ochan *c = oracle_chan(&w->oracle, m->cid);
-    bool private = c->kind == CHANNEL_PRIVATE;
+    bool private = c->kind != CHANNEL_PUBLIC;
     uint32_t found = 0;
     size_t at = 0;
     for (; (item = js_next(list, &at)).p != NULL; found++) {
@@ -475,74 +356,44 @@ static void judge_sign_in(const struct ctx *x)
         client_retry(x->cl, &who);
 }
 
-static void judge_success(const struct ctx *x)
+static void judge_mark(const struct ctx *x)
+{
+    if (!oracle_had_read(x->chan, x->cl->user, x->op->oldest_us, x->op->sent_pos, x->pos))
+        untrue(x, "ok_is_durable", "how far it has read is not stored");
+}
+
+static void judge_schedule(const struct ctx *x)
 {
     char id[32];
-    switch (x->op->kind) {
-    case OP_POST:
-        judge_post(x);
-        break;
-    case OP_HISTORY:
-        judge_history(x);
-        break;
-    case OP_JOIN:
-        judge_member(x, x->cl->user, true);
-        break;
-    case OP_LEAVE:
-        judge_member(x, x->cl->user, false);
-        break;
-    case OP_INVITE:
-        judge_member(x, x->op->other, true);
-        break;
-    case OP_RENAME:
-        judge_rename(x);
-        break;
-    case OP_CREATE:
-        judge_create(x);
-        break;
-    case OP_LIST:
-        judge_list(x);
-        break;
-    case OP_MEMBERS:
-        judge_members(x);
-        break;
-    case OP_EDIT:
-        judge_edit(x);
-        break;
-    case OP_REACT:
-        check_reacted(x);
-        break;
-    case OP_DELETE:
-        check_deleted(x);
-        break;
-    case OP_REPLIES:
-        judge_replies(x);
-        break;
-    case OP_CONNECT:
-        judge_connect(x);
-        break;
-    case OP_MARK:
-        if (!oracle_had_read(x->chan, x->cl->user, x->op->oldest_us, x->op->sent_pos, x->pos))
-            untrue(x, "ok_is_durable", "how far it has read is not stored");
-        break;
-    case OP_SCHEDULE:
-        if (js_string(js_get(x->body, "scheduled_message_id"), id, sizeof id).p == NULL)
-            untrue(x, "answers_whole", "no id of the scheduled message");
-        x->w->oracle.msgs[x->op->number].promised_pos = x->pos;
-        break;
-    case OP_PREF:
-        judge_pref(x);
-        break;
-    case OP_SIGN_IN:
-        judge_sign_in(x);
-        break;
-    case OP_WHO:
-        check_named(x, x->w->operator_.tokens[x->op->token].user);
-        break;
-    case OP_SEARCH: /* answer_judge */
-    case OP_KINDS:
-        break;
-    }
+    if (js_string(js_get(x->body, "scheduled_message_id"), id, sizeof id).p == NULL)
+        untrue(x, "answers_whole", "no id of the scheduled message");
+    x->w->oracle.msgs[x->op->number].promised_pos = x->pos;
+}
+
+static void judge_who(const struct ctx *x)
+{
+    check_named(x, x->w->operator_.tokens[x->op->token].user);
+}
+
+static judge_fn *const judges[OP_KINDS] = {[OP_POST] = judge_post,
+                                           [OP_HISTORY] = judge_history,
+                                           [OP_EDIT] = judge_edit,
+                                           [OP_REACT] = check_reacted,
+                                           [OP_DELETE] = check_deleted,
+                                           [OP_REPLIES] = judge_replies,
+                                           [OP_MARK] = judge_mark,
+                                           [OP_SCHEDULE] = judge_schedule,
+                                           [OP_PREF] = judge_pref,
+                                           [OP_SIGN_IN] = judge_sign_in,
+                                           [OP_WHO] = judge_who,
+                                           [OP_CONNECT] = judge_connect};
+
+static void judge_success(const struct ctx *x)
+{
+    judge_fn *judge = channel_judges[x->op->kind];
+    judge = judge == NULL ? judges[x->op->kind] : judge;
+    ASSERT(judge != NULL);
+    judge(x);
 }
 
 enum verdict answer_judge(struct client *cl, const struct op *op, int status, struct str_view body,

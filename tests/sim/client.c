@@ -9,9 +9,7 @@ enum {
     request_timeout_us = 25000000, /* then the client goes elsewhere with the same key */
     no_conn_us = 20000,            /* no token, or no server */
     turn_us = 1000,
-    attempts_probe = 3,
-    name_ops = 48,
-    made_max = 24
+    attempts_probe = 3
 };
 
 /* ---- life ---- */
@@ -126,213 +124,6 @@ void clients_hang_up(struct world *w)
     }
 }
 
-/* ---- what to do next ---- */
-
-static struct ochan *some_channel(struct client *cl)
-{
-    struct oracle *o = &cl->w->oracle;
-    if (o->chans_len == 0)
-        return NULL;
-    /* Mostly one where the user is a member, as people do. */
-    for (int i = 0; i < 4; i++) {
-        struct ochan *c = &o->chans[rng_below(&cl->rng, o->chans_len)];
-        if ((c->members >> cl->user & 1) != 0)
-            return c;
-    }
-    return &o->chans[rng_below(&cl->rng, o->chans_len)];
-}
-
-/* Mostly the name that others want right now, too. */
-static uint32_t some_name(struct client *cl)
-{
-    uint32_t now = (uint32_t)(cl->w->ops_issued / name_ops);
-    return rng_one_in(&cl->rng, 4) ? (uint32_t)rng_below(&cl->rng, now + 1ull) : now;
-}
-
-static bool choose_member_op(struct client *cl, struct op *op, struct ochan *c)
-{
-    uint64_t k = rng_below(&cl->rng, 9);
-    if (k == 8) {
-        *op = (struct op){.kind = OP_RENAME, .cid = c->cid, .name = some_name(cl)};
-        return true;
-    }
-    if (k == 0 && cl->w->oracle.chans_len < cl->w->plan.channels + made_max) {
-        *op = (struct op){.kind = OP_CREATE, .name = some_name(cl)};
-        return true;
-    }
-    if (k < 3)
-        *op = (struct op){.kind = OP_LEAVE, .cid = c->cid};
-    else if (k < 5)
-        *op = (struct op){.kind = OP_INVITE,
-                          .cid = c->cid,
-                          .other = (uint8_t)rng_below(&cl->rng, cl->w->plan.users)};
-    else
-        *op = (struct op){.kind = OP_JOIN, .cid = c->cid};
-    return true;
-}
-
-static void choose_history(struct client *cl, struct op *op, const struct ochan *c)
-{
-    *op = (struct op){
-        .kind = OP_HISTORY, .cid = c->cid, .limit = (uint32_t)rng_range(&cl->rng, 1, 30)};
-    if (c->len > 0 && rng_one_in(&cl->rng, 3))
-        op->oldest_us = cl->w->oracle.msgs[c->numbers[rng_below(&cl->rng, c->len)]].ts_us;
-}
-
-/* One of the newest messages that somebody sent to the channel, where others are busy too; 0: none.
- */
-static uint32_t some_message(struct client *cl, const struct ochan *c)
-{
-    uint32_t back = (uint32_t)rng_below(&cl->rng, 4), n = 0;
-    for (uint32_t i = c->len; i > 0; i--) {
-        if (cl->w->oracle.msgs[c->numbers[i - 1]].system)
-            continue;
-        n = c->numbers[i - 1];
-        if (back-- == 0)
-            break;
-    }
-    return n;
-}
-
-static uint32_t own_reply(struct client *cl, const struct ochan *c)
-{
-    const struct oracle *o = &cl->w->oracle;
-    for (uint32_t n = o->msgs_len; n > 0; n--) {
-        const struct omsg *m = &o->msgs[n];
-        if (m->cid == c->cid && m->user == cl->user && m->thread != 0 && m->ts_us != 0 &&
-            (m->deleted_pos == 0 || rng_one_in(&cl->rng, 4)))
-            return n;
-    }
-    return 0;
-}
-
-/* False: there is nothing to change. */
-static bool choose_change(struct client *cl, struct op *op, const struct ochan *c)
-{
-    struct oracle *o = &cl->w->oracle;
-    uint32_t n = some_message(cl, c);
-    if (n == 0)
-        return false;
-    *op = (struct op){.cid = c->cid, .number = n};
-    switch (rng_below(&cl->rng, 6)) {
-    case 0:
-        op->kind = OP_REPLIES;
-        op->limit = 1000;
-        return true;
-    case 1:
-        op->kind = OP_REACT;
-        return true;
-    case 2:
-        op->kind = OP_DELETE;
-        op->number = own_reply(cl, c);
-        return op->number != 0;
-    case 3:
-        if (o->msgs[n].user != cl->user || o->msgs[n].edits == oracle_edits_max)
-            return false;
-        op->kind = OP_EDIT;
-        op->version = ++o->msgs[n].edits;
-        o->msgs[n].asked_pos[op->version] = o->pos;
-        return true;
-    default:
-        op->kind = OP_POST;
-        op->number = oracle_message(o, c->cid, cl->user, true);
-        o->msgs[op->number].thread = n;
-        return true;
-    }
-}
-
-/* Three in a run, in any order: with a wrong password or the one before; as somebody who is not
- * there or has none; with the right one, unless it changes meanwhile. */
-static bool choose_sign_in(struct client *cl, struct op *op)
-{
-    struct world *w = cl->w;
-    const struct oracle *o = &w->oracle;
-    if (w->plan.passwords == 0 || w->sign_ins == sign_ins_max ||
-        !rng_one_in(&cl->rng, w->plan.ops / 4 + 1))
-        return false;
-    uint32_t stored = o->passwords_len == 0 ? 0 : o->passwords[o->passwords_len - 1].number;
-    uint32_t newest = w->operator_.passwords_len; /* which is perhaps still being set */
-    *op = (struct op){.kind = OP_SIGN_IN, .other = w->plan.signer, .version = newest};
-    switch ((w->sign_ins++ + w->plan.seed) % sign_ins_max) {
-    case 0:
-        op->version = newest > 0 && rng_one_in(&cl->rng, 2) ? newest - 1 : 0;
-        break;
-    case 1:
-        op->other = (uint8_t)((w->plan.signer + 1u) % w->plan.users);
-        if (rng_one_in(&cl->rng, 2))
-            op->other = plan_users_max;
-        break;
-    default:
-        if (rng_one_in(&cl->rng, 2))
-            op->version = stored;
-        break;
-    }
-    return true;
-}
-
-/* False: it went over RTM already, or there is nothing to do. */
-static bool choose(struct client *cl, struct op *op)
-{
-    const struct plan *p = &cl->w->plan;
-    struct ochan *c = some_channel(cl);
-    uint64_t k = rng_below(&cl->rng, 100);
-    if (c == NULL)
-        return false;
-    if (choose_sign_in(cl, op))
-        return true;
-    if (k < p->member_percent)
-        return choose_member_op(cl, op, c);
-    k = rng_below(&cl->rng, 100);
-    if (k < p->history_percent) {
-        choose_history(cl, op, c);
-        return true;
-    }
-    if (rng_one_in(&cl->rng, 40)) {
-        struct oracle *o = &cl->w->oracle;
-        uint64_t wall_us = (uint64_t)((int64_t)cl->w->now_us + cl->w->wall_offset_us);
-        *op = (struct op){.kind = OP_SCHEDULE,
-                          .number = oracle_message(o, c->cid, cl->user, false),
-                          .cid = c->cid};
-        /* Some never: what is due is not always the next. */
-        o->msgs[op->number].post_s =
-            wall_us / 1000000 + (rng_one_in(&cl->rng, 4) ? 86400 : rng_range(&cl->rng, 1, 15));
-        return true;
-    }
-    if (c->len > 0 && rng_one_in(&cl->rng, 25)) { /* a message, or between two */
-        uint32_t back = (uint32_t)rng_below(&cl->rng, MIN(c->len, 8u));
-        *op = (struct op){.kind = OP_MARK, .cid = c->cid};
-        op->oldest_us =
-            cl->w->oracle.msgs[c->numbers[c->len - 1 - back]].ts_us + rng_below(&cl->rng, 2);
-        return true;
-    }
-    if (cl->prefs_len < client_prefs_max && rng_one_in(&cl->rng, 40)) {
-        *op = (struct op){.kind = OP_PREF, .version = cl->prefs_len++};
-        return true;
-    }
-    if (c->counted > 0 && rng_one_in(&cl->rng, 40)) { /* whether or not it may see it */
-        *op = (struct op){.kind = OP_SEARCH, .number = some_message(cl, c)};
-        return true;
-    }
-    if (rng_one_in(&cl->rng, 40)) {
-        *op = (struct op){.kind = rng_one_in(&cl->rng, 2) ? OP_LIST : OP_MEMBERS};
-        op->cid = op->kind == OP_MEMBERS ? c->cid : 0;
-        op->limit = 200;
-        return true;
-    }
-    if (rng_below(&cl->rng, 100) < p->change_percent && choose_change(cl, op, c))
-        return true;
-    bool keyed = rng_below(&cl->rng, 100) >= p->unkeyed_percent;
-    uint32_t number = oracle_message(&cl->w->oracle, c->cid, cl->user, keyed);
-    if (cl->ws.state == SOCKET_LIVE && rng_below(&cl->rng, 100) < p->rtm_percent) {
-        if (rng_one_in(&cl->rng, 4))
-            socket_typing(cl, c->cid);
-        if (socket_post(cl, number))
-            return false;
-    }
-    *op = (struct op){.kind = OP_POST, .number = number, .cid = c->cid};
-    return true;
-}
-
 /* ---- connections ---- */
 
 static bool ready(struct client *cl, struct http_client *h)
@@ -387,30 +178,7 @@ static void issue(struct client *cl, const struct op *op)
     duplicate(cl, op);
 }
 
-/* ---- the calm phase: each client shows that it is served ---- */
-
-static bool choose_probe(struct client *cl, struct op *op)
-{
-    struct oracle *o = &cl->w->oracle;
-    if (cl->probes == 0)
-        return false;
-    cl->probes--;
-    for (uint32_t i = 0; i < o->chans_len; i++) {
-        struct ochan *c = &o->chans[(i + cl->index) % o->chans_len];
-        if ((c->members >> cl->user & 1) == 0)
-            continue;
-        if (cl->probes == 2)
-            *op = (struct op){.kind = OP_HISTORY, .cid = c->cid, .limit = 30};
-        else if (cl->probes == 1 && c->counted > 0)
-            *op = (struct op){.kind = OP_SEARCH, .number = some_message(cl, c), .must = true};
-        else
-            *op = (struct op){.kind = OP_POST,
-                              .number = oracle_message(o, c->cid, cl->user, true),
-                              .cid = c->cid};
-        return true;
-    }
-    return false;
-}
+/* ---- when ---- */
 
 /* Has something new to do, and room to remember it should it fail. */
 static bool wants_more(const struct client *cl)
@@ -441,7 +209,7 @@ static void start_something(struct client *cl)
     if (w->now_us < cl->next_op_us || !wants_more(cl) || !ready(cl, &cl->http))
         return;
     bool calm = !w->faults_on;
-    bool http = calm ? choose_probe(cl, &op) : choose(cl, &op);
+    bool http = calm ? choose_probe(cl, &op) : choose_op(cl, &op);
     if (!calm)
         w->ops_issued++;
     cl->next_op_us = w->now_us + rng_below(&cl->rng, w->plan.think_us * 2 + 1);

@@ -39,6 +39,15 @@ enum op_kind {
     OP_SEARCH,   /* for the word that stands in one message only */
     OP_SIGN_IN,  /* as other, with the password `version` */
     OP_WHO,      /* with the token `as`, which a sign-in brought */
+    OP_INFO,
+    OP_KICK,
+    OP_ARCHIVE,
+    OP_UNARCHIVE,
+    OP_PIN,
+    OP_UNPIN,
+    OP_PINS,
+    OP_OPEN,  /* the direct conversation with users */
+    OP_CLOSE, /* out of the user's sight */
     OP_CONNECT,
     OP_KINDS
 };
@@ -47,9 +56,10 @@ struct op {
     enum op_kind kind;
     uint32_t number; /* of the message */
     uint64_t cid;
-    uint8_t other;        /* user to invite, or to sign in as; plan_users_max: as nobody */
+    uint8_t other;        /* user to invite, to kick, or to sign in as; plan_users_max: as nobody */
+    uint32_t users;       /* OP_OPEN: bit per user, the client's own too */
     uint32_t limit, name; /* name: that a channel is to get */
-    uint32_t version;     /* OP_EDIT; OP_PREF: which name */
+    uint32_t version;     /* OP_EDIT; OP_PREF: which name; OP_LIST: 1 without archived ones */
     uint64_t oldest_us;
     uint64_t sent_pos, sent_us; /* when the request was written */
     uint32_t token, as;
@@ -116,7 +126,7 @@ struct client {
     uint64_t wake_us, next_op_us, retry_us, deaf_until_us, issue_us;
     uint32_t prefs_len;                       /* names that were set, c<client>-<n> */
     uint64_t pref_acked_us[client_prefs_max]; /* 0: not answered yet */
-    uint32_t probes;                          /* of the calm phase, still to be done */
+    uint32_t probes; /* of the calm phase, still to be done */
     bool woken;
 };
 
@@ -131,6 +141,18 @@ void client_run(struct client *cl);
 /* Nothing under way any more. */
 bool client_idle(const struct client *cl);
 void clients_hang_up(struct world *w);
+
+/* choose.c: what to do next. False: it went over RTM already, or there is nothing to do. */
+bool choose_op(struct client *cl, struct op *op);
+/* In the calm phase each client shows that it is served. */
+bool choose_probe(struct client *cl, struct op *op);
+/* One of the newest messages that somebody sent to the channel, where others are busy too; 0: none.
+ */
+uint32_t choose_message(struct client *cl, const struct ochan *c);
+/* A reply of the client's user, mostly one that is there; 0: none. */
+uint32_t choose_reply(struct client *cl, const struct ochan *c);
+/* choose_channel.c: about the channel itself. False: nothing. */
+bool choose_channel_op(struct client *cl, struct op *op, const struct ochan *c);
 
 /* http_client.c */
 void http_send(struct client *cl, struct http_client *h, const struct op *op);
@@ -155,6 +177,10 @@ void socket_drop(struct client *cl, bool reset);
 /* A message over RTM; false: no room now. */
 bool socket_post(struct client *cl, uint32_t number);
 void socket_typing(struct client *cl, uint64_t cid);
+/* Of all users, those of other workspaces too. */
+void socket_watch_users(struct client *cl);
+/* socket_events.c. The server said e at pos. */
+void socket_on_event(struct client *cl, struct str_view e, uint64_t pos);
 /* All that it should have seen it has seen, or was told to fetch. */
 void socket_check_converged(struct client *cl);
 

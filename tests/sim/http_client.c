@@ -93,6 +93,15 @@ static const char *const methods[OP_KINDS] = {[OP_POST] = "chat.postMessage",
                                               [OP_SEARCH] = "search.messages",
                                               [OP_SIGN_IN] = "auth.signin",
                                               [OP_WHO] = "auth.test",
+                                              [OP_INFO] = "conversations.info",
+                                              [OP_KICK] = "conversations.kick",
+                                              [OP_ARCHIVE] = "conversations.archive",
+                                              [OP_UNARCHIVE] = "conversations.unarchive",
+                                              [OP_PIN] = "pins.add",
+                                              [OP_UNPIN] = "pins.remove",
+                                              [OP_PINS] = "pins.list",
+                                              [OP_OPEN] = "conversations.open",
+                                              [OP_CLOSE] = "conversations.close",
                                               [OP_CONNECT] = "rtm.connect"};
 
 static void format_id(char *out, char letter, uint64_t id)
@@ -109,8 +118,8 @@ static void format_id(char *out, char letter, uint64_t id)
 }
 
 struct words { /* storage behind the arguments */
-    char cid[16], other[16], text[oracle_text_max], key[256], limit[16], oldest[24], name[32],
-        ts[24];
+    char cid[16], other[16], users[16 * plan_users_max], text[oracle_text_max], key[256], limit[16],
+        oldest[24], name[32], ts[24];
 };
 
 static struct str_view format_ts(char out[24], uint64_t ts_us)
@@ -135,6 +144,37 @@ static uint32_t sign_in_args(const struct world *w, const struct op *op, struct 
     return 3;
 }
 
+/* Of a conversation between two some name the other one. */
+static void format_channel(const struct client *cl, const struct op *op, char out[16])
+{
+    struct oracle *o = &cl->w->oracle;
+    const struct ochan *c = oracle_chan(o, op->cid);
+    uint32_t others = c->members & ~(1u << cl->user);
+    bool pair = c->kind == CHANNEL_IM && others != 0 && others != c->members;
+    if (pair && op->kind == OP_POST && op->number % 4 == 1)
+        format_id(out, 'U', o->users[__builtin_ctz(others)].uid);
+    else
+        format_id(out, c->kind == CHANNEL_IM ? 'D' : 'C', op->cid);
+}
+
+/* In an order of its own. */
+static struct str_view format_users(const struct client *cl, const struct op *op,
+                                    char out[16 * plan_users_max])
+{
+    const struct oracle *o = &cl->w->oracle;
+    size_t len = 0;
+    for (uint32_t i = 0; i < o->users_len; i++) {
+        uint32_t u = (i + cl->index) % o->users_len;
+        if ((op->users >> u & 1) == 0 || (u == cl->user && op->users != 1u << u))
+            continue; /* itself goes without saying */
+        if (len > 0)
+            out[len++] = ',';
+        format_id(out + len, 'U', o->users[u].uid);
+        len += strlen(out + len);
+    }
+    return (struct str_view){out, len};
+}
+
 static uint32_t make_args(const struct client *cl, const struct op *op, struct words *s,
                           struct arg *args)
 {
@@ -143,13 +183,13 @@ static uint32_t make_args(const struct client *cl, const struct op *op, struct w
     if (op->kind == OP_SIGN_IN)
         return sign_in_args(cl->w, op, s, args);
     if (op->cid != 0) {
-        format_id(s->cid, 'C', op->cid);
+        format_channel(cl, op, s->cid);
         args[n++] = (struct arg){"channel", sv_from(s->cid)};
     }
-    const char *ts_name = op->kind == OP_REACT ? "timestamp" : "ts";
-    if (op->kind == OP_EDIT || op->kind == OP_REACT || op->kind == OP_DELETE ||
-        op->kind == OP_REPLIES)
-        args[n++] = (struct arg){ts_name, format_ts(s->ts, o->msgs[op->number].ts_us)};
+    bool item = op->kind == OP_REACT || op->kind == OP_PIN || op->kind == OP_UNPIN;
+    if (item || op->kind == OP_EDIT || op->kind == OP_DELETE || op->kind == OP_REPLIES)
+        args[n++] =
+            (struct arg){item ? "timestamp" : "ts", format_ts(s->ts, o->msgs[op->number].ts_us)};
     if (op->kind == OP_EDIT)
         args[n++] = (struct arg){"text", oracle_version(op->number, op->version, s->text)};
     if (op->kind == OP_REACT) {
@@ -168,6 +208,14 @@ static uint32_t make_args(const struct client *cl, const struct op *op, struct w
         format_id(s->other, 'U', o->users[op->other].uid);
         args[n++] = (struct arg){"users", sv_from(s->other)};
     }
+    if (op->kind == OP_KICK) {
+        format_id(s->other, 'U', o->users[op->other].uid);
+        args[n++] = (struct arg){"user", sv_from(s->other)};
+    }
+    if (op->kind == OP_OPEN)
+        args[n++] = (struct arg){"users", format_users(cl, op, s->users)};
+    if (op->kind == OP_INFO)
+        args[n++] = (struct arg){"include_num_members", SV("true")};
     if (op->kind == OP_CREATE || op->kind == OP_RENAME) {
         snprintf(s->name, sizeof s->name, "made-%u", op->name);
         args[n++] = (struct arg){"name", sv_from(s->name)};
@@ -198,8 +246,10 @@ static uint32_t make_args(const struct client *cl, const struct op *op, struct w
     if (op->oldest_us > 0) {
         args[n++] = (struct arg){"oldest", format_ts(s->oldest, op->oldest_us)};
     }
-    if (op->kind == OP_LIST)
-        args[n++] = (struct arg){"types", SV("public_channel,private_channel")};
+    if (op->kind == OP_LIST) {
+        args[n++] = (struct arg){"types", SV("public_channel,private_channel,im,mpim")};
+        args[n++] = (struct arg){"exclude_archived", op->version == 1 ? SV("true") : SV("false")};
+    }
     return n;
 }
 

@@ -162,30 +162,21 @@ uint8_t oracle_user(const struct oracle *o, uint64_t uid)
 
 bool oracle_member_at(const struct ochan *c, uint8_t user, uint64_t pos)
 {
-    bool member = false;
-    for (uint32_t i = 0; i < c->toggles_len[user] && c->toggles[user][i].pos <= pos; i++)
-        member = c->toggles[user][i].member;
-    return member;
+    return levels_at(&c->membership[user], pos) != 0;
 }
 
 uint64_t oracle_member_since(const struct ochan *c, uint8_t user, uint64_t pos)
 {
-    uint64_t since = 0;
-    for (uint32_t i = 0; i < c->toggles_len[user] && c->toggles[user][i].pos <= pos; i++)
-        since = c->toggles[user][i].member ? c->toggles[user][i].pos : 0;
-    return since;
+    const struct levels *l = &c->membership[user];
+    uint32_t i = l->len;
+    while (i > 0 && l->all[i - 1].pos > pos)
+        i--;
+    return i > 0 && l->all[i - 1].n != 0 ? l->all[i - 1].pos : 0;
 }
 
 bool oracle_was(const struct ochan *c, uint8_t user, bool member, uint64_t from, uint64_t to)
 {
-    if (oracle_member_at(c, user, from) == member)
-        return true;
-    for (uint32_t i = 0; i < c->toggles_len[user]; i++) {
-        const struct toggle *t = &c->toggles[user][i];
-        if (t->pos > from && t->pos <= to && t->member == member)
-            return true;
-    }
-    return false;
+    return levels_was(&c->membership[user], member, from, to);
 }
 
 struct omsg *oracle_by_ts(struct oracle *o, uint64_t cid, uint64_t ts_us)
@@ -216,6 +207,17 @@ bool oracle_had_read(const struct ochan *c, uint8_t user, uint64_t ts_us, uint64
             return true;
     }
     return false;
+}
+
+bool oracle_read_was(const struct ochan *c, uint8_t user, uint64_t ts_us, uint64_t from,
+                     uint64_t to)
+{
+    if (oracle_had_read(c, user, ts_us, from, to))
+        return true;
+    uint32_t i = c->reads_len;
+    while (i > 0 && (c->reads[i - 1].pos > from || c->reads[i - 1].user != user))
+        i--;
+    return i > 0 && c->reads[i - 1].ts_us == ts_us;
 }
 
 /* ---- answers and what is shown ---- */
@@ -271,9 +273,17 @@ void oracle_deinit(struct oracle *o)
         free(o->chans[i].numbers);
         free(o->chans[i].called);
         free(o->chans[i].reads);
-        for (uint32_t u = 0; u < plan_users_max; u++)
-            free(o->chans[i].toggles[u]);
+        for (uint32_t u = 0; u < plan_users_max; u++) {
+            levels_free(&o->chans[i].membership[u]);
+            levels_free(&o->chans[i].closed[u]);
+        }
+        levels_free(&o->chans[i].sizes);
+        levels_free(&o->chans[i].archived);
+        levels_free(&o->chans[i].pins);
+        levels_free(&o->chans[i].newest);
     }
+    for (uint32_t n = 1; n <= o->msgs_len; n++)
+        levels_free(&o->msgs[n].pinned);
     free(o->msgs);
     free(o->tokens);
     free(o->ts_set);
@@ -286,7 +296,8 @@ void oracle_check_scheduled(struct world *w, uint64_t now_s)
         const struct omsg *m = &o->msgs[n];
         const struct ochan *c = oracle_chan(o, m->cid);
         if (m->promised_pos == 0 || m->ts_us != 0 || m->post_s + 10 > now_s ||
-            oracle_was(c, m->user, false, m->promised_pos, o->pos))
+            oracle_was(c, m->user, false, m->promised_pos, o->pos) ||
+            levels_was(&c->archived, true, m->promised_pos, o->pos))
             continue;
         violation(w, "scheduled_once", "message #%u was promised for %llu and is not there at %llu",
                   n, (unsigned long long)m->post_s, (unsigned long long)now_s);

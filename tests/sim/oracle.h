@@ -5,6 +5,7 @@
 #define PARLEY_SIM_ORACLE_H
 
 #include "base/str_view.h"
+#include "levels.h"
 #include "plan.h"
 #include "store/batch.h"
 #include "store/row.h"
@@ -12,7 +13,7 @@
 struct world;
 
 enum {
-    oracle_channels_max = 96,
+    oracle_channels_max = 128,
     oracle_text_max = 2048,
     oracle_edits_max = 12,
     oracle_passwords_max = 4
@@ -29,6 +30,8 @@ struct omsg { /* by its number, which stands in its text */
     uint32_t ordinal;              /* among the rows of its channel; a reply has none */
     uint32_t thread;               /* number of the message that it answers to; 0: none */
     uint64_t deleted_pos;          /* 0: it is there; replies only */
+    struct levels pinned;          /* 1: its channel's pins have it */
+    bool says_pinned;              /* its row does */
     /* Edits: version v is text of its own; how many were sent, which one each row had. */
     uint32_t edits, rows_len;
     struct {
@@ -46,11 +49,6 @@ struct omsg { /* by its number, which stands in its text */
     uint32_t reacted, listed, replied;
     uint64_t followed_pos[plan_users_max]; /* since when that user's row says so */
     bool lists_touched;
-};
-
-struct toggle {
-    uint64_t pos;
-    bool member;
 };
 
 struct ouser {
@@ -87,10 +85,19 @@ struct ochan {
     uint32_t counted; /* those that took a number */
     uint64_t last_ts_us;
     uint32_t members, memberships; /* bit per user: the channel's rows, the users' rows */
-    uint64_t head_seq, head_ts_us, head_members;
-    bool touched;
-    struct toggle *toggles[plan_users_max];
-    uint32_t toggles_len[plan_users_max], toggles_cap[plan_users_max];
+    uint32_t cursors;              /* bit per user who has one */
+    uint64_t head_seq, head_ts_us, head_members, head_pins;
+    bool touched, pins_touched;
+    struct levels membership[plan_users_max]; /* 1: is a member */
+    struct levels sizes;                      /* how many members it has */
+    struct levels archived;                   /* 1: it is */
+    bool listed_archived;                     /* by the row of its name */
+    struct levels pins;                       /* how many */
+    /* A direct conversation: what its members are known by, and for each the newest ts when it was
+     * put out of sight, 0: it is not. */
+    uint8_t set[16];
+    uint32_t sets; /* rows that lead to it by its members */
+    struct levels closed[plan_users_max], newest;
     struct reading *reads; /* how far members have read, as it was stored */
     uint32_t reads_len, reads_cap;
     uint32_t acked_len; /* ordinal behind the newest message answered ok */
@@ -98,6 +105,7 @@ struct ochan {
 
 struct oracle {
     uint64_t pos;
+    uint64_t batch_pos; /* before the present batch */
     struct omsg *msgs;
     uint32_t msgs_len, msgs_cap; /* msgs[0] is unused */
     struct ochan chans[oracle_channels_max];
@@ -140,11 +148,34 @@ uint64_t oracle_member_since(const struct ochan *c, uint8_t user, uint64_t pos);
 /* Whether membership was `member` at any position from..to. */
 bool oracle_was(const struct ochan *c, uint8_t user, bool member, uint64_t from, uint64_t to);
 
+/* oracle_channel.c: archives, pins, direct conversations. */
+static inline bool oracle_is_direct(const struct ochan *c)
+{
+    return channel_is_direct(c->kind);
+}
+/* Whether it was out of that member's sight, or was not, at any position from..to. */
+bool oracle_was_closed(const struct ochan *c, uint8_t user, bool closed, uint64_t from,
+                       uint64_t to);
+/* How many of its messages behind ts_us are unread for user at pos. */
+uint32_t oracle_unread(const struct oracle *o, const struct ochan *c, uint8_t user, uint64_t ts_us,
+                       uint64_t pos);
+/* A pinned message's row; the row that leads from its members to a direct conversation. */
+void oracle_on_pin(struct world *w, struct ochan *c, const struct row *r);
+void oracle_on_set(struct world *w, struct ochan *c, const struct row *r);
+/* What was decided while the channel was archived; called between the rows. */
+void oracle_check_quiet(struct world *w, const struct ochan *c, const char *what);
+/* What must hold after each whole batch. */
+void oracle_check_sets(struct world *w, const struct ochan *c);
+void oracle_check_pins(struct world *w, struct ochan *c);
+
 /* Whether that was its name at any position from..to. */
 bool oracle_was_called(const struct ochan *c, const char *name, uint64_t from, uint64_t to);
 
-/* Whether it was stored, at any position from..to, that user had read up to ts_us. */
+/* Whether it became stored, at any position behind from and up to `to`, that user had read up to
+ * ts_us; _was: or was so already. */
 bool oracle_had_read(const struct ochan *c, uint8_t user, uint64_t ts_us, uint64_t from,
+                     uint64_t to);
+bool oracle_read_was(const struct ochan *c, uint8_t user, uint64_t ts_us, uint64_t from,
                      uint64_t to);
 
 /* The text was the message's at some position from..to. */
@@ -174,7 +205,8 @@ bool oracle_was_password(const struct world *w, uint8_t user, uint32_t number, b
 /* The token is the user's and was stored at pos. */
 bool oracle_has_token(const struct world *w, struct str_view text, uint8_t user, uint64_t pos);
 
-/* What was promised for a time that is over was posted, unless its sender had left. */
+/* What was promised for a time that is over was posted, unless its sender had left or the
+ * channel was archived. */
 void oracle_check_scheduled(struct world *w, uint64_t now_s);
 
 #endif

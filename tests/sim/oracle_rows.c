@@ -7,6 +7,9 @@
 #include "chan/thread.h"
 #include "text.h"
 #include "world.h"
+
+enum { kind_at = 10 }; /* of keys that begin with a shard and an id */
+
 uint64_t oracle_be64(struct str_view key, size_t at)
 {
     uint64_t v = 0;
@@ -142,6 +145,8 @@ static void on_new(struct world *w, struct ochan *c, uint32_t n, const struct ro
     add_ts(w, row->ts_us);
     m->ts_us = c->last_ts_us = row->ts_us;
     m->pos = o->pos;
+    if (oracle_is_direct(c))
+        levels_set(&c->newest, o->pos, m->ts_us);
     check_time(w, m, n);
     if (reply)
         on_reply_row(w, c, m, n, row);
@@ -149,9 +154,12 @@ static void on_new(struct world *w, struct ochan *c, uint32_t n, const struct ro
         on_root(w, c, m, n, row);
     if (!m->system && !oracle_member_at(c, m->user, o->pos))
         violation(w, "members_only", "message #%u was stored for a user who is no member", n);
+    if (!m->system && levels_at(&c->archived, o->pos) != 0)
+        violation(w, "archived_is_quiet", "message #%u was stored in an archived channel", n);
 }
 
-static void on_reactions(struct world *w, struct omsg *m, uint32_t n, const struct row_message *row)
+static void on_reactions(struct world *w, const struct ochan *c, struct omsg *m, uint32_t n,
+                         const struct row_message *row)
 {
     m->reacted = oracle_reacted(w, row);
     m->lists_touched = true;
@@ -161,8 +169,10 @@ static void on_reactions(struct world *w, struct omsg *m, uint32_t n, const stru
         bool is = reactions_have(row->reactions, sv_from(name));
         if (!is && m->reacted_pos[i] != 0)
             violation(w, "changes_kept", "message #%u lost the reaction of client %u", n, i);
-        if (is && m->reacted_pos[i] == 0)
-            m->reacted_pos[i] = w->oracle.pos;
+        if (!is || m->reacted_pos[i] != 0)
+            continue;
+        m->reacted_pos[i] = w->oracle.pos;
+        oracle_check_quiet(w, c, "somebody reacts");
     }
 }
 
@@ -180,10 +190,13 @@ static uint32_t system_number(struct world *w, const struct ochan *c, const stru
     return n;
 }
 
-static void on_text(struct world *w, struct omsg *m, uint32_t version, uint64_t edited_us)
+static void on_text(struct world *w, const struct ochan *c, struct omsg *m, uint32_t version,
+                    uint64_t edited_us)
 {
     if (m->rows_len > 0 && m->rows[m->rows_len - 1].version == version && m->edited_us == edited_us)
         return;
+    if (m->rows_len > 0)
+        oracle_check_quiet(w, c, "a message is edited");
     m->edited_us = edited_us;
     if (m->rows_len == ARRAY_LEN(m->rows)) { /* retries may go back and forth */
         m->rows_len--;
@@ -200,7 +213,7 @@ static void on_message(struct world *w, const struct row *r)
     struct row_message row;
     struct thread t;
     uint32_t version = 0;
-    if (r->key.p[10] == 2) /* the way from a reply's ts to its thread */
+    if (r->key.p[kind_at] == 2) /* the way from a reply's ts to its thread */
         return;
     if (r->op != ROW_PUT || row_message_decode(&row, r->key, r->value) != ERR_OK ||
         thread_read(&t, row.thread) != ERR_OK)
@@ -212,7 +225,10 @@ static void on_message(struct world *w, const struct row *r)
         m->deleted_pos = o->pos;
         m->reacted = 0;
         m->lists_touched = true;
+        c->pins_touched |= m->says_pinned;
+        m->says_pinned = false;
         o->msgs[m->thread].thread_touched = true;
+        oracle_check_quiet(w, c, "a message is deleted");
         return;
     }
     bool system = (row.flags & MSG_SYSTEM) != 0;
@@ -225,8 +241,11 @@ static void on_message(struct world *w, const struct row *r)
                   (unsigned long long)m->ts_us, (unsigned long long)row.ts_us);
     if (m->deleted_pos != 0)
         violation(w, "changes_kept", "message #%u comes back after it was deleted", n);
-    on_text(w, m, version, row.edited_us);
-    on_reactions(w, m, n, &row);
+    on_text(w, c, m, version, row.edited_us);
+    on_reactions(w, c, m, n, &row);
+    bool pinned = (row.flags & MSG_PINNED) != 0;
+    c->pins_touched |= m->says_pinned != pinned;
+    m->says_pinned = pinned;
     m->replies = t.replies;
     m->repliers = t.users;
     m->latest_us = t.latest_us;
@@ -271,19 +290,26 @@ static void on_member(struct world *w, struct ochan *c, const struct row *r)
 {
     uint8_t u = oracle_user(&w->oracle, oracle_be64(r->key, 11));
     bool member = r->op == ROW_PUT;
+    struct row_member row;
     if (u == plan_users_max)
         violation(w, "rows_whole", "a member that is no user");
     struct ouser *user = &w->oracle.users[u];
-    if (member != ((c->members >> u & 1) != 0))
+    if (member != ((c->members >> u & 1) != 0)) {
         user->channels += member ? 1 : UINT32_MAX;
+        oracle_check_quiet(w, c, "somebody comes or goes");
+    }
     user->channels_peak = MAX(user->channels_peak, user->channels);
     c->members = member ? c->members | 1u << u : c->members & ~(1u << u);
-    if (c->toggles_len[u] == c->toggles_cap[u]) {
-        c->toggles_cap[u] = c->toggles_cap[u] * 2 + 8;
-        c->toggles[u] = realloc(c->toggles[u], c->toggles_cap[u] * sizeof *c->toggles[u]);
-        ASSERT(c->toggles[u] != NULL);
-    }
-    c->toggles[u][c->toggles_len[u]++] = (struct toggle){w->oracle.pos, member};
+    levels_set(&c->membership[u], w->oracle.pos, member);
+    levels_set(&c->sizes, w->oracle.pos, (uint64_t)__builtin_popcount(c->members));
+    if (!member)
+        return;
+    if (row_member_decode(&row, r->key, r->value) != ERR_OK)
+        violation(w, "rows_whole", "a member that cannot be read was written");
+    if (row.closed_ts_us > MAX(levels_at(&c->newest, w->oracle.pos), 1u))
+        violation(w, "closed_until_news", "%s is out of user %u's sight whatever is said", c->name,
+                  (unsigned)u);
+    levels_set(&c->closed[u], w->oracle.pos, row.closed_ts_us);
 }
 
 static void on_called(struct world *w, struct ochan *c, struct str_view name)
@@ -313,6 +339,7 @@ static void on_name_row(struct world *w, const struct row *r)
             violation(w, "rows_whole", "a name that cannot be read was written");
         c = chan_of_row(w, row.cid);
         c->names += !sv_eq(name, sv_from(c->listed));
+        c->listed_archived = row.archived;
         snprintf(c->listed, sizeof c->listed, "%.*s", SV_ARG(name));
         return;
     }
@@ -334,9 +361,12 @@ static void on_cursor(struct world *w, struct ochan *c, const struct row *r)
     struct row_cursor row;
     uint8_t user = oracle_user(o, oracle_be64(r->key, 11));
     uint32_t counted = 0;
+    if (user == plan_users_max)
+        violation(w, "rows_whole", "a cursor of no user");
+    c->cursors = r->op == ROW_PUT ? c->cursors | 1u << user : c->cursors & ~(1u << user);
     if (r->op != ROW_PUT)
         return;
-    if (row_cursor_decode(&row, r->key, r->value) != ERR_OK || user == plan_users_max)
+    if (row_cursor_decode(&row, r->key, r->value) != ERR_OK)
         violation(w, "rows_whole", "a cursor that cannot be read was written");
     for (uint32_t i = 0; i < c->len && o->msgs[c->numbers[i]].ts_us <= row.read_ts_us; i++)
         counted += !o->msgs[c->numbers[i]].system;
@@ -359,7 +389,7 @@ static void on_chan_row(struct world *w, const struct row *r)
     struct ochan *c = chan_of_row(w, oracle_be64(r->key, 2));
     struct row_chan_head head;
     struct row_chan_info info;
-    switch (r->key.p[10]) {
+    switch (r->key.p[kind_at]) {
     case 'm':
         on_member(w, c, r);
         break;
@@ -372,6 +402,7 @@ static void on_chan_row(struct world *w, const struct row *r)
         c->head_seq = head.seq;
         c->head_ts_us = head.last_ts_us;
         c->head_members = head.members_len;
+        c->head_pins = head.pins;
         break;
     case 'i':
         if (row_chan_info_decode(&info, r->key, r->value) != ERR_OK || info.cid != c->cid)
@@ -380,6 +411,7 @@ static void on_chan_row(struct world *w, const struct row *r)
         c->creator = info.creator;
         c->kind = info.kind;
         c->general = info.general;
+        levels_set(&c->archived, w->oracle.pos, info.archived);
         on_called(w, c, info.name);
         for (uint32_t i = 0; i < w->oracle.chans_len; i++) {
             struct ochan *d = &w->oracle.chans[i];
@@ -396,15 +428,15 @@ static void on_user_row(struct world *w, const struct row *r)
 {
     struct oracle *o = &w->oracle;
     uint64_t uid = oracle_be64(r->key, 2);
-    if (r->key.p[10] == 'M') {
+    if (r->key.p[kind_at] == 'M') {
         struct ochan *c = chan_of_row(w, oracle_be64(r->key, 11));
         uint8_t u = oracle_user(o, uid);
         if (u == plan_users_max)
             violation(w, "rows_whole", "a membership of no user");
         c->memberships = r->op == ROW_PUT ? c->memberships | 1u << u : c->memberships & ~(1u << u);
-    } else if (r->key.p[10] == 'R') {
+    } else if (r->key.p[kind_at] == 'R') {
         oracle_on_reacted(w, r);
-    } else if (r->key.p[10] == 'p' && oracle_user(o, uid) == plan_users_max) {
+    } else if (r->key.p[kind_at] == 'p' && oracle_user(o, uid) == plan_users_max) {
         struct row_user row;
         if (row_user_decode(&row, r->key, r->value) != ERR_OK || o->users_len == plan_users_max)
             violation(w, "rows_whole", "a user that cannot be read was written");
@@ -412,9 +444,21 @@ static void on_user_row(struct world *w, const struct row *r)
     }
 }
 
+/* The members of a direct conversation lead to it. */
+static void on_set_row(struct world *w, const struct row *r)
+{
+    struct row_channel_name row;
+    if (r->op != ROW_PUT || row_channel_name_decode(&row, r->key, r->value) != ERR_OK)
+        violation(w, "rows_whole", "a set of members that cannot be read was written");
+    oracle_on_set(w, chan_of_row(w, row.cid), r);
+}
+
 static void on_dir_row(struct world *w, const struct row *r)
 {
     switch (r->key.p[0]) {
+    case '2':
+        on_set_row(w, r);
+        break;
     case 'n':
         on_name_row(w, r);
         break;
@@ -430,14 +474,22 @@ static void on_dir_row(struct world *w, const struct row *r)
 }
 
 /* What must hold between the rows of a channel after each whole batch. */
-static void check_channel(struct world *w, const struct ochan *c)
+static void check_channel(struct world *w, struct ochan *c)
 {
     if (c->members != c->memberships)
         violation(w, "both_sides_of_membership", "channel %s: members %x, but its users believe %x",
                   c->name, c->members, c->memberships);
-    if (c->names != 1 || strcmp(c->listed, c->name) != 0)
+    if (c->cursors != c->members)
+        violation(w, "both_sides_of_membership", "channel %s: members %x, cursors %x", c->name,
+                  c->members, c->cursors);
+    if (oracle_is_direct(c))
+        oracle_check_sets(w, c);
+    else if (c->names != 1 || strcmp(c->listed, c->name) != 0 || c->sets != 0)
         violation(w, "one_name_one_channel", "%u names lead to channel %s, one of them %s",
                   c->names, c->name, c->listed);
+    else if (c->listed_archived != (levels_at(&c->archived, w->oracle.pos) != 0))
+        violation(w, "archived_is_quiet", "the row of the name %s says otherwise", c->name);
+    oracle_check_pins(w, c);
     if (c->head_seq != c->counted || c->head_ts_us != c->last_ts_us ||
         c->head_members != (uint64_t)__builtin_popcount(c->members))
         violation(w, "head_matches_rows",
@@ -449,6 +501,7 @@ static void check_channel(struct world *w, const struct ochan *c)
 void oracle_on_batch(struct world *w, const struct batch *b)
 {
     struct oracle *o = &w->oracle;
+    o->batch_pos = o->pos;
     for (const struct row *r = b->first; r != NULL; r = r->next) {
         o->pos++;
         if (r->cf == CF_MSG)
@@ -459,8 +512,10 @@ void oracle_on_batch(struct world *w, const struct batch *b)
             on_user_row(w, r);
         else if (r->cf == CF_DIR)
             on_dir_row(w, r);
-        else if (r->cf == CF_IDX && r->key.p[10] == 't')
+        else if (r->cf == CF_IDX && r->key.p[kind_at] == 't')
             oracle_on_follow(w, r);
+        else if (r->cf == CF_IDX && r->key.p[kind_at] == 'p')
+            oracle_on_pin(w, chan_of_row(w, oracle_be64(r->key, 2)), r);
     }
     check_threads(w);
     oracle_check_lists(w);

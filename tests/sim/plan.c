@@ -1,5 +1,7 @@
 #include "plan.h"
 
+#include "chan/chan.h"
+
 enum { signing_one_in = 40 };
 
 const char *fault_name(enum fault f)
@@ -108,5 +110,10 @@ void plan_make(struct plan *p, uint64_t seed, uint64_t ops, uint32_t without)
     struct rng passwords = rng_make(seed, 3);
     if (rng_one_in(&passwords, signing_one_in))
         p->passwords = (uint32_t)rng_range(&passwords, 1, 2);
+    struct rng channels = rng_make(seed, 4);
+    p->channel_percent = (uint32_t)rng_range(&channels, 5, 40);
+    p->pins_max = chan_pins_max;
+    if (plan_has(p, FAULT_SMALL)) /* nobody pins a hundred */
+        p->pins_max = (uint32_t)rng_range(&channels, 2, 6);
     p->signer = (uint8_t)rng_below(&passwords, MIN(p->users, p->clients));
 }

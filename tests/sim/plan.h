@@ -24,6 +24,8 @@ struct plan {
     uint64_t crash_steps; /* mean number of steps between crashes */
     uint32_t history_percent, member_percent, rtm_percent, unkeyed_percent, duplicate_percent;
     uint32_t change_percent;     /* of what is posted: replies, edits, reactions, deletions */
+    uint32_t channel_percent;    /* archives, kicks, pins, direct conversations */
+    uint32_t pins_max;           /* of a channel */
     uint32_t half_close_percent; /* of the requests: nothing more is sent behind them */
     uint32_t passwords; /* one after the other; a hash costs real time: most runs have none */
     uint8_t signer;     /* whose they are */

@@ -285,6 +285,7 @@ static void make_chans(struct world *w)
                                .fanouts_len = w->len[ACTOR_FANOUT],
                                .channels_max = (uint32_t)c->chan_channels_max,
                                .members_max = (uint32_t)c->chan_members_max,
+                               .pins_max = w->plan.pins_max,
                                .parked_max = (uint32_t)c->chan_parked_max,
                                .frames_max = (uint32_t)c->ring_frames,
                                .batch_bytes_max = c->store_batch_bytes_max,

@@ -1,0 +1,41 @@
+#include "levels.h"
+
+#include <stdlib.h>
+
+void levels_set(struct levels *l, uint64_t pos, uint64_t n)
+{
+    if ((l->len == 0 ? 0 : l->all[l->len - 1].n) == n)
+        return;
+    if (l->len == l->cap) {
+        l->cap = l->cap * 2 + 4;
+        l->all = realloc(l->all, l->cap * sizeof *l->all);
+        ASSERT(l->all != NULL);
+    }
+    l->all[l->len++] = (struct level){pos, n};
+}
+
+void levels_free(struct levels *l)
+{
+    free(l->all);
+}
+
+uint64_t levels_at(const struct levels *l, uint64_t pos)
+{
+    uint32_t i = l->len;
+    while (i > 0 && l->all[i - 1].pos > pos)
+        i--;
+    return i == 0 ? 0 : l->all[i - 1].n;
+}
+
+bool levels_within(const struct levels *l, uint64_t least, uint64_t most, uint64_t from,
+                   uint64_t to)
+{
+    uint32_t i = l->len;
+    for (; i > 0 && l->all[i - 1].pos > from; i--) {
+        const struct level *one = &l->all[i - 1];
+        if (one->pos <= to && one->n >= least && one->n <= most)
+            return true;
+    }
+    uint64_t first = i == 0 ? 0 : l->all[i - 1].n;
+    return first >= least && first <= most;
+}

@@ -1,0 +1,451 @@
+/* socket_events.c - whether what a socket is shown is true, in order, for its user to see, and
+ * without an unannounced gap. */
+#include <stdio.h>
+
+#include "text.h"
+#include "world.h"
+
+/* ---- what it knows ---- */
+
+/* It knows the messages of the channel up to pos and its members up to members_pos: it fetches both
+ * after this. */
+static void cover(struct socket *s, uint32_t chan, uint64_t pos, uint64_t members_pos)
+{
+    struct sub *sub = &s->subs[chan];
+    sub->covered_pos = MAX(sub->covered_pos, pos);
+    sub->members_pos = MAX(sub->members_pos, members_pos);
+}
+
+static void cover_all(struct client *cl, uint64_t pos, uint64_t members_pos)
+{
+    for (uint32_t i = 0; i < oracle_channels_max; i++)
+        cover(&cl->ws, i, pos, members_pos);
+}
+
+/* Channels past ws.subscriptions_max are not pushed: which they are it cannot know. A join may be
+ * heard of before the leave that made room for it: they come from different chans. */
+static bool partial(const struct client *cl)
+{
+    return cl->ws.partial ||
+           cl->w->oracle.users[cl->user].channels_peak + 2 > cl->w->plan.conf.ws_subscriptions_max;
+}
+
+/* Moves `next` over what it has been told to fetch and what was not for it: not a member then, or
+ * not any more by now. */
+static void skip_covered(struct client *cl, uint32_t chan, uint64_t now)
+{
+    const struct oracle *o = &cl->w->oracle;
+    const struct ochan *c = &o->chans[chan];
+    struct sub *sub = &cl->ws.subs[chan];
+    while (sub->next < c->len) {
+        uint64_t pos = o->msgs[c->numbers[sub->next]].pos;
+        if (pos > sub->covered_pos && !oracle_was(c, cl->user, false, pos, now))
+            break;
+        sub->next++;
+    }
+}
+
+static struct ochan *channel_of(struct client *cl, struct str_view e, uint64_t pos)
+{
+    struct ochan *c = oracle_chan(&cl->w->oracle, js_id(js_get(e, "channel")));
+    if (c == NULL || c->pos > pos)
+        violation(cl->w, "nothing_undurable_visible",
+                  "an event of a channel that is not stored: %.*s", SV_ARG(e));
+    return c;
+}
+
+/* ---- messages ---- */
+
+/* The change became stored while the listener was a member: the text is that of a row then, or of
+ * one that a later change of the same batch replaced. */
+static bool heard_as_member(const struct client *cl, const struct ochan *c, const struct omsg *m,
+                            uint32_t version)
+{
+    for (uint32_t i = 0; i < m->rows_len; i++) {
+        bool may_be = m->rows[i].version == version || m->rows[i].pos > m->asked_pos[version];
+        if (may_be && oracle_member_at(c, cl->user, m->rows[i].pos))
+            return true;
+    }
+    return m->rows_len == ARRAY_LEN(m->rows); /* older ones are forgotten */
+}
+
+static void on_hidden(struct client *cl, const struct ochan *c, struct str_view e, uint64_t pos)
+{
+    char text[oracle_text_max], name[32];
+    struct str_view message = js_get(e, "message");
+    struct str_view got = js_string(js_get(message, "text"), text, sizeof text);
+    if (!oracle_was(c, cl->user, true, 0, pos))
+        violation(cl->w, "members_only", "client %u hears of %s without being a member",
+                  (unsigned)cl->index, c->name);
+    if (got.p == NULL) /* deleted ones have none */
+        return;
+    uint32_t n = oracle_check_shown(cl->w, c->cid, got, js_ts(js_get(message, "ts")),
+                                    js_id(js_get(message, "user")), pos, "a changed message");
+    struct str_view what = js_string(js_get(e, "subtype"), name, sizeof name);
+    const struct omsg *m = &cl->w->oracle.msgs[n];
+    if (sv_eq(what, SV("message_changed")) &&
+        !heard_as_member(cl, c, m, oracle_version_of(&cl->w->oracle, n, got)))
+        violation(cl->w, "members_only",
+                  "client %u (user %u) hears of an edit in %s when it is out", (unsigned)cl->index,
+                  (unsigned)cl->user, c->name);
+}
+
+static void on_message(struct client *cl, struct str_view e, uint64_t pos)
+{
+    struct oracle *o = &cl->w->oracle;
+    char text[oracle_text_max];
+    struct ochan *c = channel_of(cl, e, pos);
+    uint32_t chan = (uint32_t)(c - o->chans);
+    struct sub *sub = &cl->ws.subs[chan];
+    uint64_t ts_us = js_ts(js_get(e, "ts"));
+    struct str_view got = js_string(js_get(e, "text"), text, sizeof text);
+    if (js_true(js_get(e, "hidden"))) { /* of a message that changed; what it says is in it */
+        on_hidden(cl, c, e, pos);
+        return;
+    }
+    if (got.p == NULL)
+        violation(cl->w, "answers_whole", "an event without text: %.*s", SV_ARG(e));
+    uint32_t n =
+        oracle_check_shown(cl->w, c->cid, got, ts_us, js_id(js_get(e, "user")), pos, "an event");
+    const struct omsg *m = &o->msgs[n];
+    if (!oracle_member_at(c, cl->user, m->pos))
+        violation(cl->w, "members_only",
+                  "client %u (user %u) is shown message #%u of %s without being a member",
+                  (unsigned)cl->index, (unsigned)cl->user, n, c->name);
+    if (ts_us <= sub->last_ts_us)
+        violation(cl->w, "events_in_order", "client %u: message #%u of %s comes late or twice",
+                  (unsigned)cl->index, n, c->name);
+    sub->last_ts_us = ts_us;
+    if (m->thread != 0) /* a lost one is in the channel's hint, and has no number */
+        return;
+    skip_covered(cl, chan, m->pos);
+    if (m->ordinal > sub->next && !partial(cl))
+        violation(cl->w, "gaps_are_announced",
+                  "client %u (user %u): message #%u of %s, but #%u before it is missing and no "
+                  "refetch came",
+                  (unsigned)cl->index, (unsigned)cl->user, n, c->name, c->numbers[sub->next]);
+    sub->next = MAX(sub->next, m->ordinal + 1);
+    cl->ws.events++;
+}
+
+/* ---- hints and members ---- */
+
+static void on_refetch(struct client *cl, struct str_view e, uint64_t pos)
+{
+    struct str_view list = js_get(e, "channels"), item;
+    size_t at = 0;
+    cl->ws.hints++;
+    if (js_true(js_get(e, "all")))
+        cover_all(cl, pos, pos);
+    while ((item = js_next(list, &at)).p != NULL) {
+        struct ochan *c = oracle_chan(&cl->w->oracle, js_id(item));
+        if (c == NULL || !oracle_was(c, cl->user, true, 0, pos))
+            violation(cl->w, "members_only", "a refetch hint of a channel it was never in: %.*s",
+                      SV_ARG(e));
+        cover(&cl->ws, (uint32_t)(c - cl->w->oracle.chans), pos, pos);
+    }
+}
+
+static void on_joined(struct client *cl, struct str_view e, uint64_t pos)
+{
+    struct ochan *c = oracle_chan(&cl->w->oracle, js_id(js_get(js_get(e, "channel"), "id")));
+    if (c == NULL || !oracle_was(c, cl->user, true, 0, pos))
+        violation(cl->w, "nothing_undurable_visible",
+                  "joined, it says, but that is not stored: %.*s", SV_ARG(e));
+    /* From the moment that it is a member it hears every message, or is told to fetch. */
+    cover(&cl->ws, (uint32_t)(c - cl->w->oracle.chans), oracle_member_since(c, cl->user, pos), pos);
+}
+
+/* Which change of u's membership the event tells of is not to be seen: the newest that it can mean.
+ */
+static void hear_member(struct client *cl, const struct ochan *c, uint8_t u, bool joined,
+                        uint64_t pos)
+{
+    struct sub *sub = &cl->ws.subs[c - cl->w->oracle.chans];
+    const struct levels *l = &c->membership[u];
+    for (uint32_t i = 0; i < l->len && l->all[i].pos <= pos; i++) {
+        if (l->all[i].n == joined)
+            sub->heard_pos[u] = MAX(sub->heard_pos[u], l->all[i].pos);
+    }
+}
+
+static void on_member(struct client *cl, struct str_view e, uint64_t pos, bool joined)
+{
+    struct ochan *c = channel_of(cl, e, pos);
+    uint8_t u = oracle_user(&cl->w->oracle, js_id(js_get(e, "user")));
+    if (u == plan_users_max || !oracle_was(c, u, joined, 0, pos))
+        violation(cl->w, "nothing_undurable_visible", "a membership that never was: %.*s",
+                  SV_ARG(e));
+    if (c->kind != CHANNEL_PUBLIC && !oracle_was(c, cl->user, true, 0, pos))
+        violation(cl->w, "members_only", "a stranger is told of a private channel: %.*s",
+                  SV_ARG(e));
+    hear_member(cl, c, u, joined, pos);
+}
+
+static void on_member_joined(struct client *cl, struct str_view e, uint64_t pos)
+{
+    on_member(cl, e, pos, true);
+}
+
+static void on_member_left(struct client *cl, struct str_view e, uint64_t pos)
+{
+    on_member(cl, e, pos, false);
+}
+
+static void on_created(struct client *cl, struct str_view e, uint64_t pos)
+{
+    struct ochan *c = oracle_chan(&cl->w->oracle, js_id(js_get(js_get(e, "channel"), "id")));
+    if (c == NULL || c->pos > pos)
+        violation(cl->w, "nothing_undurable_visible", "created, it says, but that is not stored");
+    if (c->kind != CHANNEL_PUBLIC || c->team != cl->w->oracle.users[cl->user].team)
+        violation(cl->w, "members_only", "a stranger is told of a channel: %.*s", SV_ARG(e));
+}
+
+static void on_typing(struct client *cl, struct str_view e, uint64_t pos)
+{
+    struct ochan *c = channel_of(cl, e, pos);
+    if (!oracle_was(c, cl->user, true, 0, pos))
+        violation(cl->w, "members_only", "a stranger sees typing: %.*s", SV_ARG(e));
+}
+
+static void on_reply(struct client *cl, struct str_view e, uint64_t pos)
+{
+    struct socket *s = &cl->ws;
+    uint64_t id = js_u64(js_get(e, "reply_to"));
+    uint32_t i = 0;
+    while (i < s->rtm_len && s->rtm[i].id != id)
+        i++;
+    if (i == s->rtm_len)
+        violation(cl->w, "one_answer_per_request", "a reply to nothing: %.*s", SV_ARG(e));
+    uint32_t number = s->rtm[i].number;
+    s->rtm[i] = s->rtm[--s->rtm_len];
+    struct omsg *m = &cl->w->oracle.msgs[number];
+    if (js_true(js_get(e, "ok"))) {
+        oracle_check_ok(cl->w, number, js_ts(js_get(e, "ts")), pos);
+        cl->w->ops_done++;
+        return;
+    }
+    /* Told no over RTM: HTTP says why, by name. */
+    struct op op = {.kind = OP_POST, .number = number, .cid = m->cid};
+    if (m->keyed)
+        client_retry(cl, &op);
+}
+
+static void on_hello(struct client *cl, struct str_view e, uint64_t pos)
+{
+    struct socket *s = &cl->ws;
+    if (s->state != SOCKET_OPEN)
+        violation(cl->w, "hello_first", "a second hello");
+    s->state = SOCKET_LIVE;
+    s->partial = js_true(js_get(e, "channels_left_out"));
+    cover_all(cl, s->known_pos, pos); /* what is posted since is pushed or announced */
+    if (rng_one_in(&cl->rng, 2))
+        socket_watch_users(cl);
+}
+
+static void on_presence(struct client *cl, struct str_view e, uint64_t pos)
+{
+    const struct oracle *o = &cl->w->oracle;
+    (void)pos;
+    uint8_t u = oracle_user(o, js_id(js_get(e, "user")));
+    if (u == plan_users_max || o->users[u].team != o->users[cl->user].team)
+        violation(cl->w, "members_only", "a stranger's presence: %.*s", SV_ARG(e));
+}
+
+/* ---- what becomes of messages and channels ---- */
+
+/* It became n at some time when the listener was a member. */
+static bool became(const struct client *cl, const struct ochan *c, const struct levels *l,
+                   uint64_t n, uint64_t pos)
+{
+    for (uint32_t i = 0; i < l->len && l->all[i].pos <= pos; i++) {
+        if (l->all[i].n == n && oracle_member_at(c, cl->user, l->all[i].pos))
+            return true;
+    }
+    return false;
+}
+
+static void on_reaction(struct client *cl, struct str_view e, uint64_t pos)
+{
+    struct oracle *o = &cl->w->oracle;
+    char name[32];
+    uint64_t by = 0;
+    const struct ochan *c = channel_of(cl, js_get(e, "item"), pos);
+    const struct omsg *m = oracle_by_ts(o, c->cid, js_ts(js_get(js_get(e, "item"), "ts")));
+    struct str_view got = js_string(js_get(e, "reaction"), name, sizeof name);
+    if (got.p == NULL || got.len < 2 ||
+        !sv_to_u64((struct str_view){got.p + 1, got.len - 1}, &by) || by >= plan_clients_max)
+        violation(cl->w, "answers_whole", "a reaction that nobody gave: %.*s", SV_ARG(e));
+    uint64_t since = m == NULL ? 0 : m->reacted_pos[by];
+    if (since == 0 || since > pos)
+        violation(cl->w, "nothing_undurable_visible", "a reaction that is not stored: %.*s",
+                  SV_ARG(e));
+    if (!oracle_member_at(c, cl->user, since))
+        violation(cl->w, "members_only", "client %u hears of a reaction in %s when it is out",
+                  (unsigned)cl->index, c->name);
+}
+
+static void on_pin(struct client *cl, struct str_view e, uint64_t pos, bool pinned)
+{
+    const struct ochan *c = channel_of(cl, e, pos);
+    struct str_view item = js_get(js_get(e, "item"), "message");
+    const struct omsg *m = oracle_by_ts(&cl->w->oracle, c->cid, js_ts(js_get(item, "ts")));
+    if (m == NULL || !became(cl, c, &m->pinned, pinned, pos))
+        violation(cl->w, "members_only", "client %u hears of a pin in %s that it cannot know: %.*s",
+                  (unsigned)cl->index, c->name, SV_ARG(e));
+}
+
+static void on_pinned(struct client *cl, struct str_view e, uint64_t pos)
+{
+    on_pin(cl, e, pos, true);
+}
+
+static void on_unpinned(struct client *cl, struct str_view e, uint64_t pos)
+{
+    on_pin(cl, e, pos, false);
+}
+
+/* Of a public channel its workspace is told. */
+static void on_archiving(struct client *cl, struct str_view e, uint64_t pos, bool archived)
+{
+    const struct ochan *c = channel_of(cl, e, pos);
+    if (!levels_was(&c->archived, archived, c->pos, pos))
+        violation(cl->w, "nothing_undurable_visible", "%s never was so: %.*s", c->name, SV_ARG(e));
+    if (c->team != cl->w->oracle.users[cl->user].team ||
+        (c->kind != CHANNEL_PUBLIC && !became(cl, c, &c->archived, archived, pos)))
+        violation(cl->w, "members_only", "a stranger is told of %s: %.*s", c->name, SV_ARG(e));
+}
+
+static void on_archived(struct client *cl, struct str_view e, uint64_t pos)
+{
+    on_archiving(cl, e, pos, true);
+}
+
+static void on_unarchived(struct client *cl, struct str_view e, uint64_t pos)
+{
+    on_archiving(cl, e, pos, false);
+}
+
+/* ---- what only oneself is told ---- */
+
+static void on_marked(struct client *cl, struct str_view e, uint64_t pos)
+{
+    const struct ochan *c = channel_of(cl, e, pos);
+    if (!oracle_had_read(c, cl->user, js_ts(js_get(e, "ts")), 0, pos))
+        violation(cl->w, "members_only",
+                  "client %u (user %u) is told how far another has read: %.*s", (unsigned)cl->index,
+                  (unsigned)cl->user, SV_ARG(e));
+}
+
+static void on_sight(struct client *cl, struct str_view e, uint64_t pos, bool open)
+{
+    const struct oracle *o = &cl->w->oracle;
+    const struct ochan *c = channel_of(cl, e, pos);
+    if (js_id(js_get(e, "user")) != o->users[cl->user].uid || (c->members >> cl->user & 1) == 0)
+        violation(cl->w, "members_only", "what another sees: %.*s", SV_ARG(e));
+    if (!levels_within(&c->closed[cl->user], !open, open ? 0 : UINT64_MAX, c->pos, pos))
+        violation(cl->w, "nothing_undurable_visible", "that is not stored: %.*s", SV_ARG(e));
+}
+
+static void on_opened(struct client *cl, struct str_view e, uint64_t pos)
+{
+    on_sight(cl, e, pos, true);
+}
+
+static void on_closed(struct client *cl, struct str_view e, uint64_t pos)
+{
+    on_sight(cl, e, pos, false);
+}
+
+/* ---- all ---- */
+
+static const struct {
+    const char *type;
+    void (*on)(struct client *cl, struct str_view e, uint64_t pos);
+} handlers[] = {{"message", on_message},
+                {"refetch", on_refetch},
+                {"channel_joined", on_joined},
+                {"group_joined", on_joined},
+                {"im_created", on_joined},
+                {"mpim_joined", on_joined},
+                {"member_joined_channel", on_member_joined},
+                {"member_left_channel", on_member_left},
+                {"channel_created", on_created},
+                {"presence_change", on_presence},
+                {"user_typing", on_typing},
+                {"reaction_added", on_reaction},
+                {"pin_added", on_pinned},
+                {"pin_removed", on_unpinned},
+                {"channel_archive", on_archived},
+                {"group_archive", on_archived},
+                {"channel_unarchive", on_unarchived},
+                {"group_unarchive", on_unarchived},
+                {"channel_marked", on_marked},
+                {"group_marked", on_marked},
+                {"im_marked", on_marked},
+                {"mpim_marked", on_marked},
+                {"im_open", on_opened},
+                {"mpim_open", on_opened},
+                {"im_close", on_closed},
+                {"mpim_close", on_closed}};
+
+void socket_on_event(struct client *cl, struct str_view e, uint64_t pos)
+{
+    char name[64];
+    if (!js_whole(e) || e.len == 0 || e.p[0] != '{')
+        violation(cl->w, "answers_whole", "a frame that is not JSON: %.*s", SV_ARG(e));
+    struct str_view type = js_string(js_get(e, "type"), name, sizeof name);
+    if (type.p != NULL && sv_eq(type, SV("hello"))) {
+        on_hello(cl, e, pos);
+        return;
+    }
+    if (cl->ws.state != SOCKET_LIVE && !sv_eq(type, SV("goodbye")) && !sv_eq(type, SV("error")))
+        violation(cl->w, "hello_first", "before hello: %.*s", SV_ARG(e));
+    if (type.p == NULL)
+        on_reply(cl, e, pos);
+    for (size_t i = 0; type.p != NULL && i < ARRAY_LEN(handlers); i++) {
+        if (sv_eq(type, sv_from(handlers[i].type))) {
+            handlers[i].on(cl, e, pos);
+            return;
+        }
+    }
+}
+
+/* ---- at the end ---- */
+
+/* It has heard of each one's last change, or has asked since. */
+static void check_members(struct client *cl, const struct ochan *c)
+{
+    const struct oracle *o = &cl->w->oracle;
+    const struct sub *sub = &cl->ws.subs[c - o->chans];
+    for (uint8_t u = 0; u < o->users_len; u++) {
+        const struct levels *l = &c->membership[u];
+        if (u == cl->user || l->len == 0)
+            continue;
+        const struct level *last = &l->all[l->len - 1];
+        if (last->pos > MAX(sub->members_pos, sub->heard_pos[u]) &&
+            !oracle_was(c, cl->user, false, last->pos, o->pos))
+            violation(cl->w, "view_converges",
+                      "client %u (user %u) never heard that user %u %s %s and was told to fetch "
+                      "nothing",
+                      (unsigned)cl->index, (unsigned)cl->user, (unsigned)u,
+                      last->n != 0 ? "joined" : "left", c->name);
+    }
+}
+
+void socket_check_converged(struct client *cl)
+{
+    const struct oracle *o = &cl->w->oracle;
+    if (cl->ws.state != SOCKET_LIVE || partial(cl))
+        return;
+    for (uint32_t i = 0; i < o->chans_len; i++) {
+        skip_covered(cl, i, o->pos);
+        if (cl->ws.subs[i].next < o->chans[i].len)
+            violation(
+                cl->w, "view_converges",
+                "client %u (user %u) never saw message #%u of %s and was told to fetch nothing",
+                (unsigned)cl->index, (unsigned)cl->user, o->chans[i].numbers[cl->ws.subs[i].next],
+                o->chans[i].name);
+        check_members(cl, &o->chans[i]);
+    }
+}
