@@ -2,6 +2,7 @@
  * Source: Slack bookmarks.*. */
 #include "api/document.h"
 #include "api/handlers.h"
+#include "base/mutant.h"
 
 enum { bookmarks_max = 100, title_chars_max = 255, link_bytes_max = 2048, id_digits = 13 };
 
@@ -171,7 +172,7 @@ static void on_visited(struct request *r, const struct cell *c)
 {
     struct visit *v = r->work;
     enum err err = (enum err)c->err;
-    if (err == ERR_OK && v->edit != NULL && !v->info.member)
+    if (err == ERR_OK && v->edit != NULL && MUTANT(BOOKMARK_BY_STRANGERS, !v->info.member, false))
         err = ERR_NOT_IN_CHANNEL;
     if (err != ERR_OK) {
         answer_error(r, err);

@@ -3,6 +3,7 @@
 #include "api/content.h"
 #include "api/document.h"
 #include "api/handlers.h"
+#include "base/mutant.h"
 #include "chan/chan_msg.h"
 
 enum {
@@ -134,7 +135,7 @@ static enum err edit_add(struct request *r, struct document *d)
         return ERR_OK; /* a request that was made again */
     struct json_out j = document_out(r, &b);
     json_arr(&j);
-    for (uint32_t i = 0; i < len; i++)
+    for (uint32_t i = MUTANT(REMINDER_REPLACES, 0, len); i < len; i++)
         document_put(&j, &all[i].value);
     put_reminder(&j, r, &w->reminder);
     json_arr_end(&j);

@@ -2,6 +2,7 @@
  * see stays starred and is not listed. Source: Slack stars.*, star_added, star_removed. */
 #include "api/document.h"
 #include "api/handlers.h"
+#include "base/mutant.h"
 
 enum { stars_max = 1000, page_default = 100, page_max = 200 };
 
@@ -75,7 +76,7 @@ static enum err edit_add(struct request *r, struct document *d)
     put_item(&j, item);
     json_kv_u64(&j, "date_create", r->a->t->wall_us / 1000000);
     json_obj_end(&j);
-    for (uint32_t i = 0; i < len; i++)
+    for (uint32_t i = 0; i < MUTANT(STAR_PUSHES_OUT, len, MIN(len, 2u)); i++)
         document_put(&j, &all[i].value);
     json_arr_end(&j);
     d->changed = true;

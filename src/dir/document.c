@@ -29,7 +29,8 @@ enum err document_decide(struct dir *d, const struct dir_document *m)
     TRY(stored_revision(d, &k, &revision));
     if (MUTANT(DOCUMENT_LAST_WINS, revision != m->revision, false))
         return ERR_CHANGED;
-    struct row_document row = {.revision = revision + 1, .text = m->text};
+    struct row_document row = {.revision = revision + MUTANT(REVISION_STAYS, 1, revision == 0),
+                               .text = m->text};
     if (m->text.len == 0 && revision == 0)
         return ERR_OK;
     if (m->text.len == 0)

@@ -107,6 +107,8 @@ static void judge_refusal(const struct ctx *x)
         return; /* clocks step, and requests wait */
     } else if (op->kind == OP_SIGN_IN && error_is(x, "invalid_credentials")) {
         check_not_signed_in(x);
+    } else if (keep_judge_refusal(x)) {
+        return;
     } else if (!judge_channel_refusal(x)) {
         untrue(x, "errors_have_causes", "an error that this call cannot have");
     }
@@ -386,7 +388,14 @@ static judge_fn *const judges[OP_KINDS] = {[OP_POST] = judge_post,
                                            [OP_PREF] = judge_pref,
                                            [OP_SIGN_IN] = judge_sign_in,
                                            [OP_WHO] = judge_who,
-                                           [OP_CONNECT] = judge_connect};
+                                           [OP_CONNECT] = judge_connect,
+                                           [OP_STAR] = keep_judge_added,
+                                           [OP_UNSTAR] = keep_judge_dropped,
+                                           [OP_STARS] = keep_judge_list,
+                                           [OP_BOOKMARK] = keep_judge_added,
+                                           [OP_BOOKMARKS] = keep_judge_list,
+                                           [OP_REMIND] = keep_judge_added,
+                                           [OP_REMINDERS] = keep_judge_list};
 
 static void judge_success(const struct ctx *x)
 {

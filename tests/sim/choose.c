@@ -189,6 +189,8 @@ bool choose_op(struct client *cl, struct op *op)
         *op = (struct op){.kind = OP_PREF, .version = cl->prefs_len++};
         return true;
     }
+    if (rng_one_in(&cl->rng, 20) && keep_choose(cl, op, c))
+        return true;
     if (c->counted > 0 && rng_one_in(&cl->rng, 40)) { /* whether or not it may see it */
         *op = (struct op){.kind = OP_SEARCH, .number = choose_message(cl, c)};
         return true;

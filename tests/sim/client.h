@@ -4,6 +4,7 @@
 #ifndef PARLEY_SIM_CLIENT_H
 #define PARLEY_SIM_CLIENT_H
 
+#include "keep.h"
 #include "net.h"
 #include "oracle.h"
 #include "plan.h"
@@ -48,6 +49,13 @@ enum op_kind {
     OP_PINS,
     OP_OPEN,  /* the direct conversation with users */
     OP_CLOSE, /* out of the user's sight */
+    OP_STAR,  /* keep.h: `version` is the index of what is kept */
+    OP_UNSTAR,
+    OP_STARS,
+    OP_BOOKMARK,
+    OP_BOOKMARKS,
+    OP_REMIND,
+    OP_REMINDERS,
     OP_CONNECT,
     OP_KINDS
 };
@@ -126,6 +134,8 @@ struct client {
     uint64_t wake_us, next_op_us, retry_us, deaf_until_us, issue_us;
     uint32_t prefs_len;                       /* names that were set, c<client>-<n> */
     uint64_t pref_acked_us[client_prefs_max]; /* 0: not answered yet */
+    struct kept kept[client_kept_max];
+    uint32_t kept_len;
     uint32_t probes; /* of the calm phase, still to be done */
     bool woken;
 };

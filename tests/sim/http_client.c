@@ -102,6 +102,13 @@ static const char *const methods[OP_KINDS] = {[OP_POST] = "chat.postMessage",
                                               [OP_PINS] = "pins.list",
                                               [OP_OPEN] = "conversations.open",
                                               [OP_CLOSE] = "conversations.close",
+                                              [OP_STAR] = "stars.add",
+                                              [OP_UNSTAR] = "stars.remove",
+                                              [OP_STARS] = "stars.list",
+                                              [OP_BOOKMARK] = "bookmarks.add",
+                                              [OP_BOOKMARKS] = "bookmarks.list",
+                                              [OP_REMIND] = "reminders.add",
+                                              [OP_REMINDERS] = "reminders.list",
                                               [OP_CONNECT] = "rtm.connect"};
 
 static void format_id(char *out, char letter, uint64_t id)
@@ -184,9 +191,11 @@ static uint32_t make_args(const struct client *cl, const struct op *op, struct w
         return sign_in_args(cl->w, op, s, args);
     if (op->cid != 0) {
         format_channel(cl, op, s->cid);
-        args[n++] = (struct arg){"channel", sv_from(s->cid)};
+        bool bookmarks = op->kind == OP_BOOKMARK || op->kind == OP_BOOKMARKS;
+        args[n++] = (struct arg){bookmarks ? "channel_id" : "channel", sv_from(s->cid)};
     }
-    bool item = op->kind == OP_REACT || op->kind == OP_PIN || op->kind == OP_UNPIN;
+    bool item = op->kind == OP_REACT || op->kind == OP_PIN || op->kind == OP_UNPIN ||
+                op->kind == OP_STAR || op->kind == OP_UNSTAR;
     if (item || op->kind == OP_EDIT || op->kind == OP_DELETE || op->kind == OP_REPLIES)
         args[n++] =
             (struct arg){item ? "timestamp" : "ts", format_ts(s->ts, o->msgs[op->number].ts_us)};
@@ -214,6 +223,16 @@ static uint32_t make_args(const struct client *cl, const struct op *op, struct w
     }
     if (op->kind == OP_OPEN)
         args[n++] = (struct arg){"users", format_users(cl, op, s->users)};
+    if (op->kind == OP_BOOKMARK) {
+        args[n++] = (struct arg){"title", keep_name(cl, op->version, s->name)};
+        args[n++] = (struct arg){"type", SV("link")};
+        args[n++] = (struct arg){"link", SV("https://sim.example/")};
+    }
+    if (op->kind == OP_REMIND) {
+        snprintf(s->ts, sizeof s->ts, "%llu", (unsigned long long)cl->kept[op->version].due_s);
+        args[n++] = (struct arg){"time", sv_from(s->ts)};
+        args[n++] = (struct arg){"text", keep_name(cl, op->version, s->name)};
+    }
     if (op->kind == OP_INFO)
         args[n++] = (struct arg){"include_num_members", SV("true")};
     if (op->kind == OP_CREATE || op->kind == OP_RENAME) {

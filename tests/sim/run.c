@@ -112,6 +112,7 @@ static void run(struct world *w)
     if (!w->up)
         return;
     index_check_converged(w);
+    keep_check(w);
     oracle_check_scheduled(w, world_wall_us(w) / 1000000);
     world_check_resources(w);
 }
