@@ -56,25 +56,46 @@ static struct kept *add(struct client *cl, struct op *op, enum op_kind kind,
     return k;
 }
 
+static bool drops(struct client *cl, const struct kept *k)
+{
+    return k->kind == DOC_STARS && k->acked_us != 0 && !k->dropping && rng_one_in(&cl->rng, 6);
+}
+
+static bool has_starred(const struct client *cl, uint32_t number)
+{
+    for (uint32_t i = 0; i < cl->kept_len; i++) {
+        if (cl->kept[i].kind == DOC_STARS && cl->kept[i].number == number)
+            return true;
+    }
+    return false;
+}
+
 /* Messages are shared out among the clients: no two of them star the same one. */
+static uint32_t message_to_star(const struct client *cl, const struct ochan *c)
+{
+    for (uint32_t i = c->len; i > 0; i--) {
+        uint32_t n = c->numbers[i - 1];
+        if (n % cl->w->plan.clients == cl->index && !cl->w->oracle.msgs[n].system &&
+            !has_starred(cl, n))
+            return n;
+    }
+    return 0;
+}
+
 static bool choose_star(struct client *cl, struct op *op, const struct ochan *c)
 {
     const struct oracle *o = &cl->w->oracle;
-    uint32_t n = choose_message(cl, c);
     for (uint32_t i = 0; i < cl->kept_len; i++) {
         struct kept *k = &cl->kept[i];
-        if (k->kind == DOC_STARS && k->acked_us != 0 && !k->dropping && rng_one_in(&cl->rng, 3)) {
-            k->dropping = true;
-            *op = (struct op){.kind = OP_UNSTAR,
-                              .version = i,
-                              .number = k->number,
-                              .cid = o->msgs[k->number].cid};
-            return true;
-        }
-        if (k->kind == DOC_STARS && k->number == n)
-            return false;
+        if (!drops(cl, k))
+            continue;
+        k->dropping = true;
+        *op = (struct op){
+            .kind = OP_UNSTAR, .version = i, .number = k->number, .cid = o->msgs[k->number].cid};
+        return true;
     }
-    if (n == 0 || n % cl->w->plan.clients != cl->index || cl->kept_len == client_kept_max)
+    uint32_t n = message_to_star(cl, c);
+    if (n == 0 || cl->kept_len == client_kept_max)
         return false;
     add(cl, op, OP_STAR, DOC_STARS, o->users[cl->user].uid)->number = n;
     op->number = n;
@@ -87,6 +108,7 @@ bool keep_choose(struct client *cl, struct op *op, const struct ochan *c)
     const struct world *w = cl->w;
     uint64_t uid = w->oracle.users[cl->user].uid, k = rng_below(&cl->rng, 8);
     uint64_t now_s = (uint64_t)((int64_t)w->now_us + w->wall_offset_us) / 1000000;
+    *op = (struct op){0};
     switch (k) {
     case 0:
         *op = (struct op){.kind = OP_STARS, .limit = 200};
