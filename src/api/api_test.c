@@ -87,6 +87,26 @@ TEST(history_pages_by_its_cursor)
     world_free(w);
 }
 
+/* A message that cannot be read is not one that is gone: the list is refused, not shortened. */
+TEST(stars_are_listed_whole_or_not_at_all)
+{
+    static const enum err errs[] = {ERR_MESSAGE_NOT_FOUND, ERR_CHANNEL_NOT_FOUND, ERR_IO};
+    for (size_t i = 0; i < ARRAY_LEN(errs); i++) {
+        struct world *w = start();
+        ask(w, 0, "GET /api/stars.list", BEARER(ADA_TOKEN), NULL);
+        struct cell c = take(w, A_HIST);
+        CHECK_EQ(c.type, HIST_DOCUMENT);
+        ((struct hist_document *)c.u.p)->text = SV(
+            "[{\"type\":\"message\",\"channel\":\"CR9\",\"ts\":\"7.000000\",\"date_create\":1}]");
+        reply(w, A_HIST, c, ERR_OK, 0);
+        c = take(w, A_HIST);
+        CHECK_EQ(c.type, HIST_MESSAGE);
+        reply(w, A_HIST, c, errs[i], 0);
+        SAID(0, errs[i] == ERR_IO ? "\"error\":\"storage_unavailable\"" : "\"items\":[],");
+        world_free(w);
+    }
+}
+
 TEST(joins_leaves_and_invitations_say_what_was_so_already)
 {
     struct world *w = start();

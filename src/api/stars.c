@@ -198,11 +198,18 @@ static void put_listed(struct request *r, const struct listing *l)
     json_obj_end(&r->j);
 }
 
+/* What is not there for the caller any more is passed by; any other error is no reason to say so.
+ */
 static void on_item(struct request *r, const struct cell *c)
 {
     struct listing *l = r->work;
     if (c->err == ERR_OK)
         put_listed(r, l);
+    else if (c->err != ERR_CHANNEL_NOT_FOUND && c->err != ERR_MESSAGE_NOT_FOUND &&
+             c->err != ERR_NOT_IN_CHANNEL) {
+        answer_error(r, (enum err)c->err);
+        return;
+    }
     next_item(r, l);
 }
 
