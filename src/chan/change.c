@@ -422,7 +422,8 @@ static enum err pin(struct chan_shard *s, struct chan *c, struct chan_change *m,
     c->head.pins += add ? 1 : MUTANT(UNPIN_MISCOUNTED, -1u, 0u);
     put_pin(s, c, &now);
     commit_head(s, c);
-    tell_pin(s, c, m, &now, add ? "pin_added" : "pin_removed");
+    if (MUTANT(PIN_NOT_TOLD, true, add))
+        tell_pin(s, c, m, &now, add ? "pin_added" : "pin_removed");
     return ERR_OK;
 }
 
@@ -520,7 +521,7 @@ static enum err change(struct chan_shard *s, struct chan *c, struct chan_change 
     if (m->kind == CHANGE_FILE_TELL)
         return file_tell(s, c, m);
     TRY(message_look(s, c->cid, m->ts_us, &at));
-    if (!at.found || (at.row.flags & MSG_DELETED) != 0)
+    if (!at.found || MUTANT(DELETED_MAY_CHANGE, (at.row.flags & MSG_DELETED) != 0, false))
         return ERR_MESSAGE_NOT_FOUND;
     m->owner = at.row.uid;
     switch (m->kind) {

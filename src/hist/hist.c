@@ -81,7 +81,7 @@ static bool on_message(void *ctx, struct str_view key, struct str_view value)
     p->err = row_message_decode(&row, key, value);
     if (p->err != ERR_OK)
         return false;
-    if (!message_is_shown(&row)) {
+    if (MUTANT(DELETED_IS_SHOWN, !message_is_shown(&row), false)) {
         p->last_us = row.ts_us;
         return ++p->hidden < hidden_rows_max || end_page(p, p->last_us);
     }

@@ -28,8 +28,8 @@ static bool on_row(void *ctx, struct str_view key, struct str_view value)
         row.seq <= o->after_seq)
         return false;
     if ((row.flags & MSG_SYSTEM) == 0) /* those count for nobody: they took no number */
-        o->own +=
-            MUTANT(UNREAD_COUNTS_OWN, row.uid == o->uid, false) || (row.flags & MSG_DELETED) != 0;
+        o->own += MUTANT(UNREAD_COUNTS_OWN, row.uid == o->uid, false) ||
+                  MUTANT(DELETED_IS_UNREAD, (row.flags & MSG_DELETED) != 0, false);
     return true;
 }
 

@@ -24,7 +24,7 @@ static enum err take_row(struct row_at *at, const struct view_get *g)
     if (g->value.p == NULL)
         return ERR_OK;
     TRY(row_message_decode(&at->row, g->key, g->value));
-    at->found = (at->row.flags & MSG_DELETED) == 0;
+    at->found = MUTANT(DELETED_IS_FOUND, (at->row.flags & MSG_DELETED) == 0, true);
     return ERR_OK;
 }
 

@@ -73,16 +73,19 @@ static void check_not_found(const struct ctx *x)
 
 static void check_reacted(const struct ctx *x)
 {
-    uint64_t pos = x->w->oracle.msgs[x->op->number].reacted_pos[x->cl->index];
+    uint64_t pos = oracle_reacted(&x->w->oracle.msgs[x->op->number], x->cl->index);
     if (pos == 0 || pos > x->pos)
         untrue(x, "ok_is_durable", "the reaction is not stored");
 }
 
+/* The message of the question, or what a reply answers to. */
 static void check_deleted(const struct ctx *x)
 {
-    uint64_t pos = x->w->oracle.msgs[x->op->number].deleted_pos;
+    const struct oracle *o = &x->w->oracle;
+    uint32_t n = x->op->kind == OP_POST ? o->msgs[x->op->number].thread : x->op->number;
+    uint64_t pos = o->msgs[n].deleted_pos;
     if (pos == 0 || pos > x->pos)
-        untrue(x, "ok_is_durable", "the reply is not deleted");
+        untrue(x, "ok_is_durable", "the message is not deleted");
 }
 
 static void check_not_signed_in(const struct ctx *x)
@@ -101,7 +104,9 @@ static void judge_refusal(const struct ctx *x)
         check_not_found(x);
     } else if (op->kind == OP_REACT && error_is(x, "already_reacted")) {
         check_reacted(x);
-    } else if (op->kind == OP_DELETE && error_is(x, "message_not_found")) {
+    } else if ((op->number != 0 && error_is(x, "message_not_found")) ||
+               (op->kind == OP_REPLIES && error_is(x, "thread_not_found")) ||
+               (op->kind == OP_POST && error_is(x, "cannot_reply_to_message"))) {
         check_deleted(x);
     } else if (op->kind == OP_SCHEDULE && error_is(x, "time_in_past")) {
         return; /* clocks step, and requests wait */
@@ -171,14 +176,29 @@ static void check_reactions(const struct ctx *x, struct str_view item, uint32_t 
     }
 }
 
+/* What is left of a deleted message that has replies. */
+static uint32_t judge_tombstone(const struct ctx *x, struct str_view item)
+{
+    const struct oracle *o = &x->w->oracle;
+    const struct omsg *m = oracle_by_ts(&x->w->oracle, x->op->cid, js_ts(js_get(item, "ts")));
+    if (m == NULL || m->deleted_pos == 0 || m->deleted_pos > x->pos || !m->threaded)
+        untrue(x, "changes_kept", "a message is deleted, it says");
+    return (uint32_t)(m - o->msgs);
+}
+
 uint32_t judge_item(const struct ctx *x, struct str_view item, const char *where)
 {
     char text[oracle_text_max];
     struct str_view got = js_string(js_get(item, "text"), text, sizeof text);
     if (got.p == NULL)
         untrue(x, "answers_whole", "a message without text");
+    if (sv_eq(js_get(item, "subtype"), SV("\"tombstone\"")))
+        return judge_tombstone(x, item);
     uint32_t n = oracle_check_shown(x->w, x->op->cid, got, js_ts(js_get(item, "ts")),
                                     js_id(js_get(item, "user")), x->pos, where);
+    if (x->w->oracle.msgs[n].deleted_pos != 0 &&
+        x->w->oracle.msgs[n].deleted_pos <= x->op->sent_pos)
+        untrue(x, "changes_kept", "a message that was deleted before the question");
     if (!oracle_was_text(&x->w->oracle, n, got, x->op->sent_pos, x->pos))
         untrue(x, "history_complete", "a text that had been edited before the question");
     check_reactions(x, item, n);
@@ -215,8 +235,6 @@ static void judge_replies(const struct ctx *x)
             check_followed(x, item);
         if (m->ts_us <= last_us)
             untrue(x, "history_complete", "a wrong order");
-        if (m->deleted_pos != 0 && m->deleted_pos <= x->op->sent_pos)
-            untrue(x, "changes_kept", "a reply that was deleted before the question");
         last_us = m->ts_us;
     }
     uint32_t must = 1;
@@ -236,39 +254,68 @@ static uint32_t rows_until(const struct ctx *x, uint64_t pos)
     return n;
 }
 
+enum sight { SIGHT_SEEN, SIGHT_PERHAPS, SIGHT_GONE };
+
+/* Whether history shows a message: not if it was deleted, but for one that still has replies. */
+static enum sight sight_of(const struct ctx *x, uint32_t ordinal)
+{
+    const struct omsg *m = &x->w->oracle.msgs[x->chan->numbers[ordinal]];
+    if (m->deleted_pos == 0 || m->deleted_pos > x->pos)
+        return SIGHT_SEEN;
+    return m->threaded || m->deleted_pos > x->op->sent_pos ? SIGHT_PERHAPS : SIGHT_GONE;
+}
+
+/* How many of from..to-1 are in sight for certain; *perhaps: whether more may be. */
+static uint32_t seen_between(const struct ctx *x, uint32_t from, uint32_t to, bool *perhaps)
+{
+    uint32_t n = 0;
+    for (uint32_t i = from; i < to; i++) {
+        enum sight sight = sight_of(x, i);
+        n += sight == SIGHT_SEEN;
+        *perhaps |= sight == SIGHT_PERHAPS;
+    }
+    return n;
+}
+
 /* A page is the newest rows of one durable state between question and answer, without a hole. */
-static void judge_history(const struct ctx *x)
+static void judge_page(const struct ctx *x, uint32_t low)
 {
     const struct oracle *o = &x->w->oracle;
     struct str_view list = js_get(x->body, "messages"), item;
-    uint32_t low = 0, count = 0, above = 0, newest = 0;
+    uint32_t count = 0, above = rows_until(x, x->pos);
+    bool perhaps = false;
     size_t at = 0;
+    while ((item = js_next(list, &at)).p != NULL) {
+        uint32_t ordinal = o->msgs[judge_item(x, item, "history")].ordinal;
+        /* Above the first may be what became durable behind the question. */
+        uint32_t end = count == 0 ? MIN(above, rows_until(x, x->op->sent_pos)) : above;
+        if (ordinal >= above || seen_between(x, ordinal + 1, MAX(end, ordinal + 1), &perhaps) > 0)
+            untrue(x, "history_complete", "a hole or a wrong order");
+        above = ordinal;
+        count++;
+    }
+    if (count == 0)
+        above = rows_until(x, x->op->sent_pos);
+    perhaps = false;
+    uint32_t left = seen_between(x, low, MAX(above, low), &perhaps);
+    if (count > x->op->limit || (count > 0 && above < low) || (count < x->op->limit && left > 0))
+        untrue(x, "history_complete", "the page is too short or too long");
+    bool more = js_true(js_get(x->body, "has_more"));
+    if (more ? count < x->op->limit || (left == 0 && !perhaps) : left > 0)
+        untrue(x, "history_complete", "has_more is wrong");
+}
+
+static void judge_history(const struct ctx *x)
+{
+    const struct oracle *o = &x->w->oracle;
+    uint32_t low = 0;
     if (x->chan->kind != CHANNEL_PUBLIC && !was(x, x->cl->user, true))
         untrue(x, "members_only", "a private channel's history for a stranger");
     if (foreign(x))
         untrue(x, "members_only", "another workspace's history");
     while (low < x->chan->len && o->msgs[x->chan->numbers[low]].ts_us <= x->op->oldest_us)
         low++;
-    while ((item = js_next(list, &at)).p != NULL) {
-        uint32_t n = judge_item(x, item, "history");
-        uint32_t ordinal = o->msgs[n].ordinal;
-        if (count > 0 && ordinal + 1 != above)
-            untrue(x, "history_complete", "a hole or a wrong order");
-        if (count == 0)
-            newest = ordinal + 1;
-        above = ordinal;
-        count++;
-    }
-    uint32_t must = rows_until(x, x->op->sent_pos);
-    if (count == 0)
-        newest = low;
-    if (newest < must && must > low)
-        untrue(x, "history_complete", "rows that were durable before the question are missing");
-    uint32_t want = newest > low ? MIN(newest - low, x->op->limit) : 0;
-    if (count != want || (count > 0 && above < low))
-        untrue(x, "history_complete", "the page is too short or too long");
-    if (js_true(js_get(x->body, "has_more")) != (count > 0 && above > low))
-        untrue(x, "history_complete", "has_more is wrong");
+    judge_page(x, low);
     if (!levels_was(&x->chan->pins, js_u64(js_get(x->body, "pin_count")), x->op->sent_pos, x->pos))
         untrue(x, "pins_equal_recount", "pin_count is wrong");
 }
@@ -311,6 +358,8 @@ static bool judge_search(const struct ctx *x)
                                         js_id(js_get(item, "user")), x->pos, "search");
         if (n != x->op->number || found > 0)
             untrue(x, "one_answer_per_request", "a message that does not match, or one twice");
+        if (m->deleted_pos != 0 && m->deleted_pos <= x->op->sent_pos)
+            untrue(x, "changes_kept", "a message that was deleted before the question is found");
         if (!oracle_was_text(&w->oracle, n, got, x->op->sent_pos, x->pos))
             untrue(x, "history_complete", "a text that had been edited before the question");
         if (c->team != w->oracle.users[x->cl->user].team ||
@@ -318,7 +367,7 @@ static bool judge_search(const struct ctx *x)
             untrue(x, "members_only", "a stranger finds a message");
     }
     bool visible = !private || !oracle_was(c, x->cl->user, false, x->op->sent_pos, x->pos);
-    return found > 0 || !x->op->must || !visible;
+    return found > 0 || !x->op->must || !visible || m->deleted_pos != 0;
 }
 
 static void judge_connect(const struct ctx *x)

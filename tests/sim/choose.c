@@ -60,7 +60,8 @@ uint32_t choose_message(struct client *cl, const struct ochan *c)
 {
     uint32_t back = (uint32_t)rng_below(&cl->rng, 4), n = 0;
     for (uint32_t i = c->len; i > 0; i--) {
-        if (cl->w->oracle.msgs[c->numbers[i - 1]].system)
+        const struct omsg *m = &cl->w->oracle.msgs[c->numbers[i - 1]];
+        if (m->system || (m->deleted_pos != 0 && !rng_one_in(&cl->rng, 8)))
             continue;
         n = c->numbers[i - 1];
         if (back-- == 0)
@@ -99,7 +100,8 @@ static bool choose_change(struct client *cl, struct op *op, const struct ochan *
         return true;
     case 2:
         op->kind = OP_DELETE;
-        op->number = choose_reply(cl, c);
+        op->number = o->msgs[n].user == cl->user ? n : choose_reply(cl, c);
+        o->msgs[op->number].delete_asked = true; /* of 0: nobody looks */
         return op->number != 0;
     case 3:
         if (o->msgs[n].user != cl->user || o->msgs[n].edits == oracle_edits_max)
@@ -191,9 +193,9 @@ bool choose_op(struct client *cl, struct op *op)
     }
     if (rng_one_in(&cl->rng, 20) && keep_choose(cl, op, c))
         return true;
-    if (c->counted > 0 && rng_one_in(&cl->rng, 40)) { /* whether or not it may see it */
+    if (rng_one_in(&cl->rng, 40)) { /* whether or not it may see it */
         *op = (struct op){.kind = OP_SEARCH, .number = choose_message(cl, c)};
-        return true;
+        return op->number != 0;
     }
     if (rng_one_in(&cl->rng, 40)) {
         *op = (struct op){.kind = rng_one_in(&cl->rng, 2) ? OP_LIST : OP_MEMBERS};
@@ -228,10 +230,11 @@ bool choose_probe(struct client *cl, struct op *op)
         struct ochan *c = &o->chans[(i + cl->index) % o->chans_len];
         if ((c->members >> cl->user & 1) == 0 || levels_at(&c->archived, o->pos) != 0)
             continue;
+        uint32_t n = choose_message(cl, c);
         if (cl->probes == 2)
             *op = (struct op){.kind = OP_HISTORY, .cid = c->cid, .limit = 30};
-        else if (cl->probes == 1 && c->counted > 0)
-            *op = (struct op){.kind = OP_SEARCH, .number = choose_message(cl, c), .must = true};
+        else if (cl->probes == 1 && n != 0)
+            *op = (struct op){.kind = OP_SEARCH, .number = n, .must = true};
         else
             *op = (struct op){.kind = OP_POST,
                               .number = oracle_message(o, c->cid, cl->user, true),

@@ -159,6 +159,8 @@ static bool is_seen(const struct ctx *x, const struct kept *k)
 {
     const struct omsg *m = &x->w->oracle.msgs[k->number];
     const struct ochan *c = k->kind == DOC_STARS ? oracle_chan(&x->w->oracle, m->cid) : NULL;
+    if (c != NULL && m->deleted_pos != 0)
+        return false;
     return c == NULL || c->kind == CHANNEL_PUBLIC ||
            !oracle_was(c, x->cl->user, false, x->op->sent_pos, x->pos);
 }

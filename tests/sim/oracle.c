@@ -165,6 +165,24 @@ bool oracle_member_at(const struct ochan *c, uint8_t user, uint64_t pos)
     return levels_at(&c->membership[user], pos) != 0;
 }
 
+uint64_t oracle_batch_end(const struct oracle *o, uint64_t pos)
+{
+    uint32_t low = 0, high = o->ends_len;
+    while (low < high) {
+        uint32_t mid = (low + high) / 2;
+        if (o->ends[mid] < pos)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low == o->ends_len ? o->pos : o->ends[low];
+}
+
+bool oracle_heard(const struct oracle *o, const struct ochan *c, uint8_t user, uint64_t pos)
+{
+    return oracle_was(c, user, true, pos, oracle_batch_end(o, pos));
+}
+
 uint64_t oracle_member_since(const struct ochan *c, uint8_t user, uint64_t pos)
 {
     const struct levels *l = &c->membership[user];
@@ -218,6 +236,11 @@ bool oracle_read_was(const struct ochan *c, uint8_t user, uint64_t ts_us, uint64
     while (i > 0 && (c->reads[i - 1].pos > from || c->reads[i - 1].user != user))
         i--;
     return i > 0 && c->reads[i - 1].ts_us == ts_us;
+}
+
+uint64_t oracle_reacted(const struct omsg *m, uint32_t client)
+{
+    return m->reacted_pos[client] != 0 ? m->reacted_pos[client] : m->deleted_pos;
 }
 
 /* ---- answers and what is shown ---- */
@@ -286,6 +309,7 @@ void oracle_deinit(struct oracle *o)
         levels_free(&o->msgs[n].pinned);
     free(o->msgs);
     free(o->tokens);
+    free(o->ends);
     free(o->ts_set);
 }
 

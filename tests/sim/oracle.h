@@ -29,7 +29,8 @@ struct omsg { /* by its number, which stands in its text */
     uint64_t ts_us, pos;           /* of its row; 0: none yet */
     uint32_t ordinal;              /* among the rows of its channel; a reply has none */
     uint32_t thread;               /* number of the message that it answers to; 0: none */
-    uint64_t deleted_pos;          /* 0: it is there; replies only */
+    uint64_t deleted_pos;          /* 0: it is there */
+    bool delete_asked, threaded;   /* threaded: there were replies to it */
     struct levels pinned;          /* 1: its channel's pins have it */
     bool says_pinned;              /* its row does */
     /* Edits: version v is text of its own; how many were sent, which one each row had. */
@@ -106,6 +107,8 @@ struct ochan {
 struct oracle {
     uint64_t pos;
     uint64_t batch_pos; /* before the present batch */
+    uint64_t *ends;     /* of all batches so far */
+    uint32_t ends_len, ends_cap;
     struct omsg *msgs;
     uint32_t msgs_len, msgs_cap; /* msgs[0] is unused */
     struct ochan chans[oracle_channels_max];
@@ -143,6 +146,11 @@ struct ochan *oracle_chan(struct oracle *o, uint64_t cid);                 /* or
 struct omsg *oracle_by_ts(struct oracle *o, uint64_t cid, uint64_t ts_us); /* or NULL */
 uint8_t oracle_user(const struct oracle *o, uint64_t uid); /* plan_users_max: unknown */
 bool oracle_member_at(const struct ochan *c, uint8_t user, uint64_t pos);
+/* The end of the batch with pos: what became durable together. */
+uint64_t oracle_batch_end(const struct oracle *o, uint64_t pos);
+/* A change of a message, whose row has pos, was decided while user was a member: the row stands
+ * where the first change of that message in its batch stood. */
+bool oracle_heard(const struct oracle *o, const struct ochan *c, uint8_t user, uint64_t pos);
 /* Since when user, who is a member at pos, has been one; 0: is none. */
 uint64_t oracle_member_since(const struct ochan *c, uint8_t user, uint64_t pos);
 /* Whether membership was `member` at any position from..to. */
@@ -156,9 +164,10 @@ static inline bool oracle_is_direct(const struct ochan *c)
 /* Whether it was out of that member's sight, or was not, at any position from..to. */
 bool oracle_was_closed(const struct ochan *c, uint8_t user, bool closed, uint64_t from,
                        uint64_t to);
-/* How many of its messages behind ts_us are unread for user at pos. */
+/* How many of its messages behind ts_us are unread for user: of those that were there at pos, and
+ * not deleted at gone_pos. */
 uint32_t oracle_unread(const struct oracle *o, const struct ochan *c, uint8_t user, uint64_t ts_us,
-                       uint64_t pos);
+                       uint64_t pos, uint64_t gone_pos);
 /* A pinned message's row; the row that leads from its members to a direct conversation. */
 void oracle_on_pin(struct world *w, struct ochan *c, const struct row *r);
 void oracle_on_set(struct world *w, struct ochan *c, const struct row *r);
@@ -177,6 +186,10 @@ bool oracle_had_read(const struct ochan *c, uint8_t user, uint64_t ts_us, uint64
                      uint64_t to);
 bool oracle_read_was(const struct ochan *c, uint8_t user, uint64_t ts_us, uint64_t from,
                      uint64_t to);
+
+/* When the client's reaction became stored, or the message was deleted in the batch that would have
+ * brought it; 0: never. */
+uint64_t oracle_reacted(const struct omsg *m, uint32_t client);
 
 /* The text was the message's at some position from..to. */
 bool oracle_was_text(const struct oracle *o, uint32_t number, struct str_view text, uint64_t from,

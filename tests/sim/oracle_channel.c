@@ -128,14 +128,15 @@ bool oracle_was_closed(const struct ochan *c, uint8_t user, bool closed, uint64_
 /* ---- unread messages ---- */
 
 uint32_t oracle_unread(const struct oracle *o, const struct ochan *c, uint8_t user, uint64_t ts_us,
-                       uint64_t pos)
+                       uint64_t pos, uint64_t gone_pos)
 {
     uint32_t n = 0;
     for (uint32_t i = c->len; i > 0; i--) {
         const struct omsg *m = &o->msgs[c->numbers[i - 1]];
         if (m->ts_us <= ts_us)
             break;
-        n += m->pos <= pos && !m->system && m->user != user;
+        bool gone = m->deleted_pos != 0 && m->deleted_pos <= gone_pos;
+        n += m->pos <= pos && !gone && !m->system && m->user != user;
     }
     return n;
 }

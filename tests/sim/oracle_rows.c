@@ -99,7 +99,7 @@ static void on_reply_row(struct world *w, const struct ochan *c, const struct om
     struct omsg *parent = oracle_by_ts(&w->oracle, c->cid, row->thread_ts_us);
     if (parent == NULL || parent->thread != 0 || parent != &w->oracle.msgs[m->thread])
         violation(w, "no_orphan_reply", "message #%u is stored in a thread that is not there", n);
-    parent->thread_touched = parent->lists_touched = true;
+    parent->thread_touched = parent->threaded = parent->lists_touched = true;
     parent->replied |= 1u << m->user;
 }
 
@@ -196,7 +196,7 @@ static void on_text(struct world *w, const struct ochan *c, struct omsg *m, uint
     if (m->rows_len > 0 && m->rows[m->rows_len - 1].version == version && m->edited_us == edited_us)
         return;
     if (m->rows_len > 0)
-        oracle_check_quiet(w, c, "a message is edited");
+        oracle_check_quiet(w, c, "a message is edited or deleted");
     m->edited_us = edited_us;
     if (m->rows_len == ARRAY_LEN(m->rows)) { /* retries may go back and forth */
         m->rows_len--;
@@ -204,6 +204,29 @@ static void on_text(struct world *w, const struct ochan *c, struct omsg *m, uint
     }
     m->rows[m->rows_len].pos = w->oracle.pos;
     m->rows[m->rows_len++].version = version;
+}
+
+static void on_tombstone(struct world *w, struct ochan *c, const struct row_message *row,
+                         const struct thread *t)
+{
+    struct oracle *o = &w->oracle;
+    struct omsg *m = oracle_by_ts(o, c->cid, row->ts_us);
+    if (m == NULL || !m->delete_asked)
+        violation(w, "rows_whole", "something is deleted that nobody deletes");
+    m->replies = t->replies;
+    m->repliers = t->users;
+    m->latest_us = t->latest_us;
+    m->thread_touched |= m->thread == 0;
+    if (m->deleted_pos != 0)
+        return;
+    m->deleted_pos = o->pos;
+    m->reacted = 0;
+    m->lists_touched = true;
+    on_text(w, c, m, oracle_edits_max + 1, 0); /* what was edited in the same batch has no row */
+    c->pins_touched |= m->says_pinned;
+    m->says_pinned = false;
+    if (m->thread != 0)
+        o->msgs[m->thread].thread_touched = true;
 }
 
 static void on_message(struct world *w, const struct row *r)
@@ -219,16 +242,7 @@ static void on_message(struct world *w, const struct row *r)
         thread_read(&t, row.thread) != ERR_OK)
         violation(w, "rows_whole", "a message row that cannot be read was written");
     if ((row.flags & MSG_DELETED) != 0) {
-        struct omsg *m = oracle_by_ts(o, c->cid, row.ts_us);
-        if (m == NULL || m->thread == 0)
-            violation(w, "rows_whole", "something is deleted that nobody deletes");
-        m->deleted_pos = o->pos;
-        m->reacted = 0;
-        m->lists_touched = true;
-        c->pins_touched |= m->says_pinned;
-        m->says_pinned = false;
-        o->msgs[m->thread].thread_touched = true;
-        oracle_check_quiet(w, c, "a message is deleted");
+        on_tombstone(w, c, &row, &t);
         return;
     }
     bool system = (row.flags & MSG_SYSTEM) != 0;
@@ -498,6 +512,16 @@ static void check_channel(struct world *w, struct ochan *c)
                   __builtin_popcount(c->members));
 }
 
+static void end_batch(struct oracle *o)
+{
+    if (o->ends_len == o->ends_cap) {
+        o->ends_cap = o->ends_cap * 2 + 1024;
+        o->ends = realloc(o->ends, o->ends_cap * sizeof *o->ends);
+        ASSERT(o->ends != NULL);
+    }
+    o->ends[o->ends_len++] = o->pos;
+}
+
 void oracle_on_batch(struct world *w, const struct batch *b)
 {
     struct oracle *o = &w->oracle;
@@ -517,6 +541,7 @@ void oracle_on_batch(struct world *w, const struct batch *b)
         else if (r->cf == CF_IDX && r->key.p[kind_at] == 'p')
             oracle_on_pin(w, chan_of_row(w, oracle_be64(r->key, 2)), r);
     }
+    end_batch(o);
     check_threads(w);
     oracle_check_lists(w);
     for (uint32_t i = 0; i < o->chans_len; i++) {

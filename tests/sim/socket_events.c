@@ -61,12 +61,36 @@ static struct ochan *channel_of(struct client *cl, struct str_view e, uint64_t p
 static bool heard_as_member(const struct client *cl, const struct ochan *c, const struct omsg *m,
                             uint32_t version)
 {
+    const struct oracle *o = &cl->w->oracle;
     for (uint32_t i = 0; i < m->rows_len; i++) {
         bool may_be = m->rows[i].version == version || m->rows[i].pos > m->asked_pos[version];
-        if (may_be && oracle_member_at(c, cl->user, m->rows[i].pos))
+        if (may_be && oracle_heard(o, c, cl->user, m->rows[i].pos))
             return true;
     }
     return m->rows_len == ARRAY_LEN(m->rows); /* older ones are forgotten */
+}
+
+static void hear_pins(struct client *cl, const struct ochan *c, uint64_t pos)
+{
+    struct sub *sub = &cl->ws.subs[c - cl->w->oracle.chans];
+    sub->pins_pos = MAX(sub->pins_pos, pos);
+}
+
+/* It is not pinned any more either. */
+static void on_deleted(struct client *cl, const struct ochan *c, struct str_view e, uint64_t pos)
+{
+    const struct omsg *m = oracle_by_ts(&cl->w->oracle, c->cid, js_ts(js_get(e, "deleted_ts")));
+    if (m == NULL || m->deleted_pos == 0 || m->deleted_pos > pos)
+        violation(cl->w, "nothing_undurable_visible", "that is not deleted: %.*s", SV_ARG(e));
+    if (!oracle_heard(&cl->w->oracle, c, cl->user, m->deleted_pos))
+        violation(cl->w, "members_only", "client %u hears of a deletion in %s when it is out",
+                  (unsigned)cl->index, c->name);
+    hear_pins(cl, c, oracle_batch_end(&cl->w->oracle, m->deleted_pos));
+}
+
+static bool is_tombstone(struct str_view message)
+{
+    return sv_eq(js_get(message, "subtype"), SV("\"tombstone\""));
 }
 
 static void on_hidden(struct client *cl, const struct ochan *c, struct str_view e, uint64_t pos)
@@ -77,11 +101,17 @@ static void on_hidden(struct client *cl, const struct ochan *c, struct str_view 
     if (!oracle_was(c, cl->user, true, 0, pos))
         violation(cl->w, "members_only", "client %u hears of %s without being a member",
                   (unsigned)cl->index, c->name);
-    if (got.p == NULL) /* deleted ones have none */
+    struct str_view what = js_string(js_get(e, "subtype"), name, sizeof name);
+    if (sv_eq(what, SV("message_deleted"))) {
+        on_deleted(cl, c, e, pos);
+        return;
+    }
+    if (got.p == NULL)
+        violation(cl->w, "answers_whole", "a change of nothing: %.*s", SV_ARG(e));
+    if (is_tombstone(message)) /* somebody replies to it */
         return;
     uint32_t n = oracle_check_shown(cl->w, c->cid, got, js_ts(js_get(message, "ts")),
                                     js_id(js_get(message, "user")), pos, "a changed message");
-    struct str_view what = js_string(js_get(e, "subtype"), name, sizeof name);
     const struct omsg *m = &cl->w->oracle.msgs[n];
     if (sv_eq(what, SV("message_changed")) &&
         !heard_as_member(cl, c, m, oracle_version_of(&cl->w->oracle, n, got)))
@@ -254,15 +284,16 @@ static void on_presence(struct client *cl, struct str_view e, uint64_t pos)
 
 /* ---- what becomes of messages and channels ---- */
 
-/* It became n at some time when the listener was a member. */
-static bool became(const struct client *cl, const struct ochan *c, const struct levels *l,
-                   uint64_t n, uint64_t pos)
+/* When it became n last while the listener was a member; 0: never. */
+static uint64_t became(const struct client *cl, const struct ochan *c, const struct levels *l,
+                       uint64_t n, uint64_t pos)
 {
+    uint64_t last_pos = 0;
     for (uint32_t i = 0; i < l->len && l->all[i].pos <= pos; i++) {
-        if (l->all[i].n == n && oracle_member_at(c, cl->user, l->all[i].pos))
-            return true;
+        if (l->all[i].n == n && oracle_heard(&cl->w->oracle, c, cl->user, l->all[i].pos))
+            last_pos = l->all[i].pos;
     }
-    return false;
+    return last_pos;
 }
 
 static void on_reaction(struct client *cl, struct str_view e, uint64_t pos)
@@ -276,11 +307,11 @@ static void on_reaction(struct client *cl, struct str_view e, uint64_t pos)
     if (got.p == NULL || got.len < 2 ||
         !sv_to_u64((struct str_view){got.p + 1, got.len - 1}, &by) || by >= plan_clients_max)
         violation(cl->w, "answers_whole", "a reaction that nobody gave: %.*s", SV_ARG(e));
-    uint64_t since = m == NULL ? 0 : m->reacted_pos[by];
+    uint64_t since = m == NULL ? 0 : oracle_reacted(m, (uint32_t)by);
     if (since == 0 || since > pos)
         violation(cl->w, "nothing_undurable_visible", "a reaction that is not stored: %.*s",
                   SV_ARG(e));
-    if (!oracle_member_at(c, cl->user, since))
+    if (!oracle_heard(o, c, cl->user, since))
         violation(cl->w, "members_only", "client %u hears of a reaction in %s when it is out",
                   (unsigned)cl->index, c->name);
 }
@@ -290,9 +321,11 @@ static void on_pin(struct client *cl, struct str_view e, uint64_t pos, bool pinn
     const struct ochan *c = channel_of(cl, e, pos);
     struct str_view item = js_get(js_get(e, "item"), "message");
     const struct omsg *m = oracle_by_ts(&cl->w->oracle, c->cid, js_ts(js_get(item, "ts")));
-    if (m == NULL || !became(cl, c, &m->pinned, pinned, pos))
+    uint64_t last_pos = m == NULL ? 0 : became(cl, c, &m->pinned, pinned, pos);
+    if (last_pos == 0)
         violation(cl->w, "members_only", "client %u hears of a pin in %s that it cannot know: %.*s",
                   (unsigned)cl->index, c->name, SV_ARG(e));
+    hear_pins(cl, c, last_pos);
 }
 
 static void on_pinned(struct client *cl, struct str_view e, uint64_t pos)
@@ -312,7 +345,7 @@ static void on_archiving(struct client *cl, struct str_view e, uint64_t pos, boo
     if (!levels_was(&c->archived, archived, c->pos, pos))
         violation(cl->w, "nothing_undurable_visible", "%s never was so: %.*s", c->name, SV_ARG(e));
     if (c->team != cl->w->oracle.users[cl->user].team ||
-        (c->kind != CHANNEL_PUBLIC && !became(cl, c, &c->archived, archived, pos)))
+        (c->kind != CHANNEL_PUBLIC && became(cl, c, &c->archived, archived, pos) == 0))
         violation(cl->w, "members_only", "a stranger is told of %s: %.*s", c->name, SV_ARG(e));
 }
 
@@ -433,6 +466,19 @@ static void check_members(struct client *cl, const struct ochan *c)
     }
 }
 
+static void check_pins(struct client *cl, const struct ochan *c)
+{
+    const struct oracle *o = &cl->w->oracle;
+    const struct sub *sub = &cl->ws.subs[c - o->chans];
+    uint64_t last_pos = c->pins.len == 0 ? 0 : c->pins.all[c->pins.len - 1].pos;
+    if (last_pos > MAX(sub->members_pos, sub->pins_pos) &&
+        !oracle_was(c, cl->user, false, last_pos, o->pos))
+        violation(cl->w, "view_converges",
+                  "client %u (user %u) never heard of the last pin of %s and was told to fetch "
+                  "nothing",
+                  (unsigned)cl->index, (unsigned)cl->user, c->name);
+}
+
 void socket_check_converged(struct client *cl)
 {
     const struct oracle *o = &cl->w->oracle;
@@ -447,5 +493,6 @@ void socket_check_converged(struct client *cl)
                 (unsigned)cl->index, (unsigned)cl->user, o->chans[i].numbers[cl->ws.subs[i].next],
                 o->chans[i].name);
         check_members(cl, &o->chans[i]);
+        check_pins(cl, &o->chans[i]);
     }
 }
