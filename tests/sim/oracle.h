@@ -156,6 +156,11 @@ uint64_t oracle_member_since(const struct ochan *c, uint8_t user, uint64_t pos);
 /* Whether membership was `member` at any position from..to. */
 bool oracle_was(const struct ochan *c, uint8_t user, bool member, uint64_t from, uint64_t to);
 
+/* oracle_message.c. */
+void oracle_on_message(struct world *w, struct ochan *c, const struct row *r);
+/* After each whole batch a thread's counts are those of its replies. */
+void oracle_check_threads(struct world *w);
+
 /* oracle_channel.c: archives, pins, direct conversations. */
 static inline bool oracle_is_direct(const struct ochan *c)
 {
