@@ -61,6 +61,20 @@ static bool is_name(struct str_view s)
     return s.len > 0 && s.len <= pref_name_max;
 }
 
+/* Those that slack-go sends as arguments of their own. */
+static enum err named(struct request *r, struct json_member **m, uint32_t *len)
+{
+    *m = arena_zalloc(&r->arena, ARRAY_LEN(always) * sizeof **m);
+    if (*m == NULL)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < ARRAY_LEN(always); i++) {
+        const struct json_value *value = args_find(r, sv_from(always[i]));
+        if (value != NULL)
+            (*m)[(*len)++] = (struct json_member){.name = sv_from(always[i]), .value = *value};
+    }
+    return *len > 0 ? ERR_OK : ERR_MISSING_ARGUMENT;
+}
+
 /* One by name and value, or several as an object. */
 static enum err wanted(struct request *r, struct json_member **m, uint32_t *len)
 {
@@ -70,7 +84,9 @@ static enum err wanted(struct request *r, struct json_member **m, uint32_t *len)
         enum err err = json_read_object(r->a->json, &r->arena, prefs->s, m, len);
         return err == ERR_OK || err == ERR_NOMEM ? err : ERR_INVALID_ARGUMENTS;
     }
-    if (!name->given || value == NULL)
+    if (!name->given)
+        return named(r, m, len);
+    if (value == NULL)
         return ERR_MISSING_ARGUMENT;
     *m = arena_zalloc(&r->arena, sizeof **m);
     if (*m == NULL)

@@ -34,6 +34,9 @@ describe('documents', at('people'), () => {
     const prefs = { highlight_words: 'moon, "sun"', flag: true, number: 7, deep: { a: [1] }, muted_channels: general };
     assert.deepEqual((await ada.web.apiCall('users.prefs.get')).prefs, prefs);
     assert.equal((await grace.web.apiCall('users.prefs.get')).prefs.muted_channels, '');
+    const muted = { muted_channels: `,${general}`, highlight_words: 'x' }; // slack-go names them as arguments
+    assert.deepEqual((await grace.web.apiCall('users.prefs.set', { ...muted, reason: 'update-muted-channels' })).prefs, muted);
+    assert.deepEqual((await grace.web.apiCall('users.prefs.set', { muted_channels: '' })).prefs, { ...muted, muted_channels: '' });
     assert.equal(await refusal(ada.web.apiCall('users.prefs.set', { name: 'a b', value: 1 })), 'invalid_arg_name');
     assert.equal(await refusal(ada.web.apiCall('users.prefs.set', { name: 'x' })), 'missing_argument');
     assert.equal(await refusal(ada.web.apiCall('users.prefs.set', { name: 'x', value: 'y'.repeat(70000) })), 'too_long');
