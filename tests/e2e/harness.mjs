@@ -36,6 +36,7 @@ const plan = {
   strace: ['normal', false],
   latency: ['normal', false],
   chromium: ['normal', false],
+  go: ['normal', true],
   bench: ['normal', false],
 };
 
