@@ -162,18 +162,19 @@ static enum err to_object(struct request *r, const struct json_value *v,
     return compact(&r->arena, v->s, &out->s) ? ERR_OK : ERR_NOMEM;
 }
 
-/* "U1,U2" as it is; an array of strings joined so. */
+/* "U1,U2" as it is; an array of strings, or the text of one, joined so. Slack's Node SDK writes an
+ * array into a form as its JSON. */
 static enum err to_users(struct request *r, const struct json_value *v, const struct arg_spec *spec,
                          struct arg_value *out)
 {
     struct json_member *elements;
     uint32_t len;
     struct buf joined;
-    if (v->type == JSON_STRING) {
+    if (v->type == JSON_STRING && !sv_starts(v->s, SV("["))) {
         out->s = v->s;
         return ERR_OK;
     }
-    if (v->type != JSON_ARRAY ||
+    if ((v->type != JSON_ARRAY && v->type != JSON_STRING) ||
         json_read_array_max(r->a->json, &r->arena, v->s, spec->max, &elements, &len) != ERR_OK)
         return spec->bad;
     buf_init(&joined, &r->arena, 64);
