@@ -24,6 +24,7 @@ const levels = ['quick', 'normal', 'full'];
 const plan = {
   http: ['quick', true],
   args: ['normal', true],
+  shapes: ['normal', true],
   ws: ['normal', true],
   slowReader: ['normal', true],
   tls: ['normal', true],
