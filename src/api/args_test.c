@@ -67,7 +67,7 @@ static const struct refusal refusals[] = {
     {POST_LINE, JSON_TYPE, "{\"channel\":\"general\",\"text\":\"x\",\"thread_ts\":1.2}",
      "cannot_reply_to_message", 400},
     {"GET /api/conversations.history?channel=CR9&limit=0", "", NULL, "invalid_limit", 400},
-    {"GET /api/conversations.history?channel=CR9&limit=1000", "", NULL, "invalid_limit", 400},
+    {"GET /api/conversations.history?channel=CR9&limit=1001", "", NULL, "invalid_limit", 400},
     {"GET /api/conversations.history?channel=CR9&latest=now", "", NULL, "invalid_ts_latest", 400},
     {"POST /api/conversations.history", JSON_TYPE, "{\"channel\":\"CR9\",\"oldest\":1517436010.5}",
      "invalid_ts_oldest", 400},
