@@ -7,7 +7,8 @@ build_packages="cmake ninja-build gcc g++ pkg-config liburing-dev libck-dev libr
   systemtap-sdt-dev libutf8proc-dev"
 run_packages="curl"
 test_packages="clang libclang-rt-14-dev nodejs npm openssl strace curl jq fuse3 libfuse3-dev libfaketime e2fsprogs mount perl
-  chromium libyajl-dev libwslay-dev golang-go golang-github-slack-go-slack-dev"
+  chromium libyajl-dev libwslay-dev golang-go golang-github-slack-go-slack-dev localslackirc
+  python3-emoji"
 
 say() { printf '\033[1m== %s\033[0m\n' "$*"; }
 die() { printf '%s\n' "$*" >&2; exit 1; }

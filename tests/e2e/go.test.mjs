@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Parley, at, slow } from './harness.mjs';
 
-const source = fileURLToPath(new URL('../clients/go/', import.meta.url));
+const source = fileURLToPath(new URL('../clients/slack-go/', import.meta.url));
 const packages = '/usr/share/gocode'; // where Debian's Go packages are
 
 const expected = `auth.test: ada Demo true parrot true

@@ -38,6 +38,7 @@ const plan = {
   latency: ['normal', false],
   chromium: ['normal', false],
   go: ['normal', true],
+  terminal: ['normal', true],
   bench: ['normal', false],
 };
 
