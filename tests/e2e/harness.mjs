@@ -31,6 +31,7 @@ const plan = {
   who: ['quick', true],
   people: ['quick', true],
   matrix: ['quick', true],
+  methods: ['normal', true],
   starve: ['normal', true],
   ops: ['normal', true],
   restart: ['normal', false],
