@@ -209,7 +209,7 @@ uint32_t oracle_check_shown(struct world *w, uint64_t cid, struct str_view text,
 uint64_t oracle_be64(struct str_view key, size_t at); /* a number in a key */
 
 /* oracle_lists.c: rows beside messages. */
-uint32_t oracle_reacted(struct world *w, const struct row_message *row); /* bit per user */
+uint32_t oracle_reactors(struct world *w, const struct row_message *row); /* bit per user */
 void oracle_on_reacted(struct world *w, const struct row *r);
 void oracle_on_follow(struct world *w, const struct row *r);
 void oracle_check_lists(struct world *w);

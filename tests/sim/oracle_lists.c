@@ -6,7 +6,7 @@
 
 enum { reactions_max = 4096 };
 
-uint32_t oracle_reacted(struct world *w, const struct row_message *row)
+uint32_t oracle_reactors(struct world *w, const struct row_message *row)
 {
     static uint64_t uids[reactions_max];
     uint32_t n = reactions_users(row->reactions, uids, reactions_max), users = 0;

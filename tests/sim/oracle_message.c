@@ -137,7 +137,7 @@ static void on_new(struct world *w, struct ochan *c, uint32_t n, const struct ro
 static void on_reactions(struct world *w, const struct ochan *c, struct omsg *m, uint32_t n,
                          const struct row_message *row)
 {
-    m->reacted = oracle_reacted(w, row);
+    m->reacted = oracle_reactors(w, row);
     m->lists_touched = true;
     for (uint32_t i = 0; i < plan_clients_max; i++) {
         char name[16];
