@@ -119,6 +119,60 @@ TEST(no_credit_parks_in_order_then_refuses)
     world_free(w);
 }
 
+static bool says(const struct cell *c, const char *text)
+{
+    return strstr(post_of(c)->members.p, text) != NULL;
+}
+
+/* A crowd in one channel stops at 8/9 of the credits: what is left is for the others, who neither
+ * wait nor are refused, and who waits in the crowd goes before who comes later. */
+TEST(one_channel_leaves_credits_to_the_others)
+{
+    enum { credits = 31, share = 28 };
+    struct world *w = world_new();
+    char text[16384];
+    struct cell crowd[share];
+    w->conf.ring_request_cells = credits + 1;
+    w->conf.http_pipeline_max = share + 1;
+    w->conf.http_parked_max = 2;
+    world_start(w);
+    for (conn_id c = 0; c < 4; c++)
+        open_conn(w, c);
+    pipeline(text, sizeof text, share + 1);
+    feed(w, 0, text);
+    for (int i = 0; i < share; i++)
+        crowd[i] = take(w, A_CHAN);
+    CHECK(!asked(w, A_CHAN));
+    CHECK(w->conns[0].paused);
+
+    ask(w, 1, POST_LINE, BEARER(ADA_TOKEN) FORM_TYPE, "channel=CR8&text=other");
+    struct cell other = take(w, A_CHAN);
+    CHECK(says(&other, "other"));
+    ask(w, 2, POST_LINE, BEARER(ADA_TOKEN) FORM_TYPE, "channel=general&text=late");
+    CHECK(!asked(w, A_CHAN));
+    ask(w, 3, POST_LINE, BEARER(ADA_TOKEN) FORM_TYPE, "channel=general&text=refused");
+    SAID(3, "HTTP/1.1 503 ");
+
+    int answered = 0;
+    while (!asked(w, A_CHAN) && answered < share)
+        posted(w, crowd[answered++], 1000000);
+    struct cell next = take(w, A_CHAN);
+    CHECK(says(&next, "m28"));
+    while (!asked(w, A_CHAN) && answered < share)
+        posted(w, crowd[answered++], 1000000);
+    struct cell late = take(w, A_CHAN);
+    CHECK(says(&late, "late"));
+    CHECK(answered <= 6); /* as soon as its share allows */
+    while (answered < share)
+        posted(w, crowd[answered++], 1000000);
+    posted(w, other, 2000000);
+    posted(w, next, 3000000);
+    posted(w, late, 4000000);
+    SAID(2, "\"ok\":true");
+    CHECK_EQ(w->out.requests_out, 0);
+    world_free(w);
+}
+
 static void issue_ticket(struct world *w, actor_id fan, struct cell c)
 {
     struct fan_ticket *k = c.u.p;

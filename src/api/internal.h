@@ -17,6 +17,7 @@
 #include "http1/write.h"
 #include "json/read.h"
 #include "json/write.h"
+#include "store/key.h"
 
 enum {
     arena_first_bytes = 16384,
@@ -154,7 +155,8 @@ struct request {
     struct {
         actor_id dst;
         uint16_t type;
-        bool paced; /* ws.connects_per_s */
+        bool paced;   /* ws.connects_per_s */
+        bool crowded; /* parked because its channel has its share under way */
         uint64_t cid;
         void *p;
     } out;
@@ -187,6 +189,11 @@ struct park {
     struct request *first, **last;
 };
 
+/* The requests of a channel, or of those that have its virtual shard. */
+struct crowd {
+    uint32_t out, waits; /* with other actors; parked because so many are */
+};
+
 struct proxy {
     uint8_t ip[16]; /* IPv4 as ::ffff:a.b.c.d */
     unsigned bits;
@@ -206,11 +213,13 @@ struct acceptor {
     struct hconn *dirty;
     struct request *abandoned; /* went on without a client, and are done: freed in this turn */
     struct request *listing, **listing_last; /* in order of their next part */
-    struct park parked[actors_max];
-    uint32_t parked_len, held_len; /* held: of the parked, those that ask for a ticket */
-    uint64_t connect_due_us;       /* the next ticket may be asked for: ws.connects_per_s */
-    struct timer connect_timer;    /* armed while some wait for that */
-    uint32_t hist_next;            /* reads go round */
+    struct park parked[actors_max], crowded[actors_max];
+    struct crowd crowds[vshards];
+    uint32_t parked_len;            /* in both */
+    uint32_t held_len, crowded_len; /* of them: who asks for a ticket, who is crowded */
+    uint64_t connect_due_us;        /* the next ticket may be asked for: ws.connects_per_s */
+    struct timer connect_timer;     /* armed while some wait for that */
+    uint32_t hist_next;             /* reads go round */
     bool draining;
     uint64_t drain_late_us; /* from then on nobody is waited for */
     struct proxy proxies[proxies_max];
@@ -259,9 +268,13 @@ void req_send(struct request *r, actor_id dst, uint16_t type, uint64_t cid, void
 /* The same, at the pace of ws.connects_per_s at most. No other request goes to such a dst. */
 void req_send_paced(struct request *r, actor_id dst, uint16_t type, void *p, req_then *then);
 void req_on_answer(struct acceptor *a, const struct cell *c);
-void park_resume(struct acceptor *a);
+
+/* ---- waiting for a credit (park.c) ---- */
+
+void park_resume(struct acceptor *a); /* sends what may go, at the end of a turn */
 void park_revoke(struct acceptor *a);
-void park_leave(struct request *r); /* not parked: nothing */
+void park_leave(struct request *r);          /* not parked: nothing */
+void park_answered(const struct request *r); /* what req_send sent is back */
 actor_id req_chan(const struct request *r, uint64_t cid);
 actor_id req_hist(struct request *r);
 

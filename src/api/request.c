@@ -1,5 +1,4 @@
-/* request.c - the life of a request: judged by its head, run when whole, parked while its target
- * has no credit, answered exactly once. */
+/* request.c - the life of a request: judged by its head, run when whole, answered exactly once. */
 #include "base/mutant.h"
 #include "base/probe.h"
 #include "api/internal.h"
@@ -246,26 +245,11 @@ struct hist_viewer req_viewer(const struct request *r)
                                 .is_guest = req_is_guest(r)};
 }
 
-static bool send_now(struct request *r)
-{
-    struct cell *c = outbox_request(r->a->t->out, r->out.dst);
-    if (c == NULL)
-        return false;
-    c->type = r->out.type;
-    c->cid = r->out.cid;
-    c->req = r->handle;
-    c->u.p = r->out.p;
-    r->state = REQ_OUT;
-    if ((r->passed >> STAGE_QUEUED & 1) == 0) /* a second question is part of the answer */
-        stage_mark(r, STAGE_QUEUED);
-    PROBE(queued, r->handle, r->out.dst, r->a->t->mono_us, r->out.type);
-    return true;
-}
-
 void req_on_answer(struct acceptor *a, const struct cell *cell)
 {
     struct request *r = slab_find(&a->requests, cell->req);
     ASSERT(r != NULL && r->state == REQ_OUT);
+    park_answered(r);
     stages_take_post(r);
     if (r->conn == NULL && !r->goes_on) { /* the client has left; the arena is ours again */
         stage_mark(r, STAGE_ANSWERED);
@@ -280,181 +264,4 @@ void req_on_answer(struct acceptor *a, const struct cell *cell)
         answer_nomem(r);
     else
         r->then(r, cell);
-}
-
-/* ---- pacing: sockets that come back all at once do so at a rate ----
- *
- * A ticket is what every socket begins with. Whatever follows it (the upgrade, the hand-over, the
- * subscriptions, a page of history) comes at this pace too, and posts find the cores free. */
-
-static bool in_turn(const struct request *r)
-{
-    return !r->out.paced || r->a->connect_due_us <= r->a->t->mono_us;
-}
-
-static void use_turn(const struct request *r)
-{
-    struct acceptor *a = r->a;
-    const struct conf *conf = a->conf.conf;
-    uint64_t each_us = 1000000 / conf->ws_connects_per_s;
-    uint64_t saved_us = (conf->ws_connects_burst - 1) * each_us;
-    if (!r->out.paced)
-        return;
-    if (a->connect_due_us + saved_us < a->t->mono_us)
-        a->connect_due_us = a->t->mono_us - saved_us;
-    a->connect_due_us += each_us;
-}
-
-/* The turn that it causes ends with park_resume. */
-static void on_connect_due(struct timer *timer, void *ctx)
-{
-    (void)timer, (void)ctx;
-}
-
-/* ---- parking: first come, first served for each destination ---- */
-
-static void park_deadline(struct timer *timer, void *ctx)
-{
-    struct request *r = (struct request *)((char *)timer - offsetof(struct request, timer));
-    r->a->t = ctx;
-    park_leave(r);
-    answer_error(r, ERR_DEADLINE);
-}
-
-static void park_put(struct request *r)
-{
-    struct acceptor *a = r->a;
-    struct park *p = &a->parked[r->out.dst];
-    if (p->first == NULL)
-        p->last = &p->first;
-    r->park_next = NULL;
-    r->park_link = p->last;
-    *p->last = r;
-    p->last = &r->park_next;
-    r->state = REQ_PARKED;
-    a->parked_len++;
-    a->held_len += r->out.paced;
-    if (r->conn != NULL) {
-        r->conn->parked++;
-        hconn_mark(r->conn);
-    }
-    if (r->goes_on)
-        return;
-    r->timer.fire = park_deadline;
-    wheel_arm(a->t->wheel, &r->timer, r->deadline_us);
-}
-
-void park_leave(struct request *r)
-{
-    struct acceptor *a = r->a;
-    if (r->state != REQ_PARKED)
-        return;
-    *r->park_link = r->park_next;
-    if (r->park_next != NULL)
-        r->park_next->park_link = r->park_link;
-    else
-        a->parked[r->out.dst].last = r->park_link;
-    wheel_disarm(a->t->wheel, &r->timer);
-    a->parked_len--;
-    a->held_len -= r->out.paced;
-    r->state = REQ_RUNNING;
-    if (r->conn != NULL) {
-        r->conn->parked--;
-        hconn_mark(r->conn);
-    }
-}
-
-static bool no_room_to_park(const struct request *r)
-{
-    const struct acceptor *a = r->a;
-    const struct conf *conf = a->conf.conf;
-    return r->out.paced ? a->held_len >= conf->ws_connects_held_max
-                        : a->parked_len - a->held_len >= conf->http_parked_max;
-}
-
-static void send_or_park(struct request *r)
-{
-    struct acceptor *a = r->a;
-    if (a->parked[r->out.dst].first == NULL && in_turn(r) && send_now(r)) {
-        use_turn(r);
-        return;
-    }
-    if (!r->goes_on && no_room_to_park(r)) {
-        metric_add(a->t->metrics, METRIC_RING_STALLS, 1);
-        answer_error(r, ERR_SERVICE_UNAVAILABLE);
-        return;
-    }
-    if (r->out.paced)
-        metric_add(a->t->metrics, METRIC_CONNECTS_HELD, 1);
-    park_put(r);
-}
-
-void req_send(struct request *r, actor_id dst, uint16_t type, uint64_t cid, void *p, req_then *then)
-{
-    r->then = then;
-    r->out.dst = dst;
-    r->out.type = type;
-    r->out.paced = false;
-    r->out.cid = cid;
-    r->out.p = p;
-    send_or_park(r);
-}
-
-void req_send_paced(struct request *r, actor_id dst, uint16_t type, void *p, req_then *then)
-{
-    r->then = then;
-    r->out.dst = dst;
-    r->out.type = type;
-    r->out.paced = true;
-    r->out.cid = ID_NONE;
-    r->out.p = p;
-    send_or_park(r);
-}
-
-/* It waited over turns: its token and its time are judged again. */
-static enum err still_good(struct request *r)
-{
-    if (r->goes_on)
-        return ERR_OK;
-    if (r->deadline_us <= r->a->t->mono_us)
-        return ERR_DEADLINE;
-    return r->known ? auth_again(r) : ERR_OK;
-}
-
-void park_resume(struct acceptor *a)
-{
-    for (uint32_t dst = 0; dst < actors_max && a->parked_len > 0; dst++) {
-        struct request *r;
-        while ((r = a->parked[dst].first) != NULL && a->t->out->credits[dst] > 0 && in_turn(r)) {
-            park_leave(r);
-            enum err err = still_good(r);
-            if (err != ERR_OK) {
-                answer_error(r, err);
-            } else {
-                bool sent = send_now(r);
-                ASSERT(sent);
-                use_turn(r);
-            }
-        }
-    }
-    if (a->held_len > 0 && a->connect_due_us > a->t->mono_us && !timer_armed(&a->connect_timer)) {
-        a->connect_timer.fire = on_connect_due;
-        wheel_arm(a->t->wheel, &a->connect_timer, a->connect_due_us);
-    }
-}
-
-/* A token was revoked: whoever waits with it is told now, before the revocation is acknowledged. */
-void park_revoke(struct acceptor *a)
-{
-    for (uint32_t dst = 0; dst < actors_max && a->parked_len > 0; dst++) {
-        for (struct request *r = a->parked[dst].first; r != NULL;) {
-            struct request *next = r->park_next;
-            enum err err = r->known && !r->goes_on ? auth_again(r) : ERR_OK;
-            if (err != ERR_OK) {
-                park_leave(r);
-                answer_error(r, err);
-            }
-            r = next;
-        }
-    }
 }
