@@ -37,6 +37,7 @@ const plan = {
   restart: ['normal', false],
   strace: ['normal', false],
   latency: ['normal', false],
+  fair: ['normal', false],
   chromium: ['normal', false],
   go: ['normal', true],
   terminal: ['normal', true],
