@@ -66,6 +66,15 @@ void change_tell_parent(struct chan_shard *s, struct chan *c, const struct row_m
     event_end(s, c, &j);
 }
 
+/* Who was there has heard what the message said before; who comes later must not. */
+static struct effect *end_taking_back(struct chan_shard *s, struct chan *c, struct json_out *j)
+{
+    struct effect *e = event_end(s, c, j);
+    if (e->frame != NULL)
+        e->frame->takes_back = true;
+    return e;
+}
+
 void change_tell(struct chan_shard *s, struct chan *c, const struct row_message *now,
                  const struct row_message *before)
 {
@@ -74,7 +83,7 @@ void change_tell(struct chan_shard *s, struct chan *c, const struct row_message 
         hidden_begin(s, c, &b, "message_changed", message_json_max(now) + message_json_max(before));
     put_message(&j, "message", now, c->cid);
     put_message(&j, "previous_message", before, c->cid);
-    event_end(s, c, &j)->edited = true;
+    end_taking_back(s, c, &j)->edited = true;
 }
 
 static void tell_deleted(struct chan_shard *s, struct chan *c, const struct row_message *before)
@@ -83,7 +92,7 @@ static void tell_deleted(struct chan_shard *s, struct chan *c, const struct row_
     struct json_out j = hidden_begin(s, c, &b, "message_deleted", message_json_max(before));
     json_kv_ts(&j, "deleted_ts", before->ts_us);
     put_message(&j, "previous_message", before, c->cid);
-    event_end(s, c, &j);
+    end_taking_back(s, c, &j);
 }
 
 static void put_item(struct json_out *j, const struct chan *c, uint64_t ts_us)

@@ -235,7 +235,6 @@ static void release(struct chan_shard *s, const struct chan_batch *cb, struct ef
         return;
     case EFFECT_POSTED:
         e->c->durable_ts_us = MAX(e->c->durable_ts_us, e->ts_us);
-        e->c->durable_us = s->turn->wall_us;
         metric_add(s->turn->metrics, METRIC_POSTS, 1);
         emit_search(s, e->c, false);
         emit_channel(s, e->c, e->frame, e->to);

@@ -86,6 +86,7 @@ void emit_channel(struct chan_shard *s, struct chan *c, struct frame *f, uint64_
 {
     uint32_t sent = 0;
     uint64_t late = c->interest & ~to;
+    c->durable_us = s->turn->wall_us;
     for (to &= c->interest; to != 0; to &= to - 1) {
         uint32_t fanout = (uint32_t)__builtin_ctzll(to);
         struct cell *cell = f == NULL ? NULL : channel_cell(s, c, fanout);

@@ -89,7 +89,7 @@ struct chan {
     char *text;
     struct row_chan_head head; /* as decided; may not be durable yet */
     uint64_t durable_ts_us;    /* newest durable message */
-    uint64_t durable_us;       /* wall clock when it became so; never too early */
+    uint64_t durable_us;       /* wall clock of the newest event that was told; never too early */
     struct member_set members;
     uint64_t interest; /* bit per fanout */
     uint64_t stamp;    /* of the newest grant of interest, see CHAN_IDLE */

@@ -167,8 +167,6 @@ static struct str_view make_body(struct chan_shard *s, struct effect *e, const s
 {
     e->frame = e->to == 0 ? NULL : event_frame(s, e->c->cid, m, t);
     char *p = e->frame != NULL ? (char *)e->frame->body : s->body;
-    if (e->frame != NULL)
-        e->frame->ts_us = e->ts_us;
     write_body(p, m, t, e->frame != NULL);
     return (struct str_view){p, 1 + m->members.len + t->row_len};
 }

@@ -83,6 +83,4 @@ void system_post(struct chan_shard *s, struct chan *c, const struct system_messa
     e->ts_us = ts_us;
     e->to = c->interest;
     e->frame = e->to == 0 || b.failed ? NULL : emit_frame(s, c->cid, buf_view(&b));
-    if (e->frame != NULL)
-        e->frame->ts_us = ts_us;
 }

@@ -253,11 +253,21 @@ static void on_unsure(struct fanout *f, struct fan_conn *c, const struct sub_req
     }
 }
 
+/* Chan's clock and the acceptor's are slewed apart, so the margin. */
+static bool has_missed(const struct fanout *f, const struct fan_conn *c, const struct sub_req *r,
+                       uint64_t k)
+{
+    if (r->sub.chans[k].last_ts_us == 0)
+        return false;
+    return MUTANT(MISSED_BEFORE_HELLO, r->sub.chans[k].durable_us + missed_margin_us >= c->since_us,
+                  false) ||
+           replay_lost(f, c, r->sub.chans[k].cid);
+}
+
 /* A membership of a socket that asked. Before hello, what became visible in the channel since the
- * client asked for its ticket, or after what it names as the last that it heard, is missed: chan's
- * clock and the acceptor's are slewed apart, so the margin. After hello (it asks again when joins
- * were lost on the way) the channel may be new to it, and its events have passed it by since the
- * hint for everything. */
+ * client asked for its ticket, or after what it names as the last that it heard, is missed. After
+ * hello (it asks again when joins were lost on the way) the channel may be new to it, and its
+ * events have passed it by since the hint for everything. */
 static void take_membership(struct fanout *f, struct fan_conn *c, const struct sub_req *r,
                             uint64_t k)
 {
@@ -268,10 +278,7 @@ static void take_membership(struct fanout *f, struct fan_conn *c, const struct s
         r->ask->failed |= !subs_full(f, c); /* no memory: the client connects anew */
     else if (c->state == FAN_OPEN)
         queue_owe(f, c, cid);
-    else if (r->sub.chans[k].last_ts_us != 0 &&
-             MUTANT(MISSED_BEFORE_HELLO,
-                    r->sub.chans[k].durable_us + missed_margin_us >= c->since_us, false) &&
-             !(c->resumes && replay_channel(f, c, cid)))
+    else if (has_missed(f, c, r, k) && !(c->resumes && replay_channel(f, c, cid)))
         hint_add(&r->ask->missed, cid);
 }
 

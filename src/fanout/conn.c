@@ -98,6 +98,8 @@ static void open_socket(struct fanout *f, struct fan_conn *c, const struct ticke
     c->resumes = k->resumes;
     c->batch_presence = k->batch_presence;
     c->state = FAN_OPENING;
+    if (f->replay.gap_us == 0)
+        f->replay.gap_us = f->turn->wall_us;
     conn_index(f, c);
     count_presence(f, c, 1);
     set_open(f, f->open + 1);
@@ -145,6 +147,8 @@ void conn_ready(struct fanout *f, struct fan_conn *c, const struct hint *missed)
                            : SV("{\"type\":\"hello\"}"));
     if (missed->all || missed->len > 0)
         queue_hint(f, c, true, missed); /* older than all events that wait */
+    if (c->resumes)
+        queue_text(f, c, false, SV("{\"type\":\"resumed\"}"));
 }
 
 /* ---- closing ---- */

@@ -143,7 +143,8 @@ struct fan_conn {
     uint8_t state;
     bool indexed, paused, waiting, left_out;
     bool batch_presence;                     /* takes lists in presence_change */
-    bool resumes;                            /* gets again what came after since_us */
+    bool resumes;                            /* gets again what came after since_us, and nothing
+                                                behind a loss before its hint */
     uint32_t subs_len, subs_cap, unsure_len; /* unsure_len of them wait for chan's word */
     uint32_t *subs;                          /* indices in subs.chans, unordered */
     uint64_t team, token_tag;
@@ -185,6 +186,7 @@ struct sub_chan {
     uint64_t idle_since_us;
     uint64_t kept, kept_us; /* its newest event in the replay's ring: place + 1 and time; 0: none */
     uint64_t whole_since_us; /* what came after this (wall clock) was kept */
+    uint64_t gap_us;         /* something was lost before this; 0: nothing */
     bool live, idle, asking;
     bool again; /* some of them were refused */
 };
@@ -203,9 +205,9 @@ struct subs {
 
 struct replay {
     uint8_t *ring;
-    uint64_t bytes; /* 0: nothing is kept */
-    uint64_t head;  /* bytes written since the start */
-    uint64_t whole_since_us;
+    uint64_t bytes;  /* 0: nothing is kept */
+    uint64_t head;   /* bytes written since the start */
+    uint64_t gap_us; /* of any channel; from the first socket on, since before it nobody listened */
 };
 
 /* ---- presence ---- */
@@ -414,6 +416,8 @@ MUST_USE enum err replay_init(struct replay *r, uint64_t bytes);
 void replay_deinit(struct replay *r);
 void replay_keep(struct fanout *f, struct sub_chan *h, const struct frame *frame, uint64_t except);
 void replay_gap(struct fanout *f, uint64_t cid); /* events were lost; ID_NONE: of any channel */
+/* Something of this channel that came after the socket's since_us may have been lost here. */
+MUST_USE bool replay_lost(const struct fanout *f, const struct fan_conn *c, uint64_t cid);
 /* What came in this channel since the socket's since_us and a little before, in order. False: not
  * all of it is kept, and nothing was queued. */
 MUST_USE bool replay_channel(struct fanout *f, struct fan_conn *c, uint64_t cid);

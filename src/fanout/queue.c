@@ -308,7 +308,8 @@ void queue_event(struct fanout *f, struct fan_conn *c, struct frame_use *use, bo
         shed(f);
     bool full = queue_bytes(c) + len > MAX(conf->ws_queue_hard_bytes, len) ||
                 f->queued_bytes + len > conf->ws_queue_total_bytes ||
-                (c->q != NULL && c->q->owed != NULL && hint_has(c->q->owed, use->frame->cid));
+                (c->q != NULL && c->q->owed != NULL &&
+                 (c->resumes || hint_has(c->q->owed, use->frame->cid)));
     struct queue *q = full ? NULL : queue_of(f, c);
     if (q == NULL || !pieces_add(&f->chunks, &q->normal, (piece)use)) {
         if (!typing)

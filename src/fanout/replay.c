@@ -45,10 +45,12 @@ static void forget_channel(const struct fanout *f, struct sub_chan *h)
 void replay_gap(struct fanout *f, uint64_t cid)
 {
     uint32_t i = cid == ID_NONE ? slot_none : subs_find(&f->subs, cid);
-    if (cid == ID_NONE)
-        f->replay.whole_since_us = f->turn->wall_us;
-    else if (i != slot_none)
+    if (cid == ID_NONE) {
+        f->replay.gap_us = f->turn->wall_us;
+    } else if (i != slot_none) {
         forget_channel(f, &f->subs.chans[i]);
+        f->subs.chans[i].gap_us = f->turn->wall_us;
+    }
 }
 
 static uint8_t *make_room(struct replay *r, uint64_t need)
@@ -66,7 +68,7 @@ void replay_keep(struct fanout *f, struct sub_chan *h, const struct frame *frame
     struct replay *r = &f->replay;
     struct str_view wire = frame_wire(frame);
     uint64_t need = sizeof(struct kept) + (wire.len + kept_align - 1) / kept_align * kept_align;
-    if (need > r->bytes) {
+    if (need > r->bytes || frame->takes_back) {
         forget_channel(f, h);
         return;
     }
@@ -120,16 +122,27 @@ static bool find(const struct fanout *f, const struct sub_chan *h, uint64_t from
     return true;
 }
 
+static uint64_t from_us(const struct fan_conn *c)
+{
+    return c->since_us - MIN(c->since_us, (uint64_t)missed_margin_us);
+}
+
+bool replay_lost(const struct fanout *f, const struct fan_conn *c, uint64_t cid)
+{
+    uint32_t i = subs_find(&f->subs, cid);
+    uint64_t gap_us = i == slot_none ? 0 : f->subs.chans[i].gap_us;
+    return c->resumes && MAX(gap_us, f->replay.gap_us) >= from_us(c);
+}
+
 bool replay_channel(struct fanout *f, struct fan_conn *c, uint64_t cid)
 {
     uint32_t i = subs_find(&f->subs, cid);
     struct found found;
-    if (f->replay.bytes == 0 || i == slot_none)
+    if (f->replay.bytes == 0 || i == slot_none || replay_lost(f, c, cid))
         return false;
     const struct sub_chan *h = &f->subs.chans[i];
-    uint64_t from_us = c->since_us - MIN(c->since_us, (uint64_t)missed_margin_us);
-    if (from_us < MAX(h->whole_since_us, f->replay.whole_since_us) ||
-        !find(f, h, from_us, c->uid, &found) || queue_bytes(c) + found.bytes > socket_bytes_max ||
+    if (from_us(c) < h->whole_since_us || !find(f, h, from_us(c), c->uid, &found) ||
+        queue_bytes(c) + found.bytes > socket_bytes_max ||
         f->queued_bytes + found.bytes > f->conf.conf->ws_queue_total_bytes / 2)
         return false;
     for (uint32_t k = found.len; k > 0; k--) {

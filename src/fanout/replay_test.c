@@ -15,8 +15,13 @@ static void say(uint64_t cid, const char *body)
     frames_come_home();
 }
 
+static void resumed(unsigned slot)
+{
+    check_frame(slot, WS_TEXT, "{\"type\":\"resumed\"}");
+}
+
 /* The user of tag comes back with what it heard last. Up to its hello. */
-static void come_back(unsigned slot, uint64_t tag, uint64_t last_us)
+static void come_back_to(unsigned slot, uint64_t tag, uint64_t last_us, uint64_t durable_us)
 {
     char ticket[ticket_text_len];
     struct fan_ticket m = {
@@ -24,7 +29,7 @@ static void come_back(unsigned slot, uint64_t tag, uint64_t last_us)
     CHECK_EQ(issue_as(m, ticket), ERR_OK);
     adopt(slot, ticket);
     answer_hist(C1, 1);
-    answer_sub(true, w.t.wall_us);
+    answer_sub(true, durable_us);
     read_all(slot);
     head_is(slot, "HTTP/1.1 101 ");
     uint8_t opcode;
@@ -33,9 +38,15 @@ static void come_back(unsigned slot, uint64_t tag, uint64_t last_us)
     CHECK(sv_starts(payload, SV("{\"type\":\"hello\"")));
 }
 
+static void come_back(unsigned slot, uint64_t tag, uint64_t last_us)
+{
+    come_back_to(slot, tag, last_us, w.t.wall_us);
+}
+
 static void is_told_to_fetch(unsigned slot)
 {
     check_frame(slot, WS_TEXT, "{\"type\":\"refetch\",\"channels\":[\"CB\"],\"all\":false}");
+    resumed(slot);
     check_no_frame(slot);
 }
 
@@ -58,6 +69,7 @@ TEST(what_was_missed_comes_in_order)
     check_frame(0, WS_TEXT, "heard"); /* within the margin */
     check_frame(0, WS_TEXT, "one");
     check_frame(0, WS_TEXT, "two");
+    resumed(0);
     check_no_frame(0);
     say(cid1, "live");
     read_all(0);
@@ -75,7 +87,8 @@ TEST(nothing_missed_nothing_said)
     uint64_t heard_us = w.t.wall_us;
     close_now(0, ERR_OK);
     later(5 * second);
-    come_back(0, 1, heard_us);
+    come_back_to(0, 1, heard_us, heard_us - 2 * second);
+    resumed(0);
     check_no_frame(0);
     end();
 }
@@ -127,6 +140,111 @@ TEST(a_gap_is_fetched)
     end();
 }
 
+/* What was lost is not news to chan any more when it is heard of. */
+TEST(a_gap_is_fetched_however_old_the_news)
+{
+    begin(NULL);
+    open_socket(0, 1, C1, 1);
+    for (int i = 0; i < 3; i++) {
+        later(10 * second);
+        uint64_t said_us = w.t.wall_us;
+        later(5 * second);
+        uint64_t heard_us = w.t.wall_us; /* of another channel */
+        close_now(0, ERR_OK);
+        tell(i == 2 ? FAN_REVALIDATE : FAN_GAP, CHAN, i == 1 ? ID_NONE : cid1, 0);
+        come_back_to(0, 1, heard_us, said_us);
+        is_told_to_fetch(0);
+    }
+    end();
+}
+
+/* Chan may not tell of a channel that is only asked about. */
+TEST(a_revalidated_channel_is_whole_once_somebody_is_in)
+{
+    begin(NULL);
+    open_socket(0, 1, C2, 1);
+    later(10 * second);
+    tell(FAN_REVALIDATE, CHAN, cid1, 0);
+    answer_sub(false, 0);
+    later(10 * second);
+    uint64_t heard_us = w.t.wall_us;
+    later(2 * second);
+    come_back(1, 2, heard_us);
+    is_told_to_fetch(1);
+    later(2 * second);
+    heard_us = w.t.wall_us;
+    later(2 * second);
+    say(cid1, "one");
+    come_back(2, 3, heard_us);
+    check_frame(2, WS_TEXT, "one");
+    resumed(2);
+    end();
+}
+
+TEST(before_the_first_socket_nobody_listened)
+{
+    begin(NULL);
+    uint64_t heard_us = w.t.wall_us;
+    later(10 * second);
+    come_back_to(0, 1, heard_us, heard_us - 5 * second);
+    is_told_to_fetch(0);
+    end();
+}
+
+TEST(what_was_taken_back_is_not_told_again)
+{
+    begin(NULL);
+    open_socket(0, 1, C1, 1);
+    later(10 * second);
+    uint64_t heard_us = w.t.wall_us;
+    later(2 * second);
+    say(cid1, "a secret");
+    struct cell c = {.type = FAN_EVENT, .cid = cid1};
+    struct frame *frame = make_frame("it was a secret", cid1);
+    frame->takes_back = true;
+    c.u.u[0] = (uintptr_t)frame;
+    give(CHAN, CLASS_EVENT, &c);
+    end_turn();
+    come_back(1, 2, heard_us);
+    is_told_to_fetch(1);
+    later(2 * second);
+    heard_us = w.t.wall_us;
+    later(2 * second);
+    say(cid1, "one");
+    come_back(2, 3, heard_us);
+    check_frame(2, WS_TEXT, "one");
+    resumed(2);
+    end();
+}
+
+/* Else a later event of another channel would be the last that it heard, and the hint lost. */
+TEST(behind_a_loss_its_hint_comes_first)
+{
+    static char body[600];
+    memset(body, 'y', sizeof body - 1);
+    begin(small_queues);
+    open_socket(0, 1, C1, 1);
+    later(10 * second);
+    char ticket[ticket_text_len];
+    struct fan_ticket m = {
+        .team = 7, .uid = 102, .token_tag = 2, .since_us = w.t.wall_us, .resumes = true};
+    CHECK_EQ(issue_as(m, ticket), ERR_OK);
+    adopt(1, ticket);
+    answer_hist(C12, 2);
+    answer_sub(true, w.t.wall_us - 5 * second);
+    read_all(1);
+    w.socks[1].read = w.socks[1].wire_len;
+    for (int i = 0; i < 4; i++)
+        say(cid1, body); /* the last is dropped */
+    say(cid2, "of another channel");
+    read_all(1);
+    for (int i = 0; i < 3; i++)
+        check_frame(1, WS_TEXT, body);
+    check_frame(1, WS_TEXT, "{\"type\":\"refetch\",\"channels\":[\"CB\",\"CC\"],\"all\":false}");
+    check_no_frame(1);
+    end();
+}
+
 TEST(more_than_a_few_are_fetched)
 {
     begin(NULL);
@@ -140,6 +258,7 @@ TEST(more_than_a_few_are_fetched)
     come_back(0, 1, heard_us);
     for (int i = 0; i < 32; i++)
         check_frame(0, WS_TEXT, "x");
+    resumed(0);
     check_no_frame(0);
     say(cid1, "x");
     come_back(1, 2, heard_us);
@@ -173,6 +292,7 @@ TEST(what_was_written_over_is_fetched)
         come_back(1, 2, heard_us);
         if (kept_bytes < 600) {
             check_frame(1, WS_TEXT, "first");
+            resumed(1);
             check_no_frame(1);
         } else if (kept_bytes > 1100) {
             is_told_to_fetch(1);

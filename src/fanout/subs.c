@@ -304,6 +304,8 @@ bool subs_add(struct fanout *f, struct fan_conn *c, uint64_t cid)
     if (contains(h->slots, h->len, slot))
         return true;
     bool known = contains(h->unsure, h->unsure_len, slot);
+    if (h->whole_since_us == UINT64_MAX)
+        h->whole_since_us = f->turn->wall_us;
     c->left_out |= subs_full(f, c); /* a member's channel, and no room for it */
     if (!reserve_conn(f, c) || !insert(&h->slots, &h->len, &h->cap, slot)) {
         enter_idle(f, i); /* no memory: still unsure, if it was */
@@ -367,6 +369,7 @@ void subs_unsure_all(struct fanout *f, uint64_t cid)
         ask_all_anew(f, cid, i);
         return;
     }
+    h->whole_since_us = UINT64_MAX; /* chan may not tell this fanout of it before somebody is in */
     for (uint32_t k = 0; k < h->len; k++) {
         insert(&h->unsure, &h->unsure_len, &h->unsure_cap, h->slots[k]);
         conn_at(f, h->slots[k])->unsure_len++;

@@ -26,7 +26,7 @@ struct frame {
     uint32_t body_len;
     actor_id home;
     uint64_t cid;        /* channel of the event, or ID_NONE */
-    uint64_t ts_us;      /* of the event, for replay and stage times */
+    bool takes_back;     /* something that was told before; it must not be told again */
     struct frame *next;  /* slab's free list */
     struct frame *older; /* every frame of the slab, at home or away */
     uint8_t room[frame_header_room];
