@@ -35,13 +35,16 @@ describe('Slack\'s Node SDKs', at('methods'), () => {
 
     test(`@slack/web-api ${major}: each list by pages`, { timeout: 60000 * slow }, async () => {
       const w = new Workspace(parley), web = client(w.token);
-      for (const method of methods.filter((m) => m.args.some((a) => a.type === 'CURSOR'))) {
+      const single = ['auth.teams.list']; // a token is of one workspace
+      for (const method of methods.filter((m) => m.args.some((a) => a.type === 'CURSOR') && !single.includes(m.name))) {
         const { limit, ...args } = await w.args(method, false);
         if (method.name === 'chat.scheduledMessages.list') {
           delete args.oldest;
           for (const text of ['a', 'b']) await w.call('chat.scheduleMessage', { channel: w.room, text, post_at: Math.floor(Date.now() / 1000) + 3600 });
         }
         if (method.name === 'conversations.replies') await w.call('chat.postMessage', { channel: w.room, text: 'another', thread_ts: w.ts });
+        if (method.name === 'reactions.list') await w.call('reactions.add', { channel: w.room, timestamp: (await w.call('chat.postMessage', { channel: w.room, text: 'another' })).ts, name: 'eyes' });
+        if (method.name === 'files.list') for (let i = 0; i < 2; i++) await w.file();
         if (method.name === 'conversations.history') await w.call('chat.postMessage', { channel: w.room, text: 'another' });
         const list = (page) => Object.values(page).find((v) => Array.isArray(v));
         const all = list(await web.apiCall(method.name, { ...args, limit: 100 })), seen = [];

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { bin } from './harness.mjs';
+import { bin, eventually } from './harness.mjs';
 
 export const methods = JSON.parse(execFileSync(join(bin, 'parley-docgen'), ['--methods'], { encoding: 'utf8' }));
 export const text = 'é & "q" + % 🎉';
@@ -154,8 +154,21 @@ export class Workspace {
       return { name: 'tada' };
     },
     'pins.remove': async () => { await this.call('pins.add', { channel: this.room, timestamp: this.ts }); },
-    'search.messages': { query: `first in:${this.room}` },
+    'reactions.list': async () => {
+      await this.call('reactions.add', { channel: this.room, timestamp: this.ts, name: 'tada' });
+      return { user: undefined, count: undefined, page: undefined };
+    },
+    'search.messages': async () => ({ query: await this.found() }),
+    'search.files': async () => { await this.file(); return { query: `x in:${this.room}` }; },
+    'search.all': async () => { await this.file(); return { query: await this.found() }; },
   };
+
+  // A query that finds one message: the index follows within a second.
+  async found() {
+    const query = `first in:<#${this.room}>`;
+    await eventually(async () => (await this.call('search.messages', { query })).messages.total === 1, 'the index has it');
+    return query;
+  }
 
   async bookmark() { return (await this.call('bookmarks.add', { channel_id: this.room, title: 'x', type: 'link', link: 'https://example.com/' })).bookmark.id; }
   async group() { return (await this.call('usergroups.create', { name: this.unique('group') })).usergroup.id; }
