@@ -2,9 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "ledger.h"
+#include "audit.h"
 
-enum { walks_max = 16 };
 #define page_limit "999"
 
 struct walk {
@@ -65,8 +64,35 @@ static struct str_view member_str(struct json_member *m, uint32_t len, const cha
     return v != NULL && v->type == JSON_STRING ? v->s : SV_NONE;
 }
 
-static void judge_keyed(struct ledger *l, uint32_t i, uint32_t channel, uint64_t ts_us,
-                        struct str_view text)
+bool audit_read_row(struct ledger *l, struct str_view text, uint32_t channel, struct audit_row *out)
+{
+    struct bench *b = l->bench;
+    if (json_read_object(b->json, &b->scratch, text, &out->members, &out->len) != ERR_OK ||
+        !ts_parse(member_str(out->members, out->len, "ts"), &out->ts_us)) {
+        report_problem(&b->report, "%s has a row without ts", l->channels[channel]);
+        return false;
+    }
+    out->key = member_str(out->members, out->len, "client_msg_id");
+    return true;
+}
+
+/* Of all emoji; more than one byte can say are as many as that. */
+static uint32_t reactions_of(struct bench *b, const struct audit_row *row)
+{
+    struct json_value *list = json_find(row->members, row->len, SV("reactions")), count;
+    struct json_member *items;
+    uint32_t len;
+    int64_t sum = 0;
+    if (list == NULL || json_read_array(b->json, &b->scratch, list->s, &items, &len) != ERR_OK)
+        return 0;
+    for (uint32_t i = 0; i < len; i++) {
+        if (object_member(b, items[i].value.s, "count", &count) && count.type == JSON_INT)
+            sum += count.i;
+    }
+    return (uint32_t)MIN(sum, (int64_t)ledger_reactions_max);
+}
+
+void audit_judge(struct ledger *l, uint32_t i, uint32_t channel, const struct audit_row *row)
 {
     struct report *r = &l->bench->report;
     struct message *m = &l->messages[i];
@@ -81,41 +107,48 @@ static void judge_keyed(struct ledger *l, uint32_t i, uint32_t channel, uint64_t
         report_problem(r, "message %u is in history of %s, not of its own channel", i, name);
     if (m->ts_us == TS_NONE)
         l->stored_unacknowledged++;
-    else if (m->ts_us != ts_us)
+    else if (m->ts_us != row->ts_us)
         report_problem(r, "message %u is stored with another ts than acknowledged", i);
+    if (reactions_of(l->bench, row) < m->reactions)
+        report_problem(r, "message %u has lost a reaction of %u", i, m->reactions);
+    struct str_view text = member_str(row->members, row->len, "text");
     if (sent_hash(l, i) != ledger_text_hash(text))
         report_problem(r, "message %u has another text: %.*s", i, (int)MIN(text.len, (size_t)120),
                        text.p);
 }
 
-static void judge_row(struct walk *w, struct str_view row)
+void audit_foreign(struct ledger *l, uint32_t channel, const struct audit_row *row)
+{
+    if (l->newest_us != NULL && row->ts_us > l->newest_us[channel])
+        return; /* of a later run */
+    l->history_messages++;
+    if (member_str(row->members, row->len, "subtype").p != NULL)
+        return; /* joins and the like have no key */
+    l->history_foreign++;
+    report_problem(&l->bench->report, "%s holds a message that was not sent: key \"%.*s\"",
+                   l->channels[channel], SV_ARG(row->key));
+}
+
+static void judge_row(struct walk *w, struct str_view text)
 {
     struct ledger *l = w->audit->ledger;
-    struct bench *b = l->bench;
-    struct json_member *m;
-    uint32_t len, i;
-    uint64_t ts_us;
-    if (json_read_object(b->json, &b->scratch, row, &m, &len) != ERR_OK ||
-        !ts_parse(member_str(m, len, "ts"), &ts_us)) {
-        report_problem(&b->report, "history of %s has a row without ts", l->channels[w->channel]);
+    struct report *r = &l->bench->report;
+    struct audit_row row;
+    uint32_t i;
+    if (!audit_read_row(l, text, w->channel, &row))
+        return;
+    if (row.ts_us >= w->last_us)
+        report_problem(r, "history of %s is not in falling order of ts", l->channels[w->channel]);
+    w->last_us = row.ts_us;
+    if (!ledger_find(l, row.key, &i)) {
+        audit_foreign(l, w->channel, &row);
         return;
     }
-    if (ts_us >= w->last_us)
-        report_problem(&b->report, "history of %s is not in falling order of ts",
-                       l->channels[w->channel]);
-    w->last_us = ts_us;
-    struct str_view key = member_str(m, len, "client_msg_id");
-    bool ours = ledger_find(l, key, &i);
-    if (!ours && l->newest_us != NULL && ts_us > l->newest_us[w->channel])
-        return;
     l->history_messages++;
-    if (ours)
-        judge_keyed(l, i, w->channel, ts_us, member_str(m, len, "text"));
-    else if (member_str(m, len, "subtype").p == NULL) { /* joins and the like have no key */
-        l->history_foreign++;
-        report_problem(&b->report, "history of %s holds a message that was not sent: key \"%.*s\"",
-                       l->channels[w->channel], SV_ARG(key));
-    }
+    if (l->messages[i].parent != ledger_root)
+        report_problem(r, "message %u is a reply, and in history of %s", i,
+                       l->channels[w->channel]);
+    audit_judge(l, i, w->channel, &row);
 }
 
 /* ---- pages ---- */
@@ -160,13 +193,28 @@ static void next_channel(struct walk *w)
     ask_page(w);
 }
 
+bool audit_next_page(struct ledger *l, const struct reply *reply, char *out, size_t max)
+{
+    struct bench *b = l->bench;
+    struct json_value *meta = json_find(reply->members, reply->len, SV("response_metadata"));
+    struct json_value *more = json_find(reply->members, reply->len, SV("has_more"));
+    struct json_value cursor = {.type = JSON_NULL};
+    if (meta == NULL || meta->type != JSON_OBJECT ||
+        !object_member(b, meta->s, "next_cursor", &cursor))
+        cursor.s = SV("");
+    bool has_more = more != NULL && more->type == JSON_BOOL && more->b;
+    if (has_more != (cursor.s.len > 0))
+        report_problem(&b->report, "has_more and next_cursor disagree");
+    if (cursor.s.len >= max)
+        return false;
+    snprintf(out, max, "%.*s", SV_ARG(cursor.s));
+    return out[0] != '\0';
+}
+
 static bool read_page(struct walk *w, const struct reply *reply)
 {
     struct bench *b = w->audit->ledger->bench;
     struct json_value *list = json_find(reply->members, reply->len, SV("messages"));
-    struct json_value *meta = json_find(reply->members, reply->len, SV("response_metadata"));
-    struct json_value *more = json_find(reply->members, reply->len, SV("has_more"));
-    struct json_value cursor = {.type = JSON_NULL};
     struct json_member *rows;
     uint32_t len;
     if (list == NULL || json_read_array(b->json, &b->scratch, list->s, &rows, &len) != ERR_OK) {
@@ -175,16 +223,7 @@ static bool read_page(struct walk *w, const struct reply *reply)
     }
     for (uint32_t i = 0; i < len; i++)
         judge_row(w, rows[i].value.s);
-    if (meta == NULL || meta->type != JSON_OBJECT ||
-        !object_member(b, meta->s, "next_cursor", &cursor))
-        cursor.s = SV("");
-    bool has_more = more != NULL && more->type == JSON_BOOL && more->b;
-    if (has_more != (cursor.s.len > 0))
-        report_problem(&b->report, "has_more and next_cursor disagree");
-    if (cursor.s.len >= sizeof w->cursor)
-        return false;
-    snprintf(w->cursor, sizeof w->cursor, "%.*s", SV_ARG(cursor.s));
-    return w->cursor[0] != '\0';
+    return audit_next_page(w->audit->ledger, reply, w->cursor, sizeof w->cursor);
 }
 
 static void on_page(struct http_request *r, const struct http_answer *answer)
@@ -208,13 +247,13 @@ static void on_page(struct http_request *r, const struct http_answer *answer)
 bool ledger_audit_history(struct ledger *l, const uint64_t *oldest_us)
 {
     struct audit a = {.ledger = l, .oldest_us = oldest_us, .left = l->channels_len};
-    struct walk *walks = calloc(walks_max, sizeof *walks);
+    struct walk *walks = calloc(audit_walks_max, sizeof *walks);
     ASSERT(walks != NULL);
     /* After a signal posts may be under way yet: one of them that is acknowledged while pages are
      * read may rightly be behind them. */
     for (uint32_t i = 0; i < l->len; i++)
         l->messages[i].due = l->messages[i].ts_us != TS_NONE;
-    for (uint32_t i = 0; i < walks_max; i++) {
+    for (uint32_t i = 0; i < audit_walks_max; i++) {
         walks[i].audit = &a;
         walks[i].request.owner = &walks[i];
         walks[i].request.done = on_page;
@@ -225,6 +264,8 @@ bool ledger_audit_history(struct ledger *l, const uint64_t *oldest_us)
         return false; /* walks stay: their answers may still come */
     }
     free(walks);
+    if (!a.failed && !audit_threads(l))
+        return false;
     for (uint32_t i = 0; i < l->len; i++) {
         const struct message *m = &l->messages[i];
         if (m->due && m->stored == 0 && !a.failed) {

@@ -11,7 +11,7 @@
 
 enum { books_text_max = 512, books_channels_max = 1 << 20 };
 #define BOOKS_ENDING ".books"
-static const char magic[8] = "parley1";
+static const char magic[8] = "parley2";
 
 struct books_head {
     char magic[sizeof magic], key_suffix[key_suffix_len + 1];
@@ -25,7 +25,7 @@ struct books_channel { /* behind it its id and a member's token, each with a NUL
 
 struct books_message {
     uint64_t ts_us, text_hash;
-    uint32_t channel, sent;
+    uint32_t channel, parent, sent, reactions;
 };
 
 static void complain(const char *what, const char *path)
@@ -69,6 +69,8 @@ static bool put_all(FILE *f, struct ledger *l, const uint64_t *oldest_us)
         struct books_message m = {.ts_us = l->messages[i].ts_us,
                                   .text_hash = ledger_text_hash(l->text(l->owner, i)),
                                   .channel = l->messages[i].channel,
+                                  .parent = l->messages[i].parent,
+                                  .reactions = l->messages[i].reactions,
                                   .sent = l->messages[i].sent};
         ok = put(f, &m, sizeof m);
     }
@@ -127,9 +129,12 @@ static bool get_messages(FILE *f, struct ledger *l, uint32_t len, uint64_t *text
 {
     for (uint32_t i = 0; i < len; i++) {
         struct books_message m;
-        if (!get(f, &m, sizeof m) || m.channel >= l->channels_len)
+        if (!get(f, &m, sizeof m) || m.channel >= l->channels_len ||
+            (m.parent != ledger_root && m.parent >= i) || m.reactions > ledger_reactions_max)
             return false;
         ledger_add(l, m.channel, 0, 0);
+        l->messages[i].parent = m.parent;
+        l->messages[i].reactions = (uint8_t)m.reactions;
         l->messages[i].ts_us = m.ts_us;
         l->messages[i].sent = m.sent != 0;
         l->acked += m.ts_us != TS_NONE;
@@ -161,7 +166,7 @@ static bool read_books(FILE *f, struct ledger *l, uint64_t **oldest_us)
 }
 
 struct audited {
-    uint64_t books, acknowledged, in_history, missing;
+    uint64_t books, acknowledged, in_history, missing, threads;
 };
 
 static bool audit_one(struct bench *b, const char *path, struct audited *sum)
@@ -184,6 +189,7 @@ static bool audit_one(struct bench *b, const char *path, struct audited *sum)
     sum->acknowledged += l.acked;
     sum->in_history += l.history_messages;
     sum->missing += l.missing_in_history;
+    sum->threads += l.threads;
     ledger_deinit(&l);
     return ok;
 }
@@ -198,6 +204,7 @@ bool audit_run(struct bench *b)
     report_u64(&b->report, "posts_acknowledged", sum.acknowledged);
     report_u64(&b->report, "history_messages", sum.in_history);
     report_u64(&b->report, "history_missing", sum.missing);
+    report_u64(&b->report, "threads", sum.threads);
     bench_report_client(b);
     return ok && b->report.problems == 0;
 }

@@ -81,8 +81,8 @@ uint32_t ledger_add(struct ledger *l, uint32_t channel, uint32_t text, uint64_t 
         if (l->expected != NULL)
             l->expected = grow(l->expected, old * row, l->cap * row);
     }
-    l->messages[l->len] =
-        (struct message){.channel = channel, .text = text, .intended_us = intended_us};
+    l->messages[l->len] = (struct message){
+        .channel = channel, .text = text, .intended_us = intended_us, .parent = ledger_root};
     return l->len++;
 }
 

@@ -14,15 +14,20 @@ enum {
     ledger_messages_max = 50 * 1000 * 1000
 };
 
+enum { ledger_root = UINT32_MAX, ledger_reactions_max = 255 };
+
 struct message {          /* 32 bytes: a run of an hour has twenty million of them */
     uint64_t intended_us; /* steady clock; latency counts from here */
     uint64_t ts_us;       /* acknowledged; TS_NONE: not */
     uint32_t channel;
-    uint32_t text;  /* what the owner's text() wants to know */
-    uint8_t stored; /* times seen in history, 255 at most */
-    bool sent;
-    bool due;      /* acknowledged before the history audit began: it must find it */
-    bool repeated; /* was in history before this run: its events were then */
+    uint32_t text;     /* what the owner's text() wants to know */
+    uint32_t parent;   /* acknowledged before this one is sent; ledger_root: it is no reply */
+    uint8_t stored;    /* times seen in history, 255 at most */
+    uint8_t reactions; /* acknowledged, each user's by itself */
+    bool sent : 1;
+    bool due : 1;      /* acknowledged before the history audit began: it must find it */
+    bool repeated : 1; /* was in history before this run: its events were then */
+    bool threaded : 1; /* set by the audit: somebody's parent */
 };
 
 struct delivery {         /* the rest of a message, when sockets are watched */
@@ -59,6 +64,7 @@ struct ledger {
     uint64_t caught_up, audited_deliveries, gaps_announced, missing_deliveries, stray_deliveries;
     /* by the history audit */
     uint64_t history_messages, history_foreign, stored_unacknowledged, missing_in_history;
+    uint64_t threads; /* read reply by reply */
 };
 
 void ledger_init(struct ledger *l, struct bench *b, uint64_t seed);
@@ -66,7 +72,7 @@ void ledger_deinit(struct ledger *l);
 /* Books deliveries of these sockets; sets their callbacks. before any message. per_message: the
  * caller says who is expected, with ledger_expect. */
 void ledger_watch(struct ledger *l, struct ws_set *sockets, bool per_message);
-/* A new line; its number. UINT32_MAX: the books are full. */
+/* A new line, a root; its number. UINT32_MAX: the books are full. */
 uint32_t ledger_add(struct ledger *l, uint32_t channel, uint32_t text, uint64_t intended_us);
 uint64_t *ledger_expected(struct ledger *l, uint32_t i); /* words of bits, to be filled */
 void ledger_key(const struct ledger *l, uint32_t i, char out[key_text_len + 1]);
@@ -78,9 +84,9 @@ void ledger_settle(struct ledger *l);
 /* Each acknowledged message reached each socket that was connected before it was sent, or the
  * socket was told of a gap or disconnected. */
 void ledger_audit_deliveries(struct ledger *l);
-/* Each acknowledged message once in history, in order, with its text; nothing else with a key.
- * Reads each channel after its oldest (oldest NULL: all of it). False: history cannot be read. With
- * --books the books are kept then. */
+/* Each acknowledged message once in history, in order, with its text and its reactions; replies in
+ * their threads and nowhere else; nothing else with a key. Reads each channel after its oldest
+ * (oldest NULL: all of it). False: history cannot be read. With --books the books are kept then. */
 bool ledger_audit_history(struct ledger *l, const uint64_t *oldest_us);
 /* Of a text as it was sent, or as history has it, with its three entities. */
 uint64_t ledger_text_hash(struct str_view text);

@@ -105,6 +105,10 @@ void poster_send(struct poster *p, uint32_t message, const char *token, uint32_t
     json_kv_str(&j, "channel", sv_from(l->channels[m->channel]));
     json_kv_str(&j, "text", text);
     json_kv_str(&j, "client_msg_id", sv_from(key));
+    if (m->parent != ledger_root) {
+        json_key(&j, "thread_ts");
+        json_ts(&j, l->messages[m->parent].ts_us);
+    }
     json_obj_end(&j);
     ASSERT(!body.failed);
     t->message = message;
