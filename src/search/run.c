@@ -9,6 +9,7 @@
 #include "chan/message_json.h"
 #include "chan/reactions.h"
 #include "search/internal.h"
+#include "search/order.h"
 
 /* ---- rows ---- */
 
@@ -156,24 +157,6 @@ static enum err load_word(struct run *r, struct list *l, struct str_view word, b
     return x.failed ? ERR_NOMEM : x.err;
 }
 
-static int newest_first(const void *a, const void *b)
-{
-    const struct posting *x = a, *y = b;
-    return (x->ts_us < y->ts_us) - (x->ts_us > y->ts_us);
-}
-
-static void finish_list(struct list *l)
-{
-    uint32_t kept = 0;
-    if (l->len > 0)
-        qsort(l->p, l->len, sizeof *l->p, newest_first);
-    for (uint32_t i = 0; i < l->len; i++) {
-        if (kept == 0 || l->p[kept - 1].ts_us != l->p[i].ts_us)
-            l->p[kept++] = l->p[i];
-    }
-    l->len = kept;
-}
-
 static struct list *new_list(struct run *r)
 {
     struct list *l = &r->lists[r->lists_len++];
@@ -188,7 +171,7 @@ static enum err load_terms(struct run *r)
         for (uint32_t k = 0; k < t->len && !t->negated; k++) {
             struct list *l = new_list(r);
             TRY(load_word(r, l, t->words[k].word, t->words[k].prefix));
-            finish_list(l);
+            TRY(postings_order(l->p, &l->len, r->a));
         }
     }
     return ERR_OK;
@@ -206,20 +189,20 @@ static enum err load_marks(struct run *r)
         struct list *l = new_list(r);
         for (uint32_t i = 0; i < m->from_len; i++)
             TRY(load_word(r, l, mark_from(text, m->from[i]), false));
-        finish_list(l);
+        TRY(postings_order(l->p, &l->len, r->a));
     }
     if (m->in_len > 0) {
         struct list *l = new_list(r);
         for (uint32_t i = 0; i < m->in_len; i++)
             TRY(load_word(r, l, mark_in(text, m->in[i]), false));
-        finish_list(l);
+        TRY(postings_order(l->p, &l->len, r->a));
     }
     for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
         if ((m->has & marks[i].has) == 0)
             continue;
         struct list *l = new_list(r);
         TRY(load_word(r, l, mark_plain(text, marks[i].mark), false));
-        finish_list(l);
+        TRY(postings_order(l->p, &l->len, r->a));
     }
     return ERR_OK;
 }
@@ -441,7 +424,8 @@ static int better_first(const void *a, const void *b)
 {
     const struct hit *x = a, *y = b;
     int by_score = (x->score < y->score) - (x->score > y->score);
-    return by_score != 0 ? by_score : newest_first(&x->where, &y->where);
+    int by_time = (x->where.ts_us < y->where.ts_us) - (x->where.ts_us > y->where.ts_us);
+    return by_score != 0 ? by_score : by_time;
 }
 
 static void sort_hits(const struct search_messages *m, struct hits *hits)
