@@ -29,34 +29,52 @@ static enum err take_row(struct row_at *at, const struct view_get *g)
     return ERR_OK;
 }
 
-/* A root, or what its pointer leads to. */
+/* Of rows[of[0..n)], which are no roots, what their pointers lead to. */
+static enum err read_replies(struct search *s, struct row_at *rows, const uint32_t *of, uint32_t n,
+                             struct arena *a)
+{
+    struct key keys[rows_max];
+    struct view_get gets[rows_max];
+    uint32_t found[rows_max], found_len = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        key_pointer(&keys[i], rows[of[i]].cid, rows[of[i]].ts_us);
+        gets[i] = (struct view_get){.cf = CF_MSG, .key = key_view(&keys[i])};
+    }
+    TRY(get_all(s, gets, n, a));
+    for (uint32_t i = 0; i < n; i++) {
+        const struct row_at *at = &rows[of[i]];
+        uint64_t thread_us;
+        if (gets[i].value.p == NULL)
+            continue;
+        TRY(row_u64_decode(&thread_us, gets[i].key, gets[i].value));
+        key_reply(&keys[found_len], at->cid, thread_us, at->ts_us);
+        found[found_len++] = of[i];
+    }
+    for (uint32_t i = 0; i < found_len; i++)
+        gets[i] = (struct view_get){.cf = CF_MSG, .key = key_view(&keys[i])};
+    TRY(get_all(s, gets, found_len, a));
+    for (uint32_t i = 0; i < found_len; i++)
+        TRY(take_row(&rows[found[i]], &gets[i]));
+    return ERR_OK;
+}
+
+/* Most messages are roots: pointers are only asked for of the others. */
 static enum err read_some(struct search *s, struct row_at *rows, uint32_t n, struct arena *a)
 {
-    struct key keys[rows_max], replies[rows_max];
-    struct view_get gets[2 * rows_max], more[rows_max];
-    struct row_at *of[rows_max];
-    uint32_t more_len = 0;
+    struct key keys[rows_max];
+    struct view_get gets[rows_max];
+    uint32_t others[rows_max], others_len = 0;
     for (uint32_t i = 0; i < n; i++) {
         key_msg(&keys[i], rows[i].cid, rows[i].ts_us);
         gets[i] = (struct view_get){.cf = CF_MSG, .key = key_view(&keys[i])};
-        key_pointer(&replies[i], rows[i].cid, rows[i].ts_us);
-        gets[n + i] = (struct view_get){.cf = CF_MSG, .key = key_view(&replies[i])};
     }
-    TRY(get_all(s, gets, 2 * n, a));
+    TRY(get_all(s, gets, n, a));
     for (uint32_t i = 0; i < n; i++) {
-        uint64_t thread_us;
         TRY(take_row(&rows[i], &gets[i]));
-        if (gets[i].value.p != NULL || gets[n + i].value.p == NULL)
-            continue;
-        TRY(row_u64_decode(&thread_us, gets[n + i].key, gets[n + i].value));
-        key_reply(&keys[i], rows[i].cid, thread_us, rows[i].ts_us);
-        of[more_len] = &rows[i];
-        more[more_len++] = (struct view_get){.cf = CF_MSG, .key = key_view(&keys[i])};
+        if (gets[i].value.p == NULL)
+            others[others_len++] = i;
     }
-    TRY(get_all(s, more, more_len, a));
-    for (uint32_t i = 0; i < more_len; i++)
-        TRY(take_row(of[i], &more[i]));
-    return ERR_OK;
+    return read_replies(s, rows, others, others_len, a);
 }
 
 enum err read_rows(struct search *s, struct row_at *rows, uint32_t n, struct arena *a)
