@@ -12,12 +12,12 @@
 #include "json/write.h"
 
 struct options {
-    const char *command, *demo, *ctl, *data_dir, *base_url, *books;
-    char *const *operands; /* the trace, or books */
+    const char *command, *demo, *ctl, *data_dir, *base_url, *books, *out;
+    char *const *operands; /* the trace, the list, or books */
     uint32_t operands_len;
     uint64_t pid;
     uint64_t conns, rate, seconds, text_bytes, channels, subscribers, sockets, in_flight, fill,
-        processes, sample, age, page_rows;
+        processes, sample, age, page_rows, messages;
     double speed; /* 0: as fast as accepted */
     bool json, skewed;
 };
@@ -103,5 +103,7 @@ bool idle_run(struct bench *b);
 bool history_run(struct bench *b);
 bool storm_run(struct bench *b);
 bool mixed_run(struct bench *b);
+bool populate_run(struct bench *b);
+bool calls_run(struct bench *b);
 
 #endif

@@ -27,7 +27,8 @@ static const struct command {
     {"replay", replay_run, 64, 0, 0},    {"send", send_run, 32, 0, 10},
     {"fanout", fanout_run, 32, 20, 10},  {"idle", idle_run, 32, 0, 10},
     {"history", history_run, 16, 0, 10}, {"storm", storm_run, 512, 50, 10},
-    {"mixed", mixed_run, 64, 500, 10},   {"audit", audit_run, 16, 0, 0},
+    {"mixed", mixed_run, 64, 500, 10},   {"populate", populate_run, 64, 0, 0},
+    {"calls", calls_run, 16, 0, 10},     {"audit", audit_run, 16, 0, 0},
 };
 
 static const char help[] =
@@ -57,6 +58,13 @@ static const char help[] =
     "  parley-bench mixed FILE --demo DEMO.json [--rate R] [--sockets N] [--channels K]\n"
     "      R calls a second with the channels and texts of a trace: posts, reads, typing, and\n"
     "      sockets that are lost and come back. The demo's users must not be members of all.\n"
+    "  parley-bench populate FILE --demo DEMO.json --out OUT.json [--channels K] [--messages M]\n"
+    "      Makes a workspace that has grown: K channels of very different sizes, three of ten\n"
+    "      private, with the demo's users in them; M messages with the texts of a trace, a fifth\n"
+    "      of them replies; reactions. OUT.json says what there is, and serves as a population.\n"
+    "  parley-bench calls LIST --demo DEMO.json [--conns C] [--rate R] [--seconds S]\n"
+    "      The calls of a list of JSON lines, in order and again:\n"
+    "      {\"token\":..,\"method\":..,\"args\":{..},\"holds\":\"what the answer must contain\"}\n"
     "  parley-bench audit BOOKS... --demo DEMO.json\n"
     "      Looks for every post that earlier runs with --books had acknowledged, in history over\n"
     "      HTTP: once, in order, with its text. The server may have been started anew, or have "
@@ -64,12 +72,15 @@ static const char help[] =
     "      later posts.\n\n"
     "  --demo FILE       the population: parleyctl --data DIR demo --users N --channels M\n"
     "                    --member-of-all --json FILE\n"
-    "  --conns C         HTTP connections, one call at a time on each (32; replay, mixed 64; "
-    "history 16; storm 512)\n"
-    "  --rate R          per second (send: 0, a closed loop; fanout 20, storm 50, mixed 500)\n"
+    "  --conns C         HTTP connections, one call at a time on each (32; replay, mixed,\n"
+    "                    populate 64; history, calls, audit 16; storm 512)\n"
+    "  --rate R          per second (send, calls: 0, a closed loop; fanout 20, storm 50, mixed "
+    "500)\n"
     "  --seconds S       how long (10; replay: 0, to the end of the file)\n"
     "  --text-bytes B    length of a message's text (100)\n"
-    "  --channels K      channels posted to (1)\n"
+    "  --channels K      channels posted to (1; mixed 100; populate 2000)\n"
+    "  --messages M      of populate (1000000)\n"
+    "  --out FILE        of populate: what it made; tokens are in it\n"
     "  --in-flight F     with --rate: posts that are due while F wait for their answers are not\n"
     "                    sent, but counted (1048576); bounds what an outage leaves to catch up\n"
     "  --skewed          send: the k-th channel gets a share of 1/k (else each the same)\n"
@@ -122,15 +133,13 @@ static bool parse_options(struct options *o, int argc, char **argv)
                                       {"processes", &o->processes, crowd_max},
                                       {"sample", &o->sample, 86400},
                                       {"age", &o->age, 1000000000},
-                                      {"page-rows", &o->page_rows, 999}};
+                                      {"page-rows", &o->page_rows, 999},
+                                      {"messages", &o->messages, ledger_messages_max}};
     enum { numbers_len = ARRAY_LEN(numbers) };
     const struct {
         const char *name, **at;
-    } texts[] = {{"demo", &o->demo},
-                 {"ctl", &o->ctl},
-                 {"data", &o->data_dir},
-                 {"base-url", &o->base_url},
-                 {"books", &o->books}};
+    } texts[] = {{"demo", &o->demo},         {"ctl", &o->ctl}, {"data", &o->data_dir},
+                 {"base-url", &o->base_url}, {"out", &o->out}, {"books", &o->books}};
     struct option long_options[numbers_len + ARRAY_LEN(texts) + 5] = {
         {"help", no_argument, NULL, 'h'},
         {"json", no_argument, NULL, 'j'},
@@ -183,6 +192,7 @@ static const struct command *parse(struct options *o, int argc, char **argv)
                           .sockets = 1000,
                           .in_flight = load_in_flight_max,
                           .fill = 1000,
+                          .messages = 1000000,
                           .page_rows = 100};
     if (cmd != NULL) {
         o->command = cmd->name;
@@ -192,6 +202,8 @@ static const struct command *parse(struct options *o, int argc, char **argv)
         if (cmd->run == mixed_run) {
             o->channels = 100;
             o->sockets = 200;
+        } else if (cmd->run == populate_run) {
+            o->channels = 2000;
         }
         argc--;
         argv++;
@@ -201,19 +213,23 @@ static const struct command *parse(struct options *o, int argc, char **argv)
     if (cmd == NULL) {
         fprintf(stderr,
                 "parley-bench: say what to do: replay, send, fanout, idle, history, storm,\n"
-                "mixed or audit\n");
+                "mixed, populate, calls or audit\n");
         return NULL;
     }
-    bool trace = cmd->run == replay_run || cmd->run == mixed_run;
+    bool populate = cmd->run == populate_run, calls = cmd->run == calls_run;
+    bool trace = cmd->run == replay_run || cmd->run == mixed_run || populate || calls;
     bool paced = cmd->run == storm_run || cmd->run == mixed_run;
     bool audit = cmd->run == audit_run;
     if ((audit ? argc - optind == 0 : argc - optind != (trace ? 1 : 0)) || o->demo == NULL ||
         o->conns == 0 || o->subscribers == 0 || o->sockets == 0 || o->in_flight == 0 ||
-        o->page_rows == 0 || (o->ctl != NULL && o->data_dir == NULL) || (paced && o->rate == 0)) {
+        o->page_rows == 0 || (o->ctl != NULL && o->data_dir == NULL) || (paced && o->rate == 0) ||
+        (populate && (o->out == NULL || o->messages == 0 || o->channels == 0))) {
         fprintf(stderr, "parley-bench: %s needs --demo FILE%s\n", cmd->name,
-                trace   ? " and one FILE of messages; --ctl needs --data"
-                : audit ? " and BOOKS"
-                        : "; and no zero counts");
+                populate ? ", --out FILE and one FILE of messages; and no zero counts"
+                : calls  ? " and one LIST"
+                : trace  ? " and one FILE of messages; --ctl needs --data"
+                : audit  ? " and BOOKS"
+                         : "; and no zero counts");
         return NULL;
     }
     o->operands = argv + optind;
