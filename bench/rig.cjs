@@ -7,7 +7,7 @@ const net = require('node:net');
 const { join } = require('node:path');
 const { setTimeout: sleep } = require('node:timers/promises');
 
-const readyMs = 30000, stopMs = 20000, lossMs = 60000, auditMs = 600000;
+const readyMs = 30000, stopMs = 20000, lossMs = 60000, auditMs = 600000, userMs = 50;
 const audited = { books: 0, posts: 0 }; // of all servers, after a new start
 const unlimited = ['api.rate_posts_per_s=10000000', 'api.rate_factor=1000000', 'ws.connects_per_s=1000000'];
 const children = new Set();
@@ -98,7 +98,7 @@ class Server {
   async population(users, channels, memberOfAll) {
     const file = join(this.data, `population-${users}-${channels}.json`);
     await run([join(this.bin, 'parleyctl'), '--data', this.data, 'demo', '--users', String(users), '--channels', String(channels),
-      ...(memberOfAll ? ['--member-of-all'] : []), '--json', file], 120000);
+      ...(memberOfAll ? ['--member-of-all'] : []), '--json', file], 120000 + users * userMs);
     return file;
   }
 
@@ -121,12 +121,12 @@ class Server {
 
   // A load with its audit; its report. Throws when the audit fails: there is no figure then. What was acknowledged is
   // kept for stop(), outside the store.
-  async bench(words, benchBin) {
+  async bench(words, benchBin, demo) {
     const at = words.indexOf('--seconds');
     const seconds = at >= 0 ? Number(words[at + 1]) : 10;
-    if (words[0] === 'idle') return JSON.parse(await run(this.words(words, benchBin), lossMs + seconds * 4000));
+    if (words[0] === 'idle') return JSON.parse(await run(this.words(words, benchBin, demo), lossMs + seconds * 4000));
     try {
-      return JSON.parse(await run([...this.words(words, benchBin), '--books', this.openBooks(benchBin)], lossMs + seconds * 4000));
+      return JSON.parse(await run([...this.words(words, benchBin, demo), '--books', this.openBooks(benchBin)], lossMs + seconds * 4000));
     } catch (e) { // is what there is to say; no second audit follows
       this.closeBooks();
       throw e;

@@ -22,7 +22,7 @@ let dir, parley, all, own;
 // {code, out, err} of a command that must end within ms
 function run(words, options = {}) {
   return new Promise((resolve) => {
-    const child = spawn(words[0], words.slice(1).map(String), { ...options, timeout: ms, killSignal: 'SIGKILL' });
+    const child = spawn(words[0], words.slice(1).map(String), { timeout: ms, killSignal: 'SIGKILL', ...options });
     let out = '', err = '';
     child.stdout.setEncoding('utf8').on('data', (s) => { out += s; });
     child.stderr.setEncoding('utf8').on('data', (s) => { err += s; });
@@ -169,6 +169,92 @@ test('books: what was acknowledged is looked for after a new start', { timeout: 
   writeFileSync(file, whole.subarray(0, whole.length - 1));
   assert.match((await audit(basename(file))).err, /cut off, or no books/);
   await one.stop();
+});
+
+// A workspace made by populate, and its books: what is taken away behind its back is missed.
+test('populate: threads and reactions are in the books; calls: what an answer must hold', { timeout: ms * 2, ...limit }, async () => {
+  const one = await Parley.start({ settings: unlimited });
+  const books = join(dir, 'people-books'), out = join(dir, 'people.json'), demo = join(dir, 'people-demo.json'), list = join(dir, 'calls.jsonl');
+  mkdirSync(books);
+  one.ctl('demo', '--users', '60', '--channels', '0', '--json', demo);
+  const r = await json([join(bin, 'bench/parley-bench'), 'populate', trace(), '--demo', demo, '--out', out, '--channels', 20, '--messages', 2000, '--books', books, '--json']);
+  assert.equal(r.problems, 0);
+  assert.equal(r.posts_acknowledged, 2000);
+  assert.equal(r.channels_private, 6);
+  assert.ok(r.replies > 250 && r.replies < 550 && r.threads > 50 && r.replies_most > 5 && r.reactions > 50, JSON.stringify(r));
+  const people = JSON.parse(readFileSync(out, 'utf8'));
+  assert.equal(people.people.reduce((n, c) => n + c.roots + c.replies, 0), 2000);
+  assert.equal(people.people.reduce((n, c) => n + c.members.length, 0), r.memberships);
+  assert.equal(people.threads.reduce((n, t) => n + t[2], 0), r.replies);
+  assert.ok(people.people[0].members.length >= 28 && people.people[19].members.length <= 6 && people.people[0].roots > 10 * people.people[19].roots);
+  assert.equal((await run([join(bin, 'bench/parley-bench'), 'populate', trace(), '--demo', demo])).code, 2, 'without --out');
+  await one.kill();
+  await one.up();
+
+  const audit = () => run(['bash', '-c', `exec ${join(bin, 'bench/parley-bench')} audit ${books}/* --demo ${out} --base-url http://127.0.0.1:${one.port} --json`]);
+  const kept = await audit();
+  assert.equal(kept.code, 0, kept.out + kept.err);
+  assert.equal(JSON.parse(kept.out).threads, r.threads);
+  const ask = (token, method, args) => one.call(method, token, args);
+  const [at, ts, , newest] = people.threads.find(([, , n]) => n > 2), channel = people.people[at];
+  const token = people.tokens[channel.members[0]];
+  const thread = (await ask(token, 'conversations.replies', { channel: channel.id, ts })).messages;
+  const author = thread.find((m) => m.ts === newest).user;
+  let reacted;
+  for (const c of people.people) {
+    const m = (await ask(people.tokens[c.members[0]], 'conversations.history', { channel: c.id, limit: 999 })).messages.find((x) => x.reactions);
+    if (m) { reacted = { channel: c.id, m }; break; }
+  }
+  const [{ name, users }] = reacted.m.reactions;
+  assert.ok((await ask(people.tokens[people.user_ids.indexOf(users[0])], 'reactions.remove', { channel: reacted.channel, timestamp: reacted.m.ts, name })).ok);
+  const without = await audit();
+  assert.equal(without.code, 1);
+  assert.match(without.out, /has lost a reaction/);
+  assert.ok((await ask(people.tokens[people.user_ids.indexOf(author)], 'chat.delete', { channel: channel.id, ts: newest })).ok);
+  const lost = JSON.parse((await audit()).out);
+  assert.equal(lost.history_missing, 1);
+
+  const calls = (lines, ...words) => {
+    writeFileSync(list, lines.map((l) => `${JSON.stringify(l)}\n`).join(''));
+    return run([join(bin, 'bench/parley-bench'), 'calls', list, '--demo', out, '--base-url', `http://127.0.0.1:${one.port}`, '--seconds', 1, '--json', ...words]);
+  };
+  const line = { token, method: 'conversations.history', args: { channel: channel.id, limit: 1 }, holds: channel.newest };
+  for (const rate of [0, 50]) {
+    const good = await calls([line, { token, method: 'auth.test' }], '--rate', rate, '--pid', one.child.pid);
+    assert.equal(good.code, 0, good.out + good.err);
+    positive(JSON.parse(good.out), ['calls', 'calls_per_s', 'call_us.p99', 'answer_bytes', 'server_cpu_us_per_call', 'server_cpu_us_per_call_by_thread.acceptor']);
+    if (rate) assert.equal(JSON.parse(good.out).calls, rate);
+  }
+  for (const bad of [{ ...line, holds: 'what is not there' }, { ...line, token: 'xoxp-1' }]) {
+    const r2 = await calls([line, bad]);
+    assert.equal(r2.code, 1);
+    assert.doesNotMatch(r2.out, /call_us|calls_per_s|answer_bytes/);
+  }
+  assert.equal((await calls([{ method: 'auth.test' }])).code, 1, 'no token');
+  assert.equal((await calls([])).code, 1, 'empty');
+  await one.stop();
+});
+
+test('bench/people: what a grown workspace costs', { timeout: ms * 5, ...limit }, async () => {
+  const keep = join(dir, 'grown');
+  const quick = ['--json', '--quick', '--bin', bin, '--dir', join(dir, 'people')];
+  const r = await json([join(top, 'bench/people'), ...quick, '--messages', 3000, '--keep', keep], { timeout: ms * 4 });
+  assert.equal(r.made.audited, r.made.posts_acknowledged);
+  assert.equal(r.made.audited_threads, r.made.threads);
+  for (const part of ['history', 'threads', 'search', 'unread', 'start']) {
+    const rows = r.rows.filter((x) => x.part === part);
+    assert.ok(rows.length >= 2, part);
+    for (const x of rows) positive(x, ['calls', 'cpu_us', 'per_s', 'p50_us', 'p99_us', 'bytes', 'by_thread.acceptor']);
+  }
+  for (const x of r.rows.filter((y) => y.part === 'search')) positive(x, ['rows']);
+  for (const x of r.rows.filter((y) => y.part === 'posts')) positive(x, ['calls', 'cpu_us', 'per_s', 'p99_us', 'ratio']);
+  assert.equal(r.rows.filter((x) => x.part === 'posts').length, 3);
+  positive(r, ['made.cold_ready_ms', 'resident_bytes']);
+  const again = await json([join(top, 'bench/people'), ...quick, '--kept', keep, '--only', 'threads'], { timeout: ms * 2 });
+  assert.deepEqual([again.made, again.rows.length], [null, 2]);
+  assert.deepEqual(readdirSync(join(dir, 'people')), []);
+  assert.equal((await run([join(top, 'bench/people'), '--only', 'word'])).code, 2);
+  assert.equal((await run([join(top, 'bench/people'), ...quick, '--kept', join(dir, 'nowhere')])).code, 2);
 });
 
 test('bench/compare: ratios of pairs', { timeout: ms * 2, ...limit }, async () => {
