@@ -29,7 +29,7 @@ static void on_reserved(struct request *r, const struct cell *c)
     answer_end(r);
 }
 
-static bool is_over(struct str_view s, size_t characters)
+bool files_text_is_over(struct str_view s, size_t characters)
 {
     return s.len > characters && utf8_count(s) > characters;
 }
@@ -48,11 +48,12 @@ void files_get_upload_url(struct request *r)
                                 .alt_text = alt->s,
                                 .snippet_type = arg(r, "snippet_type")->s,
                                 .length = arg(r, "length")->n};
-    if (m->name.len == 0 || is_over(m->name, filename_max)) {
+    if (m->name.len == 0 || files_text_is_over(m->name, filename_max) ||
+        files_text_is_over(m->snippet_type, snippet_type_max)) {
         answer_error(r, ERR_INVALID_ARGUMENTS);
         return;
     }
-    if (is_over(m->alt_text, alt_text_max)) {
+    if (files_text_is_over(m->alt_text, alt_text_max)) {
         answer_error(r, ERR_ALT_TXT_TOO_LARGE);
         return;
     }
@@ -79,7 +80,7 @@ static enum err read_files(struct request *r, struct share *s)
                 return ERR_INVALID_ARGUMENTS;
         }
         if (title != NULL && title->type == JSON_STRING && title->s.len > 0) {
-            if (is_over(title->s, filename_max))
+            if (files_text_is_over(title->s, filename_max))
                 return ERR_INVALID_ARGUMENTS;
             s->titles[i] = title->s;
         }
@@ -91,7 +92,7 @@ static enum err read_files(struct request *r, struct share *s)
 enum err files_read_message(struct request *r, struct share *s)
 {
     const struct arg_value *thread = arg(r, "thread_ts"), *comment = arg(r, "initial_comment");
-    if (is_over(comment->s, r->a->conf.conf->api_text_max))
+    if (files_text_is_over(comment->s, r->a->conf.conf->api_text_max))
         return ERR_MSG_TOO_LONG;
     if (thread->given && (thread->n == 0 || s->channels_len > 1))
         return ERR_CANNOT_REPLY_TO_MESSAGE;

@@ -4,7 +4,12 @@
 
 #include "api/share.h"
 
-enum { filename_max = 255 }; /* characters, of titles too */
+enum {
+    filename_max = 255,    /* characters, of titles too */
+    snippet_type_max = 64, /* characters */
+};
+
+bool files_text_is_over(struct str_view s, size_t characters);
 
 /* thread_ts and initial_comment, once the conversations are known. Errors: ERR_MSG_TOO_LONG,
  * ERR_CANNOT_REPLY_TO_MESSAGE. */

@@ -93,6 +93,14 @@ TEST(a_place_to_send_bytes_to)
     SAID(0, "invalid_arguments");
     ask(w, 0, "GET /api/files.getUploadURLExternal?filename=a&length=1", BEARER(BARE_TOKEN), NULL);
     SAID(0, "missing_scope");
+    for (int n = 64; n <= 65; n++) {
+        char line[256];
+        snprintf(line, sizeof line,
+                 "GET /api/files.getUploadURLExternal?filename=a&length=1&snippet_type=%0*d", n, 0);
+        ask(w, 0, line, BEARER(ADA_TOKEN), NULL);
+        fake_run(w);
+        SAID(0, n == 64 ? "\"ok\":true" : "invalid_arguments");
+    }
     world_free(w);
 }
 

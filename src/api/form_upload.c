@@ -80,7 +80,7 @@ static enum err ask_media(struct request *r, struct form_upload *u, uint64_t len
     struct str_view name = text_arg(r, "filename"), type = text_arg(r, "filetype");
     if (name.len == 0)
         name = u->filename.len > 0 ? u->filename : SV("untitled");
-    if (utf8_count(name) > filename_max)
+    if (files_text_is_over(name, filename_max))
         return ERR_INVALID_ARGUMENTS;
     t->m.reserve = (struct media_reserve){.team = r->who.team, .uid = r->who.uid, .length = length};
     t->m.reserve.name = arena_dup(&t->arena, name);
@@ -223,6 +223,9 @@ static enum err prepare(struct request *r)
     struct share *s = &u->share;
     if (r->args_gathered)
         TRY(multipart_end(&u->parts.m));
+    if (files_text_is_over(title->s, filename_max) ||
+        files_text_is_over(arg(r, "filetype")->s, snippet_type_max))
+        return ERR_INVALID_ARGUMENTS;
     if (!u->found && (!content->given || content->s.len == 0))
         return ERR_NO_FILE_DATA;
     if (!u->found)

@@ -176,6 +176,29 @@ TEST(fields_are_bounded)
     world_free(w);
 }
 
+/* They are kept with the file and shown in every list that it is in. */
+TEST(texts_that_are_kept_are_bounded)
+{
+    static const struct {
+        const char *name;
+        int max;
+    } rows[] = {{"filename", 255}, {"title", 255}, {"filetype", 64}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        for (int over = 0; over < 2; over++) {
+            struct world *w = start_with_media();
+            char body[2048];
+            int n = snprintf(body, sizeof body, "content=c&%s=", rows[i].name);
+            for (int k = 0; k < rows[i].max + over; k++)
+                n += snprintf(body + n, sizeof body - (size_t)n, "%%C3%%A4");
+            ask(w, 0, "POST /api/files.upload", BEARER(ADA_TOKEN) FORM_TYPE, body);
+            CHECK_EQ(asked(w, A_MEDIA), !over);
+            if (over)
+                SAID(0, "invalid_arguments");
+            world_free(w);
+        }
+    }
+}
+
 TEST(a_text_is_a_snippet)
 {
     struct world *w = start_with_media();
