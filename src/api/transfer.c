@@ -77,22 +77,25 @@ void transfers_deinit(struct acceptor *a)
     slab_deinit(&all->slots);
 }
 
-/* One user has half of all, forms whose sender is not known yet a quarter together: whoever is slow
- * on purpose is slow alone. */
+/* Whoever is slow on purpose is slow with those like him only: of all transfers one user has half,
+ * and so have uploads by a file's own secret together; forms whose sender is not known yet a
+ * quarter, and so have public links. */
+static bool is_alike(const struct request *o, const struct request *r)
+{
+    if (o->known != r->known)
+        return false;
+    return r->known ? o->who.uid == r->who.uid : o->route == r->route;
+}
+
 static bool has_place(const struct request *r)
 {
     const struct slab *slots = &r->a->transfers.slots;
-    bool stranger = r->method != NULL && !r->known;
-    uint32_t alike = 0, most = MAX(slots->cap / (stranger ? 4 : 2), 1u);
-    if (!stranger && !r->known)
-        return true; /* by a file's own secret */
+    uint32_t share = r->known || r->route == ROUTE_UPLOAD ? 2 : 4;
+    uint32_t alike = 0, most = MAX(slots->cap / share, 1u);
     for (uint32_t i = 0; i < slots->cap; i++) {
         uint64_t handle;
         const struct transfer *t = slab_at(slots, i, &handle);
-        if (t == NULL || t->r == NULL)
-            continue;
-        const struct request *o = t->r;
-        alike += stranger ? o->method != NULL && !o->known : o->known && o->who.uid == r->who.uid;
+        alike += t != NULL && t->r != NULL && is_alike(t->r, r);
     }
     return alike < most;
 }

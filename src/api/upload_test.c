@@ -369,26 +369,50 @@ TEST(so_many_at_once_and_no_more)
 }
 
 /* Who is slow on purpose is slow alone: half for a user, a quarter for whoever is not known. */
+#define LEGACY "POST /api/files.upload HTTP/1.1\r\nHost: h\r\n"
+#define LENGTH "Content-Type: multipart/form-data; boundary=XX\r\nContent-Length: 900000\r\n\r\n"
+#define SECRET "POST /upload/" FILE_1 " HTTP/1.1\r\nHost: h\r\n" LENGTH
+#define LINK   "GET /files-pub/T34-" FILE_1 "-0123456789ABCDEF/a HTTP/1.1\r\nHost: h\r\n\r\n"
+
+/* Of eight: four of one user, two of those who do not say who they are, two by public links, four
+ * by files' own secrets. Media has not answered any of them. */
 TEST(nobody_has_all_of_them)
 {
-    static const char form[] = "POST /api/files.upload HTTP/1.1\r\nHost: h\r\n%s%s"
-                               "Content-Length: 900000\r\n\r\n";
-    struct world *w = world_new();
-    char head[512];
-    fake_reset();
-    w->conf.files_transfers_max = 4;
-    world_start(w);
-    for (conn_id c = 0; c < 6; c++) {
-        const char *who = c < 3 ? BEARER(ADA_TOKEN) : c < 5 ? "" : BEARER(BOT_TOKEN);
-        snprintf(head, sizeof head, form, who, boundary_type);
-        open_conn(w, c);
-        feed(w, c, head);
-        if (c == 2 || c == 4)
-            SAID(c, "HTTP/1.1 503 ");
-        else
-            CHECK_EQ(w->conns[c].len, 0);
+    static const struct {
+        const char *request;
+        int most;
+    } rows[] = {{LEGACY BEARER(ADA_TOKEN) LENGTH, 4}, {LEGACY LENGTH, 2}, {LINK, 2}, {SECRET, 4}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct world *w = world_new();
+        fake_reset();
+        w->conf.files_transfers_max = 8;
+        world_start(w);
+        for (int c = 0; c <= rows[i].most; c++) {
+            open_conn(w, (conn_id)c);
+            feed(w, (conn_id)c, rows[i].request);
+            if (c < rows[i].most)
+                CHECK_EQ(w->conns[c].len, 0);
+            else
+                SAID((conn_id)c, "HTTP/1.1 503 ");
+        }
+        CHECK_EQ(slab_used(&w->a->transfers.slots), rows[i].most);
+        for (size_t k = 0, c = 5; k < ARRAY_LEN(rows); k++) { /* others have theirs */
+            if (k == i)
+                continue;
+            open_conn(w, c);
+            feed(w, c, rows[k].request);
+            CHECK_EQ(w->conns[c++].len, 0);
+        }
+        world_free(w);
     }
-    CHECK_EQ(slab_used(&w->a->transfers.slots), 4);
+    struct world *w = world_new(); /* there are too few to share */
+    fake_reset();
+    w->conf.files_transfers_max = 1;
+    world_start(w);
+    open_conn(w, 0);
+    feed(w, 0, LINK);
+    CHECK_EQ(w->conns[0].len, 0);
+    CHECK_EQ(slab_used(&w->a->transfers.slots), 1);
     world_free(w);
 }
 
