@@ -15,6 +15,8 @@ static void put_object(struct buf *out, const struct fake_file *f)
 static enum err fake_share(struct media_share *m)
 {
     struct fake_file *f = fake_find(m->id);
+    if (f != NULL && f->state == FAKE_DELETED && m->ts_us != TS_NONE)
+        return ERR_FILE_DELETED;
     if (f == NULL || f->owner != m->uid || f->state != FAKE_STORED)
         return ERR_FILE_NOT_FOUND;
     CHECK_SV(m->base_url, "http://chat.test");
@@ -453,6 +455,33 @@ TEST(a_deleted_file_goes_from_its_messages)
     fake_run(w);
     SAID(0, "cant_delete_file");
     world_free(w);
+}
+
+/* Who deleted it could not know of this message. */
+TEST(a_file_that_went_while_its_message_was_posted_goes_from_it)
+{
+    for (int client_leaves = 0; client_leaves < 2; client_leaves++) {
+        struct world *w = start_with_two();
+        complete(w, COMPLETE);
+        answer_info(w, CID, CHANNEL_PRIVATE, true);
+        fake_run(w);
+        struct cell c = take(w, A_CHAN);
+        fake.files[1].state = FAKE_DELETED;
+        if (client_leaves)
+            leave(w, 0);
+        posted(w, c, 5000000);
+        fake_run(w);
+        changed(w, CID, CHANGE_FILE_GONE, 5000000, "file_deleted", ERR_OK);
+        fake_run(w);
+        CHECK_EQ(fake.files[2].shares[0].ts_us, 5000000); /* the other one is shared */
+        told(w, "\"file_created\"", ADA);
+        told(w, "\"file_created\"", ADA);
+        fake_run(w);
+        if (!client_leaves)
+            SAID(0, "\"error\":\"file_deleted\"");
+        CHECK_EQ(slab_used(&w->a->requests), client_leaves ? 0 : 1);
+        world_free(w);
+    }
 }
 
 TEST(a_link_is_made_and_taken_back)

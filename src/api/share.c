@@ -124,6 +124,30 @@ static void fail(struct request *r, enum err err)
     go_on(r);
 }
 
+/* If it fails, the file's deletion may be asked for again: media knows of the message. */
+static void on_erased(struct request *r, const struct cell *c)
+{
+    struct share *s = r->work;
+    (void)c;
+    s->file++;
+    go_on(r);
+}
+
+/* The file was deleted while the message was on its way, and whoever deleted it could not know that
+ * the message would show it. */
+static void erase(struct request *r, struct share *s)
+{
+    uint64_t cid = s->channels[s->channel].cid;
+    s->erase = (struct chan_change){.kind = CHANGE_FILE_GONE,
+                                    .team = r->who.team,
+                                    .uid = r->who.uid,
+                                    .ts_us = s->post.ts_us,
+                                    .name = file_id_view(&s->ids[s->file]),
+                                    .text = SV("file_deleted"),
+                                    .arena = &r->arena};
+    req_send(r, req_chan(r, cid), CHAN_CHANGE, cid, &s->erase, on_erased);
+}
+
 static void on_shared(struct request *r, const struct cell *c)
 {
     struct share *s = r->work;
@@ -134,6 +158,10 @@ static void on_shared(struct request *r, const struct cell *c)
     }
     if (s->step == STEP_AFTER) { /* it is posted: the same again would set it right */
         s->err = s->err == ERR_OK ? err : s->err;
+        if (err == ERR_FILE_DELETED) {
+            erase(r, s);
+            return;
+        }
         s->file++;
         go_on(r);
         return;

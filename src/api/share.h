@@ -37,6 +37,7 @@ struct share {
     struct media_share share;
     struct media_info known;
     struct chan_post post;
+    struct chan_change erase;
     struct dir_tell tell;
 };
 

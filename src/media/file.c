@@ -116,19 +116,33 @@ static void describe_for(struct media_share *s, const struct row_file *row)
     file_json(&s->json, &s->id, row, s->base_url, seen);
 }
 
-static enum err read_own(struct media *m, const struct file_id *id, uint64_t team, uint64_t uid,
-                         bool is_admin, struct row_file *row)
+static bool is_own(const struct row_file *row, uint64_t team, uint64_t uid, bool is_admin)
 {
-    TRY(file_read(m, id, row));
-    bool own = row->team == team && (row->uid == uid || is_admin);
-    return own && (row->flags & FILE_DELETED) == 0 ? ERR_OK : ERR_FILE_NOT_FOUND;
+    return row->team == team && (row->uid == uid || is_admin);
+}
+
+/* The file went while its message was on the way. Its tombstone keeps the ts: whoever deletes it
+ * again finds this message, too. */
+static enum err share_gone(struct media *m, struct media_share *s, struct row_file *row,
+                           bool *writes)
+{
+    if (s->ts_us == TS_NONE || s->undo)
+        return ERR_FILE_NOT_FOUND;
+    TRY(change_shares(row, s));
+    file_put(m, &s->id, row);
+    *writes = true;
+    return ERR_FILE_DELETED;
 }
 
 static enum err share(struct media *m, struct media_share *s, bool *writes)
 {
     struct row_file row;
     struct file_words words;
-    TRY(read_own(m, &s->id, s->team, s->uid, false, &row));
+    TRY(file_read(m, &s->id, &row));
+    if (!is_own(&row, s->team, s->uid, false))
+        return ERR_FILE_NOT_FOUND;
+    if ((row.flags & FILE_DELETED) != 0)
+        return share_gone(m, s, &row, writes);
     uint32_t before = shares_in(&row, s->cid);
     bool titled = s->title.p != NULL && !sv_eq(s->title, row.title);
     if (s->cid != ID_NONE)
@@ -170,7 +184,9 @@ static enum err change_public(struct media *m, struct media_public *p, bool *wri
     char secret[secret_len];
     bool seen[row_file_shares_max];
     const struct hist_viewer v = {.team = p->team, .uid = p->uid};
-    TRY(read_own(m, &p->id, p->team, p->uid, p->is_admin, &row));
+    TRY(file_read(m, &p->id, &row));
+    if (!is_own(&row, p->team, p->uid, p->is_admin) || (row.flags & FILE_DELETED) != 0)
+        return ERR_FILE_NOT_FOUND;
     TRY(file_shares_seen(m, &v, &row, seen));
     p->owner = row.uid;
     *writes = p->revoke == (row.secret.len > 0);

@@ -268,6 +268,32 @@ TEST(a_deletion_tells_which_messages_show_the_file)
     fix_deinit();
 }
 
+/* Its message is on the way, and nobody knows the ts yet. */
+TEST(a_deletion_while_the_message_is_posted_learns_of_it_afterwards)
+{
+    fix_init();
+    struct file_id id = upload(ADA, "x", "text");
+    struct media_share before = share_of(&id, OPEN, CHANNEL_PUBLIC, TS_NONE),
+                       after = share_of(&id, OPEN, CHANNEL_PUBLIC, 11), foreign = after;
+    CHECK_EQ(call(MEDIA_SHARE, &before), ERR_OK);
+    CHECK_EQ(delete_as(ADA, &id), ERR_OK);
+    foreign.uid = BOB;
+    CHECK_EQ(call(MEDIA_SHARE, &foreign), ERR_FILE_NOT_FOUND);
+    f.valve.fails = ERR_DISK_FULL;
+    CHECK_EQ(call(MEDIA_SHARE, &after), ERR_DISK_FULL);
+    f.valve.fails = ERR_OK;
+    CHECK_EQ(call(MEDIA_SHARE, &after), ERR_FILE_DELETED);
+    CHECK_EQ(call(MEDIA_SHARE, &after), ERR_FILE_DELETED); /* once is enough */
+    CHECK_EQ(call(MEDIA_SHARE, &before), ERR_FILE_NOT_FOUND);
+    crash();
+    struct media_delete d = {.team = TEAM, .uid = ADA, .id = id, .arena = &f.arena};
+    CHECK_EQ(call(MEDIA_DELETE, &d), ERR_FILE_DELETED);
+    CHECK_EQ(d.shares_len, 1);
+    CHECK(d.shares[0].cid == OPEN && d.shares[0].ts_us == 11);
+    CHECK_EQ(read_as(EVE, &id, ""), ERR_FILE_DELETED);
+    fix_deinit();
+}
+
 /* ---- public links ---- */
 
 static enum err open_by(const struct file_id *id, struct str_view secret)

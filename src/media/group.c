@@ -145,7 +145,7 @@ static void doubt_blob(struct media *m, const uint8_t sha256[sha256_bytes])
 
 static void end_op(struct media *m, struct media_op *op, enum err err)
 {
-    if (op->err == ERR_OK && op->writes)
+    if (op->writes && err != ERR_OK)
         op->err = err; /* what wrote nothing rests on nothing that could fail */
     upload_ended(m, op, op->err == ERR_OK);
     index_ended(m, op, op->err == ERR_OK);

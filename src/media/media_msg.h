@@ -108,8 +108,9 @@ struct media_close {
 
 /* Takes title, then puts the file where it is to be seen. Before the message is posted, with ts_us
  * 0: whoever is in the channel may have it from now on; after it with the message's; with undo if
- * it was refused. Only the owner, only a stored file: ERR_FILE_NOT_FOUND. ERR_FULL: over
- * file_shares_max. json: out, the file object as it goes into the message. */
+ * it was refused. Only the owner, only a stored file: ERR_FILE_NOT_FOUND. ERR_FILE_DELETED: with a
+ * ts, it was deleted while its message was posted; MEDIA_DELETE tells of that message from now on.
+ * ERR_FULL: over file_shares_max. json: out, the file object as it goes into the message. */
 enum { file_shares_max = row_file_shares_max };
 struct media_share {
     uint64_t team, uid;
