@@ -57,10 +57,13 @@ static void tell_next(struct request *r)
     req_send(r, req_chan(r, p->cid), CHAN_CHANGE, p->cid, &w->change, on_place);
 }
 
-/* The message may be deleted by now, or the disk full: the file is gone all the same. */
+/* The file is gone all the same, and its message may be deleted by now. One that still shows it is
+ * not passed over: the caller asks again, and all are told again. */
 static void on_place(struct request *r, const struct cell *c)
 {
-    (void)c;
+    struct file_change *w = r->work;
+    if (err_http((enum err)c->err) >= 500)
+        w->err = ERR_SERVICE_UNAVAILABLE;
     tell_next(r);
 }
 
@@ -106,6 +109,8 @@ static void on_gone(struct request *r, const struct cell *c)
     w->err = (enum err)c->err;
     w->owner = m->owner;
     w->places = arena_alloc(&r->arena, (m->shares_len + 1) * sizeof *w->places);
+    if (w->places == NULL)
+        w->err = ERR_SERVICE_UNAVAILABLE;
     for (uint32_t i = 0; w->places != NULL && i < m->shares_len; i++)
         w->places[w->places_len++] = (struct place){m->shares[i].cid, m->shares[i].ts_us};
     tell_next(r);

@@ -35,6 +35,8 @@ static enum err fake_share(struct media_share *m)
     return ERR_OK;
 }
 
+static uint32_t fake_shares; /* not 0: so many, of which the arena has no list */
+
 static enum err fake_delete(struct media_delete *m)
 {
     struct fake_file *f = fake_find(m->id);
@@ -45,7 +47,7 @@ static enum err fake_delete(struct media_delete *m)
     m->owner = f->owner;
     m->shares = arena_alloc(m->arena, sizeof f->shares);
     memcpy(m->shares, f->shares, sizeof f->shares);
-    m->shares_len = f->shares_len;
+    m->shares_len = fake_shares > 0 ? fake_shares : f->shares_len;
     return f->state == FAKE_DELETED ? ERR_FILE_DELETED : ERR_OK;
 }
 
@@ -455,6 +457,33 @@ TEST(a_deleted_file_goes_from_its_messages)
     fake_run(w);
     SAID(0, "cant_delete_file");
     world_free(w);
+}
+
+/* Not ok as long as a message shows it; asked again, all are told again. */
+TEST(a_deletion_that_could_not_tell_a_message_is_asked_for_again)
+{
+    for (int deleted = 0; deleted < 2; deleted++) {
+        struct world *w = start_with_two();
+        fake.files[1].state = deleted ? FAKE_DELETED : FAKE_STORED;
+        fake.files[1].shares_len = 2;
+        fake.files[1].shares[0].cid = CID;
+        fake.files[1].shares[0].ts_us = 5000000;
+        fake.files[1].shares[1].cid = 5;
+        fake.files[1].shares[1].ts_us = 6000000;
+        ask(w, 0, "POST /api/files.delete", BEARER(ADA_TOKEN) FORM_TYPE, "file=" FILE_1);
+        fake_run(w);
+        changed(w, CID, CHANGE_FILE_GONE, 5000000, "file_deleted", ERR_STORAGE_UNAVAILABLE);
+        changed(w, 5, CHANGE_FILE_GONE, 6000000, "file_deleted", ERR_OK);
+        told(w, "\"file_deleted\"", ADA);
+        SAID(0, "\"error\":\"service_unavailable\"");
+        fake_shares = 1 << 20;
+        ask(w, 0, "POST /api/files.delete", BEARER(ADA_TOKEN) FORM_TYPE, "file=" FILE_1);
+        fake_run(w);
+        fake_shares = 0;
+        told(w, "\"file_deleted\"", ADA);
+        SAID(0, "\"error\":\"service_unavailable\"");
+        world_free(w);
+    }
 }
 
 /* Who deleted it could not know of this message. */
