@@ -214,12 +214,34 @@ TEST(the_same_again_posts_nothing_twice)
         SAID(0, "\"ok\":true,\"files\":[{");
     }
     CHECK_STR(keys[0], keys[1]);
-    complete(w, "{\"files\":[{\"id\":\"" FILE_2 "\"}],\"channel_id\":\"CR9\"}");
-    answer_info(w, CID, CHANNEL_PRIVATE, true);
-    fake_run(w);
-    struct cell c = take(w, A_CHAN);
-    CHECK(!sv_eq(post_of(&c)->client_msg_id, sv_from(keys[0])));
     world_free(w);
+}
+
+/* Each of them is another message. */
+TEST(what_is_not_the_same_has_a_key_of_its_own)
+{
+#define ONE "{\"files\":[{\"id\":\"" FILE_1 "\"}],\"channel_id\":\"CR9\""
+    static const char *const bodies[] = {
+        ONE "}",
+        "{\"files\":[{\"id\":\"" FILE_2 "\"}],\"channel_id\":\"CR9\"}",
+        ONE ",\"initial_comment\":\"look\"}",
+        ONE ",\"initial_comment\":\"look again\"}",
+        ONE ",\"thread_ts\":\"4.000000\"}",
+        ONE ",\"blocks\":[{\"type\":\"divider\"}]}",
+    };
+    char keys[ARRAY_LEN(bodies)][128];
+    for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
+        struct world *w = start_with_two();
+        complete(w, bodies[i]);
+        answer_info(w, CID, CHANNEL_PRIVATE, true);
+        fake_run(w);
+        struct cell c = take(w, A_CHAN);
+        snprintf(keys[i], sizeof keys[i], "%.*s", SV_ARG(post_of(&c)->client_msg_id));
+        for (size_t k = 0; k < i; k++)
+            CHECK(strcmp(keys[i], keys[k]) != 0);
+        world_free(w);
+    }
+#undef ONE
 }
 
 TEST(a_refused_message_takes_its_shares_back)

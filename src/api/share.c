@@ -194,6 +194,14 @@ static void share_one(struct request *r, struct share *s, uint32_t file, uint64_
 
 /* ---- the message ---- */
 
+static void hash_text(SHA256_CTX *ctx, struct str_view text)
+{
+    uint64_t len = text.len;
+    SHA256_Update(ctx, &len, sizeof len);
+    SHA256_Update(ctx, text.p, text.len);
+}
+
+/* Of what the message says and where. Not of titles: they change the files. */
 static void make_key(const struct share *s, char out[key_hash_hex + 1])
 {
     static const char digits[] = "0123456789abcdef";
@@ -201,7 +209,10 @@ static void make_key(const struct share *s, char out[key_hash_hex + 1])
     SHA256_CTX ctx;
     SHA256_Init(&ctx);
     for (uint32_t i = 0; i < s->files_len; i++)
-        SHA256_Update(&ctx, s->ids[i].text, file_id_len);
+        hash_text(&ctx, file_id_view(&s->ids[i]));
+    SHA256_Update(&ctx, &s->thread_ts_us, sizeof s->thread_ts_us);
+    hash_text(&ctx, s->text);
+    hash_text(&ctx, s->blocks);
     SHA256_Final(hash, &ctx);
     for (size_t i = 0; i < sizeof hash; i++) {
         out[2 * i] = digits[hash[i] >> 4];

@@ -1,6 +1,8 @@
 /* api/share.h - files into conversations: each gets a message that shows them. media knows of the
  * sharing before the message is posted, so that nobody sees a file that he may not have, and by its
- * ts afterwards. The message's key is made of the files: the same again posts nothing twice.
+ * ts afterwards. The message's key is made of the files, the text, the blocks and the thread: the
+ * same again posts nothing twice, also when that message was deleted meanwhile (its tombstone keeps
+ * the key).
  * Source: slack-api reference, Files. */
 #ifndef PARLEY_API_SHARE_H
 #define PARLEY_API_SHARE_H
