@@ -12,8 +12,7 @@ enum { fields_max = 64 };
 
 struct form_upload {
     struct parts parts;
-    struct buf value; /* of the present field */
-    uint64_t fields_bytes;
+    struct buf value;         /* of the present field */
     bool found;               /* a part with a filename has begun */
     bool asked;               /* media was, for a file of this caller's */
     struct str_view filename; /* of that part */
@@ -40,9 +39,6 @@ static enum err on_field(struct request *r, struct parts *p, struct str_view dat
     struct form_upload *u = r->work;
     if (p->m.part.filename.p != NULL)
         return ERR_OK; /* a second file */
-    u->fields_bytes += data.len;
-    if (u->fields_bytes > r->a->conf.conf->http_body_max)
-        return ERR_POST_CONTENTS_TOO_LARGE;
     buf_put_sv(&u->value, data);
     return u->value.failed ? ERR_NOMEM : ERR_OK;
 }

@@ -176,6 +176,23 @@ TEST(fields_are_bounded)
     world_free(w);
 }
 
+/* Nobody has said who sends it, and nobody wants it. */
+TEST(what_is_thrown_away_is_bounded)
+{
+    static const char *const befores[] = {"a preamble ", FILE_PART "z\r\n" FILE_PART,
+                                          FILE_PART "z\r\n--XX--"};
+    for (size_t i = 0; i < ARRAY_LEN(befores); i++) {
+        for (size_t n = 500; n <= 2000; n += 1500) {
+            struct world *w = start_with_media();
+            w->conf.http_body_max = 1024;
+            upload(w, "", befores[i], n, "", 100);
+            SAID(0, n == 500 ? "not_authed" : "post_contents_too_large");
+            fake_check_clean(w);
+            world_free(w);
+        }
+    }
+}
+
 /* They are kept with the file and shown in every list that it is in. */
 TEST(texts_that_are_kept_are_bounded)
 {

@@ -80,6 +80,13 @@ static enum err on_step(struct request *r, struct parts *p, enum multipart_step 
     return ERR_OK;
 }
 
+/* A part that nobody wants, a preamble, an epilogue have no other bound. */
+static bool count_beside(const struct request *r, struct parts *p, size_t used, size_t content)
+{
+    p->beside_bytes = p->beside_bytes + used - content; /* content may have been held back before */
+    return p->beside_bytes <= r->a->conf.conf->http_body_max;
+}
+
 size_t parts_take(struct request *r, struct parts *p, const uint8_t *in, size_t n)
 {
     size_t at = 0;
@@ -90,12 +97,14 @@ size_t parts_take(struct request *r, struct parts *p, const uint8_t *in, size_t 
             return at;
         enum multipart_step step = multipart_feed(&p->m, in + at, n - at, most, &used, &data);
         at += used;
-        if (step == MULTIPART_MORE)
-            return at;
-        enum err err = on_step(r, p, step, data);
+        size_t content = step == MULTIPART_DATA && p->in_file ? data.len : 0;
+        enum err err = count_beside(r, p, used, content) ? on_step(r, p, step, data)
+                                                         : ERR_POST_CONTENTS_TOO_LARGE;
         if (err != ERR_OK) {
             upload_refuse_here(r, err);
             return n;
         }
+        if (step == MULTIPART_MORE)
+            return at;
     }
 }

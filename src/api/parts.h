@@ -13,6 +13,7 @@ typedef enum err parts_field(struct request *r, struct parts *p, struct str_view
 struct parts {
     struct multipart m;
     bool in_file;          /* the present part's bytes are the file's: on_part says so */
+    uint64_t beside_bytes; /* of the form that are not the file's */
     parts_told *on_part;   /* m.part has begun */
     parts_field *on_field; /* the next bytes of a part that is no file; NULL: nobody wants them */
     parts_told *on_end;    /* it is whole; may be NULL */
@@ -21,7 +22,8 @@ struct parts {
 /* Errors: ERR_INVALID_FORM_DATA (no boundary). */
 MUST_USE enum err parts_init(struct request *r, struct parts *p);
 /* How many of the bytes were taken: fewer, and the transfer has no room. What is wrong with them
- * refuses the request, whose body then passes unread. */
+ * refuses the request, whose body then passes unread; so do more than http.body_max bytes beside
+ * the file. */
 size_t parts_take(struct request *r, struct parts *p, const uint8_t *in, size_t n);
 
 bool is_form(const struct request *r); /* multipart/form-data */

@@ -159,6 +159,34 @@ TEST(the_part_with_a_filename_or_the_only_one)
     world_free(w);
 }
 
+/* The file itself may be longer. */
+TEST(what_stands_beside_the_file_is_bounded)
+{
+    static const struct {
+        const char *before, *after;
+    } rows[] = {{"%s\r\n--XX\r\n" NODE_PART, "\r\n--XX--"},
+                {"--XX\r\n" NODE_PART, "\r\n--XX--%s"},
+                {"--XX\r\n" NODE_PART, "\r\n--XX\r\n" FIELD "%s\r\n--XX--"},
+                {"--XX\r\n" NODE_PART, "\r\n--XX\r\n" NODE_PART "%s\r\n--XX--"}};
+    char some[1100], before[1500], after[1500];
+    memset(some, 'x', sizeof some);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        for (int over = 0; over < 2; over++) {
+            struct world *w = start_with_media();
+            w->conf.http_body_max = 1024;
+            some[over ? 1090 : 800] = '\0';
+            some[over ? 800 : 1090] = 'x';
+            snprintf(before, sizeof before, rows[i].before, some);
+            snprintf(after, sizeof after, rows[i].after, some);
+            upload_form(w, before, K + 5, after, 5000);
+            SAID(0, over ? "HTTP/1.1 400 " : "OK - ");
+            fake_check_clean(w);
+            CHECK_EQ(fake.files[1].state, over ? FAKE_RESERVED : FAKE_STORED);
+            world_free(w);
+        }
+    }
+}
+
 /* Two chunks are out, and the socket is not read; nothing else is kept than what had arrived. */
 TEST(a_slow_disk_stops_the_client)
 {
