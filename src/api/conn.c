@@ -243,7 +243,7 @@ static void send_file(struct hconn *c)
     if (r->head.len > 0)
         v[n++] = (struct iovec){(void *)(uintptr_t)r->head.p, r->head.len};
     v[n++] = piece;
-    c->sending = true;
+    c->sending = c->sending_file = true;
     net_send(&c->a->conf.net, c->id, v, n);
 }
 
@@ -293,8 +293,9 @@ static void on_sent(void *self, conn_id id, enum err err, struct turn *t)
     a->t = t;
     if (c == NULL)
         return;
-    c->sending = false;
-    if (err == ERR_OK && c->sending_n == 0 && c->first != NULL && c->first->state == REQ_FILE)
+    bool file = c->sending_file;
+    c->sending = c->sending_file = false;
+    if (err == ERR_OK && file)
         on_file_sent(c);
     for (; c->sending_n > 0; c->sending_n--) {
         struct request *r = c->first;

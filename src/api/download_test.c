@@ -65,6 +65,29 @@ TEST(a_file_whole)
     }
 }
 
+/* The client has a word of its own coming when the file is here. */
+TEST(a_file_behind_a_continue_has_its_head)
+{
+    static const size_t sizes[] = {1, 3 * K + 3};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        struct world *w = start_with_media();
+        struct fake_file *f = fake_store(1, "a", sizes[i]);
+        feed(w, 0,
+             "GET /files/" FILE_1 "/a HTTP/1.1\r\nHost: h\r\n" BEARER(
+                 ADA_TOKEN) "Expect: 100-continue\r\nContent-Length: 1\r\n\r\n");
+        CHECK_STR(said(w, 0), "HTTP/1.1 100 Continue\r\n\r\n");
+        feed(w, 0, "x");
+        fake_run(w);
+        forget(w, 0);
+        send_all(w, 0);
+        SAID(0, "HTTP/1.1 200 OK\r\n");
+        check_body(w, f, 0, sizes[i]);
+        CHECK_EQ(slab_used(&w->a->requests), 0);
+        fake_check_clean(w);
+        world_free(w);
+    }
+}
+
 TEST(parts_of_it)
 {
     static const struct {

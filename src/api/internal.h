@@ -61,10 +61,11 @@ struct hconn {
     uint16_t listener;
     bool tls, trusted; /* trusted: the peer is a configured proxy */
     bool sending, paused, dirty;
-    bool ended;   /* the client sends no more */
-    bool closing; /* not one more byte is read; ends once all answers are sent */
-    bool ending;  /* net_close was called */
-    bool starved; /* no memory for one more request until the present ones are sent */
+    bool sending_file; /* what is being sent is a piece of the first request's file */
+    bool ended;        /* the client sends no more */
+    bool closing;      /* not one more byte is read; ends once all answers are sent */
+    bool ending;       /* net_close was called */
+    bool starved;      /* no memory for one more request until the present ones are sent */
 };
 
 /* ---- requests (request.c) ---- */
