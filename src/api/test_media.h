@@ -37,6 +37,7 @@ static struct fake_media {
     struct fake_stream streams[fake_streams_max];
     uint64_t bytes_max;  /* of one file */
     enum err read_error; /* of the next READ */
+    enum err begin_error, finish_error;
     uint32_t seen[MEDIA_REINDEX + 1];
 } fake;
 
@@ -137,6 +138,8 @@ static enum err fake_reserve(struct media_reserve *m)
 static enum err fake_begin(struct media_begin *m)
 {
     struct fake_file *f = fake_find(m->id);
+    if (fake.begin_error != ERR_OK)
+        return fake.begin_error;
     if (f == NULL || f->state != FAKE_RESERVED || f->streaming)
         return ERR_FILE_NOT_FOUND;
     if (m->declared != UINT64_MAX && m->declared > fake.bytes_max)
@@ -168,6 +171,8 @@ static enum err fake_finish(struct media_finish *m)
     struct fake_file *f = s->file;
     if (f->announced != UINT64_MAX && f->announced != s->len)
         return fake_close(s, ERR_FILE_UPLOAD_SIZE_RESTRICTED);
+    if (fake.finish_error != ERR_OK)
+        return fake_close(s, fake.finish_error);
     f->state = FAKE_STORED;
     f->bytes = s->bytes;
     f->len = m->length = s->len;
@@ -214,6 +219,19 @@ static enum err fake_end(uint64_t handle, bool up)
     return fake_close(s, ERR_OK);
 }
 
+static enum err fake_abort(const struct media_abort *m)
+{
+    CHECK(m->stream != 0 || m->forget.text[0] != '\0');
+    if (m->stream != 0)
+        CHECK_EQ(fake_end(m->stream, true), ERR_OK);
+    if (m->forget.text[0] != '\0') {
+        struct fake_file *f = fake_find(m->forget);
+        CHECK(f != NULL && f->state == FAKE_RESERVED && !f->streaming);
+        f->state = FAKE_NONE;
+    }
+    return ERR_OK;
+}
+
 static enum err fake_known(struct world *w, const struct cell *c);
 
 /* What it does and answers to one cell that was taken before. */
@@ -241,7 +259,7 @@ static void fake_answer(struct world *w, struct cell c)
         err = fake_read(c.u.p);
         break;
     case MEDIA_ABORT:
-        err = fake_end(((struct media_abort *)c.u.p)->stream, true);
+        err = fake_abort(c.u.p);
         break;
     case MEDIA_CLOSE:
         err = fake_end(((struct media_close *)c.u.p)->stream, false);

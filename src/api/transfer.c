@@ -246,14 +246,39 @@ static bool must_close(const struct transfer *t)
     return t->open && !t->asked && (t->r == NULL || read);
 }
 
+/* Nobody else knows of the place that was reserved for its bytes. */
+static bool must_forget(const struct transfer *t)
+{
+    return t->reserved.text[0] != '\0' && !t->asked && t->r == NULL;
+}
+
+static void close_down(struct transfer *t)
+{
+    if (!must_close(t))
+        return;
+    t->last.close = (struct media_close){.stream = t->stream};
+    t->open = !send_cell(t, MEDIA_CLOSE, &t->last.close);
+}
+
+static void abort_up(struct transfer *t)
+{
+    if (!must_close(t) && !must_forget(t))
+        return;
+    t->last.abort = (struct media_abort){.stream = t->open ? t->stream : 0, .forget = t->reserved};
+    if (!send_cell(t, MEDIA_ABORT, &t->last.abort))
+        return;
+    t->open = false;
+    t->reserved.text[0] = '\0';
+}
+
 static void push_end(struct transfer *t)
 {
-    if (must_close(t)) {
-        t->close = (struct media_close){.stream = t->stream};
-        if (send_cell(t, t->up ? MEDIA_ABORT : MEDIA_CLOSE, &t->close))
-            t->open = false;
-    }
-    if (t->r == NULL && t->out == 0 && !t->open && !t->waiting && !t->busy)
+    if (t->up)
+        abort_up(t);
+    else
+        close_down(t);
+    bool is_owed = t->out > 0 || t->open || t->reserved.text[0] != '\0' || t->waiting;
+    if (t->r == NULL && !is_owed && !t->busy)
         release(t);
 }
 
@@ -327,9 +352,13 @@ void transfer_on_answer(struct acceptor *a, const struct cell *c)
         break;
     case MEDIA_FINISH:
         t->open = t->asked = false;
+        if (err == ERR_OK)
+            t->reserved.text[0] = '\0';
         break;
     case MEDIA_RESERVE:
         t->asked = false;
+        if (err == ERR_OK)
+            t->reserved = t->m.reserve.id;
         break;
     case MEDIA_ABORT:
     case MEDIA_CLOSE:

@@ -47,12 +47,16 @@ struct transfer {
     bool busy;     /* told() is being called: not yet to be freed */
     uint64_t stream;
     struct chunk chunks[2];
-    unsigned next;        /* chunk that media gets next */
-    unsigned home;        /* that comes home next */
-    unsigned at;          /* that is filled, or sent */
-    uint64_t offset, end; /* down: next to be asked for, and where it stops */
-    struct arena arena;   /* what OPEN and RESERVE lend */
-    struct media_close close;
+    unsigned next;           /* chunk that media gets next */
+    unsigned home;           /* that comes home next */
+    unsigned at;             /* that is filled, or sent */
+    uint64_t offset, end;    /* down: next to be asked for, and where it stops */
+    struct arena arena;      /* what OPEN and RESERVE lend */
+    struct file_id reserved; /* by this request, for itself; text[0] 0: none */
+    union {
+        struct media_abort abort;
+        struct media_close close;
+    } last;
     union {
         struct media_reserve reserve;
         struct media_begin begin;

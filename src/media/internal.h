@@ -202,7 +202,8 @@ struct reserved *reserved_add(struct media *m, const struct file_id *id, uint64_
                               uint64_t created_us);
 struct reserved *reserved_find(const struct media *m, const struct file_id *id);
 void reserved_remove(struct media *m, struct reserved *r);
-void reserved_watch(struct media *m); /* arms the timer that forgets */
+void reserved_forget(struct media *m, const struct file_id *id); /* not there, or in use: nothing */
+void reserved_watch(struct media *m);                            /* arms the timer that forgets */
 
 /* ---- list.c ---- */
 

@@ -6,7 +6,8 @@
  * A file's life: reserved (MEDIA_RESERVE; its id is the capability to upload to it, once) -> stored
  * (MEDIA_FINISH: its bytes are on disk under their hash, synced, and its row says so) -> shared
  * (MEDIA_SHARE, any number of channels) -> deleted (MEDIA_DELETE; its bytes go when no other file
- * has them). A reserved file that gets no bytes within files.upload_timeout_ms is forgotten.
+ * has them). A reserved file that gets no bytes within files.upload_timeout_ms is forgotten, or at
+ * once by a MEDIA_ABORT that says so.
  * Source: slack-api reference, Files. */
 #ifndef PARLEY_MEDIA_MEDIA_MSG_H
 #define PARLEY_MEDIA_MEDIA_MSG_H
@@ -75,8 +76,13 @@ struct media_finish {
     uint64_t length; /* out */
 };
 
-struct media_abort { /* nothing of it stays; the file is reserved as before */
+/* Nothing of it stays. The file is reserved as before, unless it is to be forgotten: by who
+ * reserved it, told nobody of it and will not bring its bytes. Then the stream may have ended, or
+ * never have been (0). The answer does not wait for that; what cannot be forgotten now goes in its
+ * time. */
+struct media_abort {
     uint64_t stream;
+    struct file_id forget; /* text[0] 0: none */
 };
 
 /* ---- down ---- */

@@ -267,7 +267,7 @@ TEST(an_aborted_upload_leaves_nothing_and_may_be_made_again)
     uint64_t stream = begin(&id), second;
     CHECK_EQ(write_bytes(stream, "half", 4), ERR_OK);
     CHECK_EQ(try_begin(&id, &second), ERR_FILE_NOT_FOUND); /* one at a time */
-    struct media_abort a = {stream};
+    struct media_abort a = {.stream = stream};
     CHECK_EQ(call(MEDIA_ABORT, &a), ERR_OK);
     DISK(0, 0);
     CHECK_EQ(call(MEDIA_ABORT, &a), ERR_UNKNOWN_STREAM);
@@ -330,7 +330,7 @@ TEST(what_comes_behind_the_end_of_an_upload_waits_for_it)
     uint64_t stream = begin(&id);
     struct media_write w = {.stream = stream, .p = "text", .len = 4}, late = w;
     struct media_finish fin = {.stream = stream}, again = fin;
-    struct media_abort a = {stream};
+    struct media_abort a = {.stream = stream};
     void *order[] = {&w, &fin, &late, &again, &a};
     f.asker.len = 0;
     ask(MEDIA_WRITE, &w);
@@ -412,11 +412,43 @@ TEST(reserved_files_are_bounded_and_forgotten)
     CHECK_EQ(metric(METRIC_FILES_RESERVED), 1);
     CHECK_EQ(read_as(ADA, &ids[0], "text"), ERR_OK);
     stream = begin(&ids[1]);
-    struct media_abort a = {stream};
+    struct media_abort a = {.stream = stream};
     CHECK_EQ(call(MEDIA_ABORT, &a), ERR_OK);
     pass_ms(61000);
     rig_turns(&f.rig, 10);
     CHECK_EQ(metric(METRIC_FILES_RESERVED), 0);
+    fix_deinit();
+}
+
+/* By who reserved them for a stream that ended, failed, or never began. */
+TEST(a_place_that_nobody_knows_of_is_forgotten_at_once)
+{
+    struct file_id id[4];
+    fix_init();
+    f.conf.reserved_user_max = 3;
+    crash();
+    for (int i = 0; i < 3; i++)
+        id[i] = reserve(ADA, "x");
+    uint64_t streams[] = {begin(&id[0]), 0, begin(&id[2])};
+    CHECK_EQ(call(MEDIA_ABORT, &(struct media_abort){.stream = streams[2]}), ERR_OK);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(try_reserve(ADA, "x", UINT64_MAX, &id[3]), ERR_TOO_MANY_UPLOADS);
+        struct media_abort a = {.stream = streams[i], .forget = id[i]};
+        CHECK_EQ(call(MEDIA_ABORT, &a), ERR_OK);
+        CHECK_EQ(call(MEDIA_ABORT, &a), ERR_OK); /* twice is once */
+        rig_turns(&f.rig, 10);
+        CHECK_EQ(try_begin(&id[i], &(uint64_t){0}), ERR_FILE_NOT_FOUND);
+        id[i] = reserve(ADA, "x");
+    }
+    struct media_abort other = {.forget = id[0]}; /* somebody is at it */
+    streams[0] = begin(&id[0]);
+    CHECK_EQ(call(MEDIA_ABORT, &other), ERR_OK);
+    CHECK_EQ(write_bytes(streams[0], "text", 4), ERR_OK);
+    CHECK_EQ(finish(streams[0]), ERR_OK);
+    CHECK_EQ(call(MEDIA_ABORT, &other), ERR_OK); /* it has its bytes */
+    crash();
+    CHECK_EQ(metric(METRIC_FILES_RESERVED), 2);
+    CHECK_EQ(read_as(ADA, &id[0], "text"), ERR_OK);
     fix_deinit();
 }
 

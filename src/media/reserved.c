@@ -81,7 +81,21 @@ void reserved_remove(struct media *m, struct reserved *r)
     memmove(r, r + 1, (size_t)(&m->reserved[m->reserved_len] - r) * sizeof *r);
 }
 
-/* ---- those that wait for too long ---- */
+/* ---- those that are forgotten ---- */
+
+static void forget(struct media *m, struct reserved *r)
+{
+    struct media_op op = {.request = {.type = MEDIA_FORGET}, .from = ACTOR_NONE, .id = r->id};
+    if (!r->streaming && !r->forgetting && !r->undurable)
+        r->forgetting = group_push(m, &op);
+}
+
+void reserved_forget(struct media *m, const struct file_id *id)
+{
+    struct reserved *r = reserved_find(m, id);
+    if (r != NULL)
+        forget(m, r);
+}
 
 static uint64_t due_us(const struct media *m, const struct reserved *r)
 {
@@ -94,9 +108,7 @@ static void forget_due(struct media *m)
         struct reserved *r = &m->reserved[i];
         if (due_us(m, r) > m->turn->wall_us)
             return;
-        struct media_op op = {.request = {.type = MEDIA_FORGET}, .from = ACTOR_NONE, .id = r->id};
-        if (!r->streaming && !r->forgetting && !r->undurable)
-            r->forgetting = group_push(m, &op);
+        forget(m, r);
     }
 }
 

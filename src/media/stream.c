@@ -108,6 +108,10 @@ static bool on_abort(struct media *m, const struct media_abort *a, actor_id from
     *err = s == NULL || !s->up ? ERR_UNKNOWN_STREAM : ERR_OK;
     if (*err == ERR_OK)
         stream_end(m, a->stream);
+    if (a->forget.text[0] != '\0') {
+        reserved_forget(m, &a->forget);
+        *err = ERR_OK;
+    }
     return true;
 }
 
