@@ -151,13 +151,15 @@ static enum err share(struct media *m, struct media_share *s, bool *writes)
         row.title = s->title;
         TRY(index_titled(m, &s->id, &row, &words));
     }
+    describe_for(s, &row);
+    if (s->json.failed) /* before a row is in the batch: what failed is not done */
+        return ERR_NOMEM;
     *writes = titled || s->cid != ID_NONE;
     if (*writes)
         put_shared(m, s, &row, before);
     if (titled)
         index_write(m, &s->id, &row, &words);
-    describe_for(s, &row);
-    return s->json.failed ? ERR_NOMEM : ERR_OK;
+    return ERR_OK;
 }
 
 void decide_share(struct media *m, struct media_op *op)
@@ -189,13 +191,16 @@ static enum err change_public(struct media *m, struct media_public *p, bool *wri
         return ERR_FILE_NOT_FOUND;
     TRY(file_shares_seen(m, &v, &row, seen));
     p->owner = row.uid;
-    *writes = p->revoke == (row.secret.len > 0);
-    if (*writes) {
+    bool changes = p->revoke == (row.secret.len > 0);
+    if (changes)
         row.secret = p->revoke ? SV("") : make_secret(m, secret);
-        file_put(m, &p->id, &row);
-    }
     file_json(&p->json, &p->id, &row, p->base_url, seen);
-    return p->json.failed ? ERR_NOMEM : ERR_OK;
+    if (p->json.failed)
+        return ERR_NOMEM;
+    *writes = changes;
+    if (changes)
+        file_put(m, &p->id, &row);
+    return ERR_OK;
 }
 
 void decide_public(struct media *m, struct media_op *op)

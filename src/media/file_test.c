@@ -176,6 +176,27 @@ TEST(changes_of_one_file_do_not_lose_each_other)
     fix_deinit();
 }
 
+/* What is answered with an error is not done. */
+TEST(a_change_that_cannot_be_shown_is_none)
+{
+    char tiny[8];
+    struct row_file row;
+    fix_init();
+    struct file_id id = upload(ADA, "x", "text");
+    struct media_share s = share_of(&id, SECRET, CHANNEL_PRIVATE, TS_NONE);
+    s.title = SV("T");
+    buf_init_fixed(&s.json, tiny, sizeof tiny);
+    CHECK_EQ(call(MEDIA_SHARE, &s), ERR_NOMEM);
+    struct media_public p = {.team = TEAM, .uid = ADA, .id = id, .base_url = SV("http://x")};
+    buf_init_fixed(&p.json, tiny, sizeof tiny);
+    CHECK_EQ(call(MEDIA_PUBLIC, &p), ERR_NOMEM);
+    rig_turns(&f.rig, 10);
+    CHECK_EQ(file_read(f.media, &id, &row), ERR_OK);
+    CHECK(row.shares_len == 0 && row.title.len == 0 && row.secret.len == 0);
+    CHECK_EQ(read_as(BOB, &id, ""), ERR_FILE_NOT_FOUND);
+    fix_deinit();
+}
+
 TEST(a_share_that_is_not_durable_is_none)
 {
     fix_init();
