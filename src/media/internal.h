@@ -111,7 +111,7 @@ struct media {
     struct timer probe_timer;
     /* In order of creation. */
     struct reserved *reserved;
-    uint32_t reserved_len;
+    uint32_t reserved_len, reserved_corrupt; /* corrupt: passed over at the start */
     struct timer forget_timer;
     struct list_job lists[lists_max]; /* a ring; the first is worked on, a step a turn */
     uint32_t lists_at, lists_len;

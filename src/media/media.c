@@ -198,6 +198,7 @@ static void end_turn(void *self, struct turn *t)
     sweep_watch(m);
     metric_set(t->metrics, METRIC_FILE_STREAMS, slab_used(&m->streams));
     metric_set(t->metrics, METRIC_FILES_RESERVED, m->reserved_len);
+    metric_set(t->metrics, METRIC_FILES_RESERVED_CORRUPT, m->reserved_corrupt);
 }
 
 static bool busy(const void *self)

@@ -420,6 +420,29 @@ TEST(reserved_files_are_bounded_and_forgotten)
     fix_deinit();
 }
 
+/* One upload is lost, and nothing else. */
+TEST(a_damaged_row_of_a_reserved_file_is_passed_over)
+{
+    struct key k;
+    struct row_file row = {.team = TEAM, .uid = ADA, .length = UINT64_MAX};
+    fix_init();
+    struct file_id damaged = reserve(ADA, "x"), sound[2] = {reserve(ADA, "y"), reserve(ADA, "z")};
+    key_file_reserved(&k, &damaged);
+    struct buf *b = batch_put_begin(&f.batch, CF_FILE, &k);
+    row_file_encode(b, &k, &row);
+    b->p[b->len - 1] ^= 1;
+    batch_put_end(&f.batch);
+    write_rows();
+    crash();
+    rig_turns(&f.rig, 1);
+    CHECK_EQ(metric(METRIC_FILES_RESERVED), 2);
+    CHECK_EQ(metric(METRIC_FILES_RESERVED_CORRUPT), 1);
+    CHECK_EQ(try_begin(&damaged, &(uint64_t){0}), ERR_FILE_NOT_FOUND);
+    for (int i = 0; i < 2; i++)
+        CHECK_EQ(send(&sound[i], "text", 4), ERR_OK);
+    fix_deinit();
+}
+
 /* By who reserved them for a stream that ended, failed, or never began. */
 TEST(a_place_that_nobody_knows_of_is_forgotten_at_once)
 {

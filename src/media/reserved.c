@@ -29,16 +29,28 @@ struct reserved *reserved_add(struct media *m, const struct file_id *id, uint64_
     return &m->reserved[at];
 }
 
+/* One damaged row is one upload that its client makes again. Its id may be said: it opens nothing
+ * any more. */
+static bool pass_over(struct loading *l, const struct file_id *id)
+{
+    if (l->err != ERR_CORRUPT)
+        return false;
+    log_error("reserved_file_corrupt", "\"file\":\"%.*s\"", file_id_len, id->text);
+    l->m->reserved_corrupt++;
+    l->err = ERR_OK;
+    return true;
+}
+
 /* More than the setting allows, since it was lowered: the row is as good as forgotten. */
 static bool on_row(void *ctx, struct str_view key, struct str_view value)
 {
     struct loading *l = ctx;
     struct row_file row;
     struct file_id id;
+    key_file_id(key, &id);
     l->err = row_file_decode(&row, key, value);
     if (l->err != ERR_OK)
-        return false;
-    key_file_id(key, &id);
+        return pass_over(l, &id);
     if (l->m->reserved_len == l->m->conf.reserved_max) {
         log_warn("reserved_files_over_max", "\"max\":%u", l->m->conf.reserved_max);
         return false;
