@@ -75,6 +75,14 @@ test('the same call again posts nothing twice', async () => {
   for (let i = 0; i < 3; i++) await ada.files.completeUploadExternal({ files: [{ id: file_id }], channel_id: general });
   assert.equal((await ada.conversations.history({ channel: general })).messages.length, before + 1);
   assert.equal(Object.values((await ada.files.info({ file: file_id })).file.shares.public)[0].length, 1);
+  const other = { files: [{ id: file_id }], channel_id: general, initial_comment: 'once more' };
+  for (let i = 0; i < 2; i++) await ada.files.completeUploadExternal(other);
+  const { messages } = await ada.conversations.history({ channel: general });
+  assert.equal(messages.length, before + 2);
+  assert.equal(Object.values((await ada.files.info({ file: file_id })).file.shares.public)[0].length, 2);
+  await ada.chat.delete({ channel: general, ts: messages[0].ts }); // its key stays
+  await ada.files.completeUploadExternal(other);
+  assert.equal((await ada.conversations.history({ channel: general })).messages.length, before + 1);
 });
 
 test('who is there hears of it, others do not', async () => {
