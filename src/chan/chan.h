@@ -45,8 +45,9 @@ MUST_USE enum err chan_ts_high(const struct view *v, uint64_t *ts_high_us);
 struct batch;
 typedef enum err chan_write_fn(void *ctx, const struct batch *b);
 /* At start, before any actor runs: reactions from before schema 3 get the rows that reactions.list
- * reads. Reads all messages once in the life of a store, about a million a second; later starts see
- * that it is done. write: durable when it returns. Errors: of view and write. */
+ * reads. Reads all messages once in the life of a store, about a million a second, and notes with
+ * each write how far it is: cut off, the next start goes on from there. What is damaged is logged
+ * and passed by. write: durable when it returns. Errors: of view and write, logged. */
 MUST_USE enum err chan_list_reactions(const struct view *v, chan_write_fn *write, void *ctx);
 extern const struct actor_ops chan_actor_ops; /* self: struct chan_shard * */
 

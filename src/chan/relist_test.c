@@ -140,6 +140,41 @@ TEST(old_reactions_are_listed_once)
     fix_deinit();
 }
 
+static void damage(enum cf cf, const struct key *k)
+{
+    batch_put(&f.b, cf, k, SV("\1damaged"));
+}
+
+/* What cannot be read is in no list, and the server starts. */
+TEST(a_damaged_message_or_channel_is_passed_by)
+{
+    struct key k;
+    fix_init();
+    put_message(OPEN, 0, 100, (uint64_t[]){11}, 1);
+    put_message(OPEN, 0, 101, (uint64_t[]){11}, 1);
+    put_message(OPEN, 100, 102, (uint64_t[]){11}, 1);
+    put_message(OPEN, 100, 103, (uint64_t[]){11}, 1);
+    put_message(DIRECT, 0, 104, (uint64_t[]){11}, 1);
+    put_message(EMPTY + 1, 0, 105, (uint64_t[]){11}, 1); /* no such channel */
+    put_message(EMPTY + 1, 0, 106, (uint64_t[]){11}, 1);
+    put_message(EMPTY, 0, 107, (uint64_t[]){11}, 1);
+    key_msg(&k, OPEN, 101);
+    damage(CF_MSG, &k);
+    key_reply(&k, OPEN, 100, 103);
+    damage(CF_MSG, &k);
+    key_chan_info(&k, DIRECT);
+    damage(CF_CHAN, &k);
+    write_rows();
+    CHECK_EQ(chan_list_reactions(&f.view, count_write, &f), ERR_OK);
+    CHECK_EQ(listed(11), 3);
+    CHECK(is_listed(11, 100, OPEN, CHANNEL_PUBLIC));
+    CHECK(is_listed(11, 102, OPEN, CHANNEL_PUBLIC));
+    CHECK(is_listed(11, 107, EMPTY, CHANNEL_PRIVATE));
+    CHECK_EQ(chan_list_reactions(&f.view, count_write, &f), ERR_OK);
+    CHECK_EQ(f.writes, 1); /* once and for all */
+    fix_deinit();
+}
+
 TEST(a_new_store_is_marked_without_rows)
 {
     fix_init();
@@ -148,7 +183,7 @@ TEST(a_new_store_is_marked_without_rows)
     fix_deinit();
 }
 
-/* Parts meet without a gap; cut off between them, the next start makes the rest. */
+/* Parts meet without a gap; cut off between them, the next start makes the rest, and only that. */
 TEST(many_reactions_are_listed_in_parts)
 {
     enum { messages = 9000 };
@@ -159,9 +194,25 @@ TEST(many_reactions_are_listed_in_parts)
     f.fail_at = 3;
     CHECK_EQ(chan_list_reactions(&f.view, count_write, &f), ERR_IO);
     CHECK(listed(11) > 0 && listed(11) < messages);
+    f.fail_at = 0;
     CHECK_EQ(chan_list_reactions(&f.view, count_write, &f), ERR_OK);
-    CHECK(f.writes > 6);
+    CHECK_EQ(f.writes, 6); /* five parts, of which the third was tried twice */
     CHECK_EQ(listed(11), messages);
     CHECK_EQ(listed(12) + listed(13), messages);
+    fix_deinit();
+}
+
+TEST(a_damaged_mark_is_none)
+{
+    struct key k;
+    fix_init();
+    put_message(OPEN, 0, 100, (uint64_t[]){11}, 1);
+    key_meta(&k, SV("reactions_listed"), 0);
+    damage(CF_META, &k);
+    write_rows();
+    CHECK_EQ(chan_list_reactions(&f.view, count_write, &f), ERR_OK);
+    CHECK_EQ(listed(11), 1);
+    CHECK_EQ(chan_list_reactions(&f.view, count_write, &f), ERR_OK);
+    CHECK_EQ(f.writes, 1);
     fix_deinit();
 }

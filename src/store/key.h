@@ -38,6 +38,7 @@
  *         'W' id20                      the words of a file, and where they stand
  *         'I'                           how far the words of all files have been made anew
  *   meta  "schema" "store_id" "ts_high" chan-index  "epoch" part
+ *         "reactions_listed"          how far an upgrade has read the messages
  */
 #ifndef PARLEY_STORE_KEY_H
 #define PARLEY_STORE_KEY_H

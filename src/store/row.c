@@ -202,6 +202,26 @@ enum err row_reacted_decode(struct row_reacted *r, struct str_view key, struct s
     return close_record(&in);
 }
 
+/* A whole one has no key: it is the number 1 that the first stores of schema 3 have there. */
+void row_relist_encode(struct buf *b, const struct key *k, const struct row_relist *r)
+{
+    struct writer w = begin(b, k);
+    put_v(&w, r->whole);
+    if (!r->whole)
+        put_s(&w, r->at);
+    end(&w);
+}
+
+enum err row_relist_decode(struct row_relist *r, struct str_view key, struct str_view value)
+{
+    struct reader in;
+    TRY(open_record(&in, key, value));
+    r->whole = get_enum(&in, 1) != 0;
+    r->at = r->whole ? SV_NONE : get_s(&in);
+    in.ok &= r->at.len <= key_max;
+    return close_record(&in);
+}
+
 void row_follow_encode(struct buf *b, const struct key *k, const struct row_follow *r)
 {
     struct writer w = begin(b, k);

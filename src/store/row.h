@@ -129,6 +129,12 @@ struct row_channel_name {
     bool archived;
 };
 
+/* How far the messages' reactions are in their users' lists (chan/relist.c). */
+struct row_relist {
+    bool whole;
+    struct str_view at; /* unless whole: the key of the first message that is not read yet */
+};
+
 /* A message that is posted at post_s, with all that a post has (chan/chan_msg.h, chan_post). */
 struct row_scheduled {
     uint64_t id, team, uid, cid, post_s, created_s;
@@ -172,6 +178,7 @@ static inline bool row_is_closed(const struct row_member *m, const struct row_ch
 
 void row_member_encode(struct buf *b, const struct key *k, const struct row_member *r);
 void row_reacted_encode(struct buf *b, const struct key *k, const struct row_reacted *r);
+void row_relist_encode(struct buf *b, const struct key *k, const struct row_relist *r);
 void row_follow_encode(struct buf *b, const struct key *k, const struct row_follow *r);
 void row_cursor_encode(struct buf *b, const struct key *k, const struct row_cursor *r);
 void row_team_encode(struct buf *b, const struct key *k, const struct row_team *r);
@@ -196,6 +203,8 @@ MUST_USE enum err row_member_decode(struct row_member *r, struct str_view key,
                                     struct str_view value);
 MUST_USE enum err row_reacted_decode(struct row_reacted *r, struct str_view key,
                                      struct str_view value);
+MUST_USE enum err row_relist_decode(struct row_relist *r, struct str_view key,
+                                    struct str_view value);
 MUST_USE enum err row_follow_decode(struct row_follow *r, struct str_view key,
                                     struct str_view value);
 MUST_USE enum err row_cursor_decode(struct row_cursor *r, struct str_view key,

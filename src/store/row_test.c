@@ -29,6 +29,7 @@ CODEC(chan_head)
 CODEC(member)
 CODEC(cursor)
 CODEC(reacted)
+CODEC(relist)
 CODEC(follow)
 CODEC(team)
 CODEC(user)
@@ -155,6 +156,7 @@ static const struct row_file_words file_words = {.version = 1, .packed = S("\4wo
 static const struct row_files_indexed files_indexed = {
     .version = 1, .whole = true, .at = {"F0123456789ABCDEFGHJK"}};
 static const struct row_blob blob = {.files = 1, .length = 1ull << 40};
+static const struct row_relist relist_begun = {.at = S("key")}, relist_whole = {.whole = true};
 static const uint64_t number = 0x8000000000000001u;
 
 static const struct codec codecs[] = {
@@ -180,6 +182,8 @@ static const struct codec codecs[] = {
     {"words", encode_file_words, decode_file_words, &file_words},
     {"indexed files", encode_files_indexed, decode_files_indexed, &files_indexed},
     {"plain message", encode_message, decode_message, &plain_message},
+    {"begun list of reactions", encode_relist, decode_relist, &relist_begun},
+    {"whole list of reactions", encode_relist, decode_relist, &relist_whole},
 };
 
 enum { row_max = 1024 };
