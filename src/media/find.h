@@ -7,8 +7,10 @@
 #include "media/words.h"
 
 enum {
-    find_rows_max = 20000, /* of the index, for one query */
-    find_list_max = 4096,  /* of them for one condition */
+    /* Rows of the index that are read for one query, and for one of its sources: each has its own
+     * share of them, so that wide ones do not keep a narrow one from being read whole. */
+    find_rows_max = 20000,
+    find_source_max = 4096,
     find_checks_max = 5000 /* files looked at for one query */
 };
 
@@ -20,7 +22,7 @@ struct candidate {
 /* Files that a condition holds for, newest first, each once. */
 struct list {
     struct candidate *p;
-    uint32_t len, cap, rows;
+    uint32_t len, cap;
     uint64_t cut_us; /* older ones were not read; 0: all were */
     bool mixed;      /* not in order yet: it has several sources */
 };
@@ -37,7 +39,8 @@ struct source {
 struct lists {
     struct source *sources;
     uint32_t sources_len, at; /* at: the one that is being read */
-    bool begun;               /* of that one some rows were read; the rest is [from, to) */
+    bool begun;               /* of that one source_rows were read; the rest is [from, to) */
+    uint32_t source_rows, source_max;
     struct key from, to;
     struct list *p;
     uint32_t len, rows;

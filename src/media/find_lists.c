@@ -106,6 +106,8 @@ enum err lists_begin(struct lists *l, struct media *m, struct media_search *q, s
     TRY(add_kinds(l, q, a));
     if (l->len == 0 && (q->after_us != 0 || q->before_us != 0))
         add_owners(l, FILES_OF_TEAM, &q->viewer.team, 1);
+    l->source_max =
+        MIN((uint32_t)find_source_max, (uint32_t)find_rows_max / MAX(l->sources_len, 1u));
     return ERR_OK;
 }
 
@@ -153,14 +155,14 @@ static bool on_row(void *ctx, struct str_view key, struct str_view value)
     struct loading *x = ctx;
     struct row_file_listed row;
     uint64_t created_us = key_file_created_us(key);
-    x->full = x->lists->rows == find_rows_max || x->l->rows == find_list_max;
+    x->full = x->lists->source_rows == x->lists->source_max;
     x->paused = !x->full && x->rows == step_rows_max;
     if (x->full)
         x->l->cut_us = MAX(x->l->cut_us, x->one_word ? created_us + 1 : UINT64_MAX);
     if (x->full || x->paused)
         return false;
     x->rows++;
-    x->l->rows++;
+    x->lists->source_rows++;
     x->lists->rows++;
     struct key *from = &x->lists->from;
     memcpy(from->b, key.p, key.len);
@@ -177,6 +179,7 @@ static void begin_source(struct lists *l, const struct source *s, const struct m
 {
     uint64_t newest_us = q->before_us == 0 ? UINT64_MAX : q->before_us - 1, team = q->viewer.team;
     l->begun = true;
+    l->source_rows = 0;
     switch (s->kind) {
     case FROM_WORD:
         key_file_postings(&l->from, team, s->word, newest_us);
@@ -239,16 +242,21 @@ int candidate_order(const void *a, const void *b)
     return by_time != 0 ? by_time : memcmp(x->id.text, y->id.text, file_id_len);
 }
 
-/* The list that is known to be whole and is shortest; else the one that reaches back furthest. */
+static bool is_better_base(const struct list *l, const struct list *than)
+{
+    if (l->cut_us != than->cut_us)
+        return l->cut_us < than->cut_us;
+    return l->cut_us == 0 ? l->len < than->len : l->len > than->len;
+}
+
+/* The list that is known to be whole and is shortest; else the one that reaches back furthest, and
+ * of those that are known back to the same time the one that offers most. */
 static const struct list *base_of(const struct lists *l)
 {
     const struct list *base = &l->p[0];
     for (uint32_t i = 1; i < l->len; i++) {
-        const struct list *other = &l->p[i];
-        bool whole = other->cut_us == 0, base_whole = base->cut_us == 0;
-        if (whole != base_whole ? whole
-                                : (whole ? other->len < base->len : other->cut_us < base->cut_us))
-            base = other;
+        if (is_better_base(&l->p[i], base))
+            base = &l->p[i];
     }
     return base;
 }

@@ -1,4 +1,5 @@
 /* Queries of files: what is found, by whom, in which order, and what it costs. */
+#include "media/find.h"
 #include "media/test_rig.h"
 
 #include <stdlib.h>
@@ -329,6 +330,36 @@ TEST(wide_conditions_are_bounded_and_narrow_ones_help)
     m = ask_as(ADA, "nar* wid*");
     run(&m);
     check_found(&m, "old.txt");
+    fix_deinit();
+}
+
+/* However many wide ones stand before it, also as one source of several of its own list. */
+TEST(a_narrow_condition_is_read_whole_behind_wide_ones)
+{
+    fix_init();
+    uint64_t newest_us = clock_wall_us() + f.passed_us + 100000000;
+    struct file_id old = put(ADA, "old.txt", "wide1 wide2 wide3 wide4 wide5 narrow");
+    share(&old, OPEN, CHANNEL_PUBLIC, 1000001);
+    for (int i = 1; i <= 5; i++) {
+        char word[8];
+        snprintf(word, sizeof word, "wide%d", i);
+        put_postings(word, 4200, newest_us);
+    }
+    struct media_search m = ask_as(ADA, "wide1 wide2 wide3 wide4 wide5 narrow");
+    run(&m);
+    check_found(&m, "old.txt");
+    CHECK(!m.more);
+    CHECK(m.rows <= find_rows_max);
+    m = ask_as(ADA, "wide1 wide2 wide3 wide4 wide5");
+    m.in[m.in_len++] = SECRET;
+    m.in[m.in_len++] = OPEN;
+    run(&m);
+    check_found(&m, "old.txt");
+    CHECK(!m.more);
+    m = ask_as(ADA, "wid* wide1 wide2");
+    run(&m);
+    CHECK_EQ(m.total, 0);
+    CHECK(m.more);
     fix_deinit();
 }
 
