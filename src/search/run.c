@@ -98,12 +98,13 @@ struct run {
     struct arena *a; /* s->scratch */
     struct list *lists;
     uint32_t lists_len;
-    uint32_t rows;
+    uint32_t rows, source_max; /* of all, and of one word: a wide one leaves others their share */
 };
 
 struct loading {
     struct run *r;
     struct list *l;
+    uint32_t rows;
     uint64_t newest_us, oldest_us; /* of what is wanted; both inclusive */
     bool one_word;                 /* rows come newest first, all of one word */
     bool failed, full;
@@ -146,8 +147,9 @@ static bool on_row(void *ctx, struct str_view key, struct str_view value)
     uint64_t newest_us = x->one_word ? key_posting_ts(key) : UINT64_MAX - 1;
     if (newest_us < x->oldest_us)
         return false;
-    x->full = x->r->rows == query_rows_max;
+    x->full = x->rows == x->r->source_max;
     if (!x->full) {
+        x->rows++;
         x->r->rows++;
         x->err = postings_decode(key, value, on_posting, x);
     }
@@ -225,25 +227,31 @@ static enum err load_marks(struct run *r)
     return ERR_OK;
 }
 
-static uint32_t conditions_of(const struct search_messages *m)
+static uint32_t sources_of(const struct search_messages *m)
 {
-    uint32_t n = 4; /* from, in, link, file */
+    uint32_t n = m->from_len + m->in_len + ((m->has & HAS_LINK) != 0) + ((m->has & HAS_FILE) != 0);
     for (uint32_t i = 0; i < m->match.terms_len; i++)
-        n += m->match.terms[i].len;
+        n += m->match.terms[i].negated ? 0 : m->match.terms[i].len;
     return n;
 }
 
 /* ---- what stands in all lists ---- */
 
-/* The list that is known to be whole and is shortest; else the one that reaches back furthest. */
+static bool is_better_base(const struct list *l, const struct list *than)
+{
+    if (l->cut_us != than->cut_us)
+        return l->cut_us < than->cut_us;
+    return l->cut_us == 0 ? l->len < than->len : l->len > than->len;
+}
+
+/* The list that is known to be whole and is shortest; else the one that reaches back furthest, and
+ * of those that are known back to the same time the one that offers most. */
 static const struct list *base_of(const struct run *r)
 {
     const struct list *base = &r->lists[0];
     for (uint32_t i = 1; i < r->lists_len; i++) {
-        const struct list *l = &r->lists[i];
-        bool whole = l->cut_us == 0, base_whole = base->cut_us == 0;
-        if (whole != base_whole ? whole : (whole ? l->len < base->len : l->cut_us < base->cut_us))
-            base = l;
+        if (is_better_base(&r->lists[i], base))
+            base = &r->lists[i];
     }
     return base;
 }
@@ -516,9 +524,11 @@ enum err run_messages(struct search *s, struct search_messages *m)
     m->found = NULL;
     m->len = m->total = m->rows = 0;
     m->more = false;
-    r.lists = arena_alloc(r.a, conditions_of(m) * sizeof *r.lists);
+    uint32_t sources = MAX(sources_of(m), 1u);
+    r.lists = arena_alloc(r.a, sources * sizeof *r.lists);
     if (r.lists == NULL)
         return ERR_NOMEM;
+    r.source_max = query_rows_max / sources;
     TRY(load_terms(&r));
     TRY(load_marks(&r));
     m->rows = r.rows;

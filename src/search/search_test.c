@@ -387,6 +387,42 @@ TEST(answers_come_from_postings)
     fix_deinit();
 }
 
+/* Rows of a word, each with a message that is not there. */
+static void put_postings(const char *word, uint32_t n, uint64_t newest_us)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        struct key k;
+        struct posting p = {newest_us - i, OPEN};
+        key_posting(&k, TEAM, sv_from(word), p.ts_us);
+        postings_encode(batch_put_begin(&f.batch, CF_FTS, &k), &k, &p, 1);
+        batch_put_end(&f.batch);
+        if (i % 1000 == 999)
+            write_rows();
+    }
+    write_rows();
+}
+
+/* Wide words leave a narrow one its share of the rows, and it leads past what they are known to. */
+TEST(a_narrow_word_is_read_whole_beside_wide_ones)
+{
+    fix_init();
+    put_message(OPEN, 1000, ADA, "wide narrow");
+    write_rows();
+    settle();
+    put_postings("wide", query_rows_max + 100, 1000000);
+    struct search_messages m = ask_as(ADA, "wide narrow");
+    run(&m);
+    CHECK_EQ(m.total, 1);
+    CHECK(!m.more);
+    CHECK(m.rows <= query_rows_max);
+    m = ask_as(ADA, "wide");
+    run(&m);
+    CHECK_EQ(m.total, 0);
+    CHECK_EQ(m.rows, query_rows_max); /* alone it has all of them */
+    CHECK(m.more);
+    fix_deinit();
+}
+
 TEST(too_many_queries_are_refused)
 {
     struct search_messages m[3];
