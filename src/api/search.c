@@ -151,6 +151,7 @@ static enum err prepare_files(struct request *r, struct search_work *w)
     TRY(read_query(r, &w->q, QUERY_FILES, &f->match));
     TRY(read_order(r, &f->by_score, &f->ascending));
     f->viewer = req_viewer(r);
+    f->deadline_us = r->deadline_us;
     f->highlight = arg(r, "highlight")->n != 0;
     f->count = count_of(r);
     f->page = page_of(r);

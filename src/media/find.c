@@ -263,8 +263,8 @@ void find_step(struct media *m)
         return;
     struct find_job *job = &m->finds[m->finds_at];
     struct media_search *q = job->request.u.p;
-    bool done;
-    enum err err = step(m, q, &done);
+    bool done, late = q->deadline_us != 0 && m->turn->mono_us > q->deadline_us;
+    enum err err = late ? ERR_DEADLINE : step(m, q, &done);
     arena_reset(&m->scratch);
     if (err == ERR_OK && !done)
         return;

@@ -384,6 +384,31 @@ TEST(too_many_queries_are_refused)
     fix_deinit();
 }
 
+/* Given up wherever it is: nobody waits for it, and others' bytes do. */
+TEST(a_late_query_is_dropped)
+{
+    fix_init();
+    for (int i = 0; i < 100; i++)
+        put(ADA, "a.txt", "word");
+    struct media_search m = ask_as(ADA, "word");
+    m.deadline_us = seam_mono(NULL) - 1;
+    CHECK_EQ(call(MEDIA_SEARCH, &m), ERR_DEADLINE);
+    CHECK_EQ(m.rows, 0);
+    m.deadline_us = seam_mono(NULL) + 60000000;
+    f.asker.len = 0;
+    ask(MEDIA_SEARCH, &m);
+    rig_turns(&f.rig, 4);
+    CHECK_EQ(f.asker.len, 0);
+    f.passed_us += 61000000;
+    rig_turns(&f.rig, 2);
+    CHECK_EQ(f.asker.len, 1);
+    CHECK_EQ(answer_to(&m), ERR_DEADLINE);
+    m = ask_as(ADA, "word");
+    run(&m);
+    CHECK_EQ(m.total, 100); /* the next one is as ever */
+    fix_deinit();
+}
+
 /* Others' bytes go on while a query is worked on, and what is deleted meanwhile is not shown. */
 TEST(a_query_takes_many_turns)
 {

@@ -160,9 +160,10 @@ struct media_list {
 
 /* Files that the viewer may see, by words of their titles, names, kinds and descriptions, and of
  * texts by those of their first 64 KiB. Also what was committed a moment ago, never what is
- * deleted. Errors: ERR_NOT_ENABLED, ERR_SERVICE_UNAVAILABLE (too many wait). */
+ * deleted. Errors: ERR_NOT_ENABLED, ERR_SERVICE_UNAVAILABLE (too many wait), ERR_DEADLINE. */
 struct media_search {
     struct hist_viewer viewer;
+    uint64_t deadline_us; /* steady clock: nobody waits any more, given up; 0: none */
     struct match match;
     /* Owners and conversations, as in struct search_messages; conversations that the viewer may not
      * read are taken out: neither list tells anything of them. */

@@ -267,6 +267,23 @@ static bool want(struct words_query *q, const struct match_word *word, struct ar
     return w->bits != NULL;
 }
 
+static int by_word(const void *a, const void *b)
+{
+    const struct wanted *const *x = a, *const *y = b;
+    return sv_cmp((*x)->word->word, (*y)->word->word);
+}
+
+static enum err sort_wanted(struct words_query *q, struct arena *a)
+{
+    q->sorted = arena_alloc(a, (q->wanted_len + 1) * sizeof *q->sorted);
+    if (q->sorted == NULL)
+        return ERR_NOMEM;
+    for (uint32_t i = 0; i < q->wanted_len; i++)
+        q->sorted[i] = &q->wanted[i];
+    qsort(q->sorted, q->wanted_len, sizeof *q->sorted, by_word);
+    return ERR_OK;
+}
+
 enum err words_query_init(struct words_query *q, const struct match *m, struct arena *a)
 {
     uint32_t n = 0;
@@ -285,7 +302,7 @@ enum err words_query_init(struct words_query *q, const struct match *m, struct a
                 return ERR_NOMEM;
         }
     }
-    return ERR_OK;
+    return sort_wanted(q, a);
 }
 
 static bool is_word(const struct match_word *m, struct str_view word)
@@ -300,18 +317,33 @@ static void set_bits(uint64_t *bits, struct words_reader r, struct packed_word w
         bits[at / 64] |= (uint64_t)1 << at % 64;
 }
 
+/* Both are in order, and the file's word is not before the one that was looked for before it. Those
+ * of the query that stand in front of it and do not match will not match any more: the beginning of
+ * a word stands in front of all that begin so. */
+static void find_word(const struct words_query *q, uint32_t *first, struct words_reader r,
+                      struct packed_word w)
+{
+    for (uint32_t i = *first; i < q->wanted_len; i++) {
+        const struct wanted *x = q->sorted[i];
+        if (is_word(x->word, w.text))
+            set_bits(x->bits, r, w);
+        else if (sv_cmp(x->word->word, w.text) > 0)
+            return;
+        else
+            *first += i == *first;
+    }
+}
+
 static enum err find_all(const struct words_query *q, struct str_view packed, uint32_t *places)
 {
     struct words_reader r = words_read(packed);
     struct packed_word w;
+    uint32_t first = 0;
     for (uint32_t i = 0; i < q->wanted_len; i++)
         memset(q->wanted[i].bits, 0, bits_bytes);
     while (words_next(&r, &w)) {
         *places += w.places_len;
-        for (uint32_t i = 0; i < q->wanted_len; i++) {
-            if (is_word(q->wanted[i].word, w.text))
-                set_bits(q->wanted[i].bits, r, w);
-        }
+        find_word(q, &first, r, w);
         words_skip(&r, &w);
     }
     return r.corrupt ? ERR_CORRUPT : ERR_OK;

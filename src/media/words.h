@@ -79,7 +79,8 @@ void words_skip(struct words_reader *r, struct packed_word *w); /* all that are 
 /* A query, and room to answer it for one file after the other. */
 struct words_query {
     const struct match *match;
-    struct wanted *wanted; /* its words, each once */
+    struct wanted *wanted;  /* its words, each once; match_words_max at most */
+    struct wanted **sorted; /* by their bytes, as the file's are */
     uint32_t wanted_len;
     uint32_t *of; /* which of them: of each term's words, one term behind the other */
     uint64_t *term;
@@ -87,7 +88,8 @@ struct words_query {
 /* Borrows m as long as it is used. Errors: ERR_NOMEM. Memory: the arena. */
 MUST_USE enum err words_query_init(struct words_query *q, const struct match *m, struct arena *a);
 /* Every term is there, no negated one is. *score: as match_text's; what stands in the label weighs
- * more. The time is bounded by the query's words times content_places / 64, and by the value.
+ * more. The time is bounded by the query's words times content_places / 64, and by the value: the
+ * words of both are walked side by side.
  * Errors: ERR_CORRUPT. */
 MUST_USE enum err words_match(struct words_query *q, struct str_view packed, bool *found,
                               uint32_t *score);

@@ -150,6 +150,25 @@ TEST(long_phrases_and_the_last_place)
     fix_deinit(&f);
 }
 
+/* Words and beginnings of the query among those of the file, in whatever order they are asked. */
+TEST(many_words_and_beginnings_at_once)
+{
+    struct fix f;
+    fix_init(&f);
+    struct str_view v =
+        words_of(&f, "aa ab abc abd b", "bc", SV("cab cb zz \xc3\xa4 \xe6\x97\xa5\xe6\x9c\xac"));
+    CHECK(ask(&f, v, "zz b* abd a* ab* aa abc* cb bc") != 0);
+    CHECK(ask(&f, v, "ab ab* abc abc* \"abc abd\"") != 0);
+    CHECK(ask(&f, v, "a* \xe6\x97\xa5 zz -abcd* -d -cba") != 0);
+    CHECK_EQ(ask(&f, v, "a* ac* zz"), 0);
+    CHECK_EQ(ask(&f, v, "a* ab -abc* zz"), 0);
+    CHECK_EQ(ask(&f, v, "a* ab abcd zz"), 0);
+    CHECK_EQ(ask(&f, v, "a* zzz"), 0);
+    /* A beginning is still looked for when words behind it are done with. */
+    CHECK(ask(&f, words_of(&f, "ab abc", "n", SV("x abd")), "x-a* ab") != 0);
+    fix_deinit(&f);
+}
+
 TEST(a_new_title_leaves_the_content)
 {
     struct fix f;

@@ -6,8 +6,8 @@ struct compiling {
     struct arena *a;
     struct match_term *term;
     struct match_word last; /* `rest` of an unspaced run: counts only if it is all there is of it */
-    uint32_t cap;
-    bool after_pair, failed;
+    uint32_t cap, words;    /* words: of the terms before, too */
+    bool after_pair, too_many, failed;
 };
 
 static bool push_word(struct compiling *c, struct match_word w)
@@ -34,23 +34,27 @@ static bool on_query_token(void *ctx, const struct token *t)
     struct compiling *c = ctx;
     bool skip = t->rest && c->after_pair;
     c->after_pair = t->pair;
-    if (!skip && !push_word(c, (struct match_word){t->word, t->rest, t->at}))
-        c->failed = true;
-    return !c->failed;
+    if (skip)
+        return true;
+    c->too_many = c->words++ == match_words_max;
+    c->failed = !c->too_many && !push_word(c, (struct match_word){t->word, t->rest, t->at});
+    return !c->too_many && !c->failed;
 }
 
 enum err match_compile(struct match *m, const struct query *q, struct arena *a)
 {
+    uint32_t words = 0;
     *m = (struct match){.terms = arena_zalloc(a, (q->terms_len + 1) * sizeof *m->terms)};
     if (m->terms == NULL)
         return ERR_NOMEM;
     for (uint32_t i = 0; i < q->terms_len; i++) {
         struct match_term *t = &m->terms[m->terms_len];
-        struct compiling c = {.a = a, .term = t};
+        struct compiling c = {.a = a, .term = t, .words = words};
         *t = (struct match_term){.negated = q->terms[i].negated};
         tokens_each(q->terms[i].text, on_query_token, &c);
-        if (c.failed)
-            return ERR_NOMEM;
+        if (c.too_many || c.failed)
+            return c.too_many ? ERR_INVALID_ARGUMENTS : ERR_NOMEM;
+        words = c.words;
         if (t->len == 0)
             continue;
         t->words[t->len - 1].prefix |= q->terms[i].prefix;

@@ -7,6 +7,9 @@
 #include "search/query.h"
 #include "search/tokens.h"
 
+/* Of all terms, those of phrases and of negated ones too. */
+enum { match_words_max = 128 };
+
 struct match_word {
     struct str_view word; /* folded */
     bool prefix;          /* whatever begins with it */
@@ -24,7 +27,8 @@ struct match {
     uint32_t terms_len;
 };
 
-/* Terms without a word (punctuation) are left out. Errors: ERR_NOMEM. Memory: the arena. */
+/* Terms without a word (punctuation) are left out. Errors: ERR_INVALID_ARGUMENTS (over
+ * match_words_max), ERR_NOMEM. Memory: the arena. */
 MUST_USE enum err match_compile(struct match *m, const struct query *q, struct arena *a);
 
 /* Every term is there, no negated one is. *score: how often the terms are, and how much of the text

@@ -179,6 +179,27 @@ TEST(a_text_has_every_term)
     CHECK(matches("...", "anything")); /* no word in it */
 }
 
+/* Wherever they stand; of scripts without spaces each pair of characters is a word. */
+TEST(the_words_of_all_terms_are_bounded)
+{
+    static const char *const units[] = {"w ", "本"};
+    for (size_t u = 0; u < ARRAY_LEN(units); u++) {
+        for (uint32_t over = 0; over < 2; over++) {
+            struct rig r;
+            struct query q;
+            char text[query_bytes_max] = "one -\"";
+            uint32_t n = match_words_max - 1 + over + (u == 1);
+            compile(&r, "x");
+            for (uint32_t i = 0; i < n; i++)
+                strcat(text, units[u]);
+            strcat(text, "\"");
+            CHECK_EQ(query_parse(&q, QUERY_FILES, sv_from(text), 0, 0), ERR_OK);
+            CHECK_EQ(match_compile(&r.m, &q, &r.a), over ? ERR_INVALID_ARGUMENTS : ERR_OK);
+            release(&r);
+        }
+    }
+}
+
 static void check_marks(const char *query, const char *text, const char *want)
 {
     struct rig r;
