@@ -134,6 +134,14 @@ static bool can_be_file(const struct query *q)
            (q->is & ~(uint32_t)IS_DM) == 0 && (q->is_not & IS_SAVED) == 0;
 }
 
+/* Punctuation alone: no word, and nothing else that is asked for. */
+static bool says_nothing(const struct query *q, const struct match *m)
+{
+    return m->terms_len == 0 && q->terms_len > 0 && q->from_len == 0 && q->in_len == 0 &&
+           q->type_len == 0 && q->after_s == 0 && q->before_s == 0 &&
+           (q->has | q->has_not | q->is | q->is_not) == 0;
+}
+
 static void take_kinds(const struct query *q, struct media_search *f)
 {
     for (uint32_t i = 0; i < q->type_len; i++) {
@@ -163,7 +171,7 @@ static enum err prepare_files(struct request *r, struct search_work *w)
     buf_init(&f->json, &r->arena, found_bytes);
     take_kinds(q, f);
     bool hopeless =
-        !can_be_file(q) ||
+        !can_be_file(q) || says_nothing(q, &f->match) ||
         !resolve(r, q->from, q->from_len, find_user, f->from, &f->from_len, f->not_from,
                  &f->not_from_len) ||
         !resolve(r, q->in, q->in_len, find_place, f->in, &f->in_len, f->not_in, &f->not_in_len);

@@ -12,7 +12,7 @@ enum { step_rows_max = 1024, step_sources_max = 16, first_cap = 64 };
 
 static uint32_t sources_max(const struct media_search *q)
 {
-    uint32_t n = q->from_len + q->in_len + q->kinds_len + 1;
+    uint32_t n = q->from_len + q->in_len + q->kinds_len + 1; /* the team's */
     for (uint32_t i = 0; i < q->match.terms_len; i++)
         n += q->match.terms[i].len;
     return n;
@@ -89,6 +89,7 @@ static enum err keep_readable(struct media *m, const struct media_search *q, uin
     return ERR_OK;
 }
 
+/* What only a time bounds, or only what must not be, is looked for among all files of the team. */
 enum err lists_begin(struct lists *l, struct media *m, struct media_search *q, struct arena *a)
 {
     uint32_t n = sources_max(q);
@@ -104,7 +105,7 @@ enum err lists_begin(struct lists *l, struct media *m, struct media_search *q, s
     add_owners(l, FILES_OF_USER, q->from, q->from_len);
     add_owners(l, FILES_IN_CHANNEL, q->in, q->in_len);
     TRY(add_kinds(l, q, a));
-    if (l->len == 0 && (q->after_us != 0 || q->before_us != 0))
+    if (l->len == 0 && !l->nothing)
         add_owners(l, FILES_OF_TEAM, &q->viewer.team, 1);
     l->source_max =
         MIN((uint32_t)find_source_max, (uint32_t)find_rows_max / MAX(l->sources_len, 1u));
@@ -277,7 +278,7 @@ enum err lists_common(const struct lists *l, struct arena *a, struct candidate *
                       bool *more)
 {
     *len = 0;
-    if (l->len == 0 || l->nothing) /* nothing that an index could know */
+    if (l->nothing)
         return ERR_OK;
     const struct list *base = base_of(l);
     *out = arena_alloc(a, (MIN(base->len, (uint32_t)find_checks_max) + 1) * sizeof **out);

@@ -206,6 +206,40 @@ TEST(conditions)
     fix_deinit();
 }
 
+/* Without a word, an owner, a place or a kind that it must have, all files are looked at. */
+TEST(what_must_not_be_alone)
+{
+    struct media_search m;
+    fix_init();
+    struct file_id a = put(ADA, "a.jpg", "\xff\xd8\xff\xe0");
+    struct file_id b = put(ADA, "b.txt", "words");
+    put(BOB, "c.csv", "hidden,words"); /* shared nowhere */
+    share(&a, OPEN, CHANNEL_PUBLIC, 1000001);
+    share(&b, DIRECT, CHANNEL_IM, 1000002);
+    check("is:dm", "b.txt");
+    check("-is:dm", "a.jpg");
+    check("has:file", "b.txt a.jpg");
+    check("-type:images", "b.txt");
+    check("-words", "a.jpg");
+    m = ask_as(BOB, "has:file");
+    m.not_from[m.not_from_len++] = BOB;
+    run(&m);
+    check_found(&m, "b.txt a.jpg");
+    m = ask_as(ADA, "has:file");
+    m.not_in[m.not_in_len++] = OPEN;
+    run(&m);
+    check_found(&m, "b.txt");
+    m = ask_as(EVE, "is:dm");
+    run(&m);
+    CHECK_EQ(m.total, 0);
+    m = ask_as(EVE, "has:file"); /* of a place that she does not see: nothing, not all */
+    m.in[m.in_len++] = SECRET;
+    run(&m);
+    CHECK_EQ(m.total + m.rows, 0);
+    check("type:emails -words", "");
+    fix_deinit();
+}
+
 TEST(kinds)
 {
     fix_init();
