@@ -36,13 +36,16 @@ static bool find_user(struct request *r, struct str_view name, uint64_t *uid)
     return dir_user_by_name(dir, r->who.team, name, uid);
 }
 
-/* That it is there tells nothing: who may not see it finds nothing in it. */
+/* That it is there tells nothing: who may not see it finds nothing in it. Nor does the time tell:
+ * what is not there is asked for as well, by an id that no channel has. */
 static bool find_place(struct request *r, struct str_view name, uint64_t *cid)
 {
     enum channel_kind kind;
     name = without(inside(name, '#'), '#');
-    return id_parse_channel(name, cid) ||
-           dir_channel_by_name(r->a->conf.dir_reader, r->who.team, name, cid, &kind);
+    if (!id_parse_channel(name, cid) &&
+        !dir_channel_by_name(r->a->conf.dir_reader, r->who.team, name, cid, &kind))
+        *cid = UINT64_MAX;
+    return true;
 }
 
 typedef bool find_fn(struct request *r, struct str_view name, uint64_t *id);

@@ -339,6 +339,20 @@ static enum err place_of(struct run *r, struct places *all, uint64_t cid, const 
     return ERR_OK;
 }
 
+/* A channel that the viewer may not see costs what one costs that is not there. */
+static enum err keep_visible(struct run *r, struct places *places, uint64_t *cids, uint32_t *len)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < *len; i++) {
+        const struct place *place;
+        TRY(place_of(r, places, cids[i], &place));
+        if (place->visible)
+            cids[kept++] = cids[i];
+    }
+    *len = kept;
+    return ERR_OK;
+}
+
 /* ---- one message ---- */
 
 static bool has_id(const uint64_t *ids, uint32_t n, uint64_t id)
@@ -524,6 +538,10 @@ enum err run_messages(struct search *s, struct search_messages *m)
     m->found = NULL;
     m->len = m->total = m->rows = 0;
     m->more = false;
+    bool wants_place = m->in_len > 0;
+    TRY(keep_visible(&r, &places, m->in, &m->in_len));
+    if (wants_place && m->in_len == 0)
+        return ERR_OK;
     uint32_t sources = MAX(sources_of(m), 1u);
     r.lists = arena_alloc(r.a, sources * sizeof *r.lists);
     if (r.lists == NULL)

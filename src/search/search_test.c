@@ -387,6 +387,35 @@ TEST(answers_come_from_postings)
     fix_deinit();
 }
 
+/* How much is read says as little as what is found. */
+TEST(a_channel_out_of_sight_costs_what_a_missing_one_does)
+{
+    fix_init();
+    for (uint64_t i = 0; i < 100; i++)
+        put_message(SECRET, 1000 + i, ADA, "secret words");
+    write_rows();
+    settle();
+    const uint64_t cids[] = {SECRET, FOREIGN, UINT64_MAX};
+    for (size_t i = 0; i < ARRAY_LEN(cids); i++) {
+        struct search_messages m = ask_as(BOB, "words");
+        m.in[m.in_len++] = cids[i];
+        run(&m);
+        CHECK_EQ(m.total + m.rows, 0);
+        m = ask_as(BOB, "words");
+        m.in[m.in_len++] = cids[i];
+        m.in[m.in_len++] = OPEN;
+        run(&m);
+        CHECK_EQ(m.total, 0);
+        CHECK(m.rows <= 100); /* those of the word */
+    }
+    struct search_messages m = ask_as(ADA, "words");
+    m.in[m.in_len++] = SECRET;
+    m.in[m.in_len++] = OPEN;
+    run(&m);
+    CHECK_EQ(m.total, 100);
+    fix_deinit();
+}
+
 /* Rows of a word, each with a message that is not there. */
 static void put_postings(const char *word, uint32_t n, uint64_t newest_us)
 {

@@ -73,6 +73,21 @@ test('modifiers', async () => {
   assert.deepEqual(await find(ada, 'quick from:nobody'), []);
   assert.deepEqual(await find(ada, 'quick has:pin'), []);
   assert.equal((await find(ada, 'quick has:file')).length, 3);
+  assert.equal((await find(ada, 'has:file')).length, 5);
+  assert.deepEqual(await find(ada, 'is:dm'), []);
+  assert.deepEqual(await find(ada, '-type:text -type:markdown -from:grace'), ['Beach']);
+  assert.deepEqual(await find(ada, '-from:me'), ['Numbers of grace']);
+  assert.deepEqual(await find(ada, '-in:general'), ['The plan']);
+  assert.deepEqual(await find(ada, '*** ...'), []); // says nothing
+});
+
+test('a name that is no channel is looked for as one that is hidden is', async () => {
+  const asked = async () => (await parley.metrics()).parley_file_searches_total;
+  for (const name of ['files-search-secret', 'no-such-channel-of-anybody']) {
+    const before = await asked();
+    assert.deepEqual(await find(grace, `quick in:#${name}`), []);
+    assert.equal(await asked(), before + 1, name);
+  }
 });
 
 test('who may not see does not find', async () => {
