@@ -133,12 +133,28 @@ static enum err keep_suitable(struct media *m, const struct media_search *q,
     for (uint32_t i = 0; i < *len; i++) {
         struct row_file row;
         bool is;
-        TRY(suits(m, q, &gets[i], &row, &is));
-        if (is)
+        enum err err = suits(m, q, &gets[i], &row, &is);
+        TRY(media_pass_by(m, err));
+        if (err == ERR_OK && is)
             files[kept++] = files[i];
     }
     *len = kept;
     return ERR_OK;
+}
+
+/* Of a file whose words are damaged none is known. */
+static enum err match_file(struct media *m, struct words_query *words, const struct view_get *got,
+                           bool *found, uint32_t *score)
+{
+    struct row_file_words row = {0};
+    enum err err =
+        got->value.p == NULL ? ERR_OK : row_file_words_decode(&row, got->key, got->value);
+    if (err == ERR_OK)
+        err = words_match(words, row.packed, found, score);
+    if (err != ERR_CORRUPT)
+        return err;
+    TRY(media_pass_by(m, err));
+    return words_match(words, SV_NONE, found, score);
 }
 
 static enum err match_words(struct media *m, struct finding *f, const struct candidate *files,
@@ -152,12 +168,9 @@ static enum err match_words(struct media *m, struct finding *f, const struct can
     }
     TRY(view_multi_get(&m->conf.view, gets, len, &m->scratch));
     for (uint32_t i = 0; i < len; i++) {
-        struct row_file_words row = {0};
         struct hit hit = {.file = files[i]};
         bool found;
-        if (gets[i].value.p != NULL)
-            TRY(row_file_words_decode(&row, gets[i].key, gets[i].value));
-        TRY(words_match(&f->words, row.packed, &found, &hit.score));
+        TRY(match_file(m, &f->words, &gets[i], &found, &hit.score));
         if (found)
             f->hits[f->hits_len++] = hit;
     }
@@ -215,10 +228,12 @@ static enum err show(struct media *m, struct media_search *q, const struct hit *
     struct row_file row;
     bool seen[row_file_shares_max];
     enum err err = file_see(m, &q->viewer, &h->file.id, &row);
+    if (err == ERR_OK)
+        err = file_shares_seen(m, &q->viewer, &row, seen);
     if (err == ERR_FILE_NOT_FOUND || err == ERR_FILE_DELETED)
         return ERR_OK;
-    TRY(err);
-    TRY(file_shares_seen(m, &q->viewer, &row, seen));
+    if (err != ERR_OK)
+        return media_pass_by(m, err);
     if (q->highlight)
         TRY(mark_title(m, q, &row));
     if (q->len++ > 0)

@@ -301,6 +301,42 @@ TEST(order_pages_marks)
     fix_deinit();
 }
 
+/* Of one file or of its words: others are found and listed, by whoever asks. */
+TEST(a_damaged_record_is_passed_by)
+{
+    enum { DAMAGED = 66 };
+    struct key k;
+    fix_init();
+    struct file_id a = put(ADA, "a.txt", "platypus"), b = put(ADA, "b.txt", "platypus"),
+                   c = put(ADA, "c.txt", "platypus"), d = put(ADA, "d.txt", "platypus");
+    share(&a, OPEN, CHANNEL_PUBLIC, 1000001);
+    share(&c, OPEN, CHANNEL_PUBLIC, 1000002);
+    put_channel(DAMAGED, TEAM, CHANNEL_PUBLIC);
+    write_rows();
+    share(&d, DAMAGED, CHANNEL_PUBLIC, 1000003);
+    key_file(&k, &b);
+    batch_put(&f.batch, CF_FILE, &k, SV("damaged"));
+    key_file_words(&k, &c);
+    batch_put(&f.batch, CF_FILE, &k, SV("damaged"));
+    key_chan_info(&k, DAMAGED);
+    batch_put(&f.batch, CF_CHAN, &k, SV("damaged"));
+    write_rows();
+    uint64_t before = metric(METRIC_FILE_ERRORS);
+    check_as(EVE, "platypus", "a.txt");
+    CHECK_EQ(metric(METRIC_FILE_ERRORS) - before, 3);
+    check_as(EVE, "type:text", "c.txt a.txt"); /* its kind is in the file's own row */
+    struct media_list l = {.viewer = viewer(EVE),
+                           .to_us = UINT64_MAX,
+                           .types = MEDIA_ALL,
+                           .page = 1,
+                           .count = 10,
+                           .base_url = SV("http://x")};
+    buf_init(&l.json, &f.arena, 64);
+    CHECK_EQ(call(MEDIA_LIST, &l), ERR_OK);
+    CHECK_EQ(l.total, 2);
+    fix_deinit();
+}
+
 /* Its cost depends on what it finds, not on what there is. */
 TEST(answers_come_from_postings)
 {

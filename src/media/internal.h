@@ -132,6 +132,9 @@ struct media {
 void media_answer(struct media *m, const struct cell *request, actor_id to, enum err err);
 /* Counts what is not the fault of who asked. */
 enum err media_count(struct media *m, enum err err);
+/* For lists: a damaged record is counted, and is as good as none. Others' files are found, and who
+ * may not see it does not notice. */
+MUST_USE enum err media_pass_by(struct media *m, enum err err);
 
 /* ---- group.c ---- */
 

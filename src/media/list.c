@@ -91,8 +91,8 @@ static enum err show(struct media *m, struct media_list *q, const struct file_id
 }
 
 /* A file that was deleted since its row of the list was read is none any more. */
-static enum err judge(struct media *m, const struct list_job *job, struct media_list *q,
-                      const struct file_id *id, const struct view_get *got)
+static enum err judge_one(struct media *m, const struct list_job *job, struct media_list *q,
+                          const struct file_id *id, const struct view_get *got)
 {
     struct row_file row;
     if (got->value.p == NULL)
@@ -106,6 +106,12 @@ static enum err judge(struct media *m, const struct list_job *job, struct media_
             return err == ERR_FILE_NOT_FOUND ? ERR_OK : err;
     }
     return is_on_page(q, q->total++) ? show(m, q, id, &row) : ERR_OK;
+}
+
+static enum err judge(struct media *m, const struct list_job *job, struct media_list *q,
+                      const struct file_id *id, const struct view_get *got)
+{
+    return media_pass_by(m, judge_one(m, job, q, id, got));
 }
 
 static enum err judge_all(struct media *m, const struct page *p, struct media_list *q)
