@@ -388,7 +388,9 @@ static void tell_metrics(struct hist *h, struct metrics *m)
     metric_add(m, METRIC_HIST_RECENT_FILLS, now->fills - h->told.fills);
     metric_add(m, METRIC_HIST_RECENT_EVICTIONS, now->evictions - h->told.evictions);
     metric_add(m, METRIC_HIST_RECENT_BYTES, now->bytes - h->told.bytes); /* may wrap: a gauge */
+    metric_add(m, METRIC_HIST_DAMAGED, h->damaged);
     h->told = *now;
+    h->damaged = 0;
 }
 
 /* Grows to the high water of what the credits allow. False: an empty heap. */

@@ -95,8 +95,9 @@ struct hist_pins {
 
 /* Messages that uid has reacted to, as far as the viewer may read them, newest first. By pages:
  * page 1 and on, count items each, of the newest hist_reacted_rows_max rows. By cursor: page 0,
- * count items older than before_us. A page of long messages ends early; next_us goes on behind it.
- * Behind so many rows on end that the viewer may not read the list is at its end. */
+ * count items older than before_us. A page of long messages ends early, and one may be empty
+ * when what was on it is gone; next_us goes on behind it. What is damaged is passed by. Behind so
+ * many rows on end that the viewer may not read the list is at its end. */
 enum { hist_reacted_rows_max = 4096 };
 struct hist_reacted {
     struct hist_viewer viewer;

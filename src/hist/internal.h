@@ -16,6 +16,7 @@ struct hist {
     struct view view;
     struct recent *recent;
     struct seer seer;
+    uint64_t damaged;         /* records passed by in this turn; told to the metrics at its end */
     struct recent_count told; /* what the metrics know of recent's counts */
     struct arena_pool pool;
     struct arena scratch;    /* of one request; rows of a scan are read in place */

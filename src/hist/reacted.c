@@ -1,6 +1,8 @@
 /* reacted.c - reactions.list: along a user's rows, newest first. A row tells of a message and its
  * channel; the message itself is read only when it is shown. Which of them the viewer may read is
- * asked once for each channel. What may not be read leaves no trace, not in the cursor either. */
+ * asked once for each channel. What may not be read leaves no trace, not in the cursor either. What
+ * is damaged is counted and passed by: one record is no reason to show nothing of all the others.
+ */
 #include "chan/channel_json.h"
 #include "chan/message_json.h"
 #include "chan/reactions.h"
@@ -14,12 +16,12 @@ enum {
 struct reacted { /* a row */
     uint64_t ts_us, cid;
     enum channel_kind kind;
+    bool damaged;
 };
 
 struct part { /* rows of one scan */
     struct reacted p[part_rows];
     uint32_t len;
-    enum err err;
 };
 
 struct known {
@@ -32,7 +34,7 @@ struct walk {
     struct hist_reacted *m;
     struct known *known;
     uint32_t rows, seen; /* rows looked at; of these, what the viewer may read */
-    uint64_t last_us;    /* of what is shown */
+    uint64_t last_us;    /* of these, the last one that is on the page, shown or gone */
     bool done;
 };
 
@@ -41,12 +43,16 @@ static bool on_row(void *ctx, struct str_view key, struct str_view value)
     struct part *part = ctx;
     struct reacted *r = &part->p[part->len];
     struct row_reacted row;
-    part->err = row_reacted_decode(&row, key, value);
-    if (part->err != ERR_OK)
-        return false;
     key_reacted_parts(key, &r->ts_us, &r->cid);
-    r->kind = row.kind;
+    r->damaged = row_reacted_decode(&row, key, value) != ERR_OK;
+    r->kind = r->damaged ? CHANNEL_PUBLIC : row.kind;
     return ++part->len < part_rows;
+}
+
+static enum err pass_by(struct walk *w, enum err err)
+{
+    w->h->damaged += err == ERR_CORRUPT;
+    return err == ERR_CORRUPT ? ERR_OK : err;
 }
 
 static enum err may_read(struct walk *w, uint64_t cid, bool *may)
@@ -54,6 +60,11 @@ static enum err may_read(struct walk *w, uint64_t cid, bool *may)
     struct known *k = &w->known[mix64(cid) % known_slots];
     if (k->cid != cid) {
         enum err err = seer_may_read(&w->h->seer, &w->m->viewer, cid);
+        if (err == ERR_CORRUPT) {
+            *k = (struct known){cid, false};
+            *may = false;
+            return pass_by(w, err);
+        }
         if (err != ERR_OK && err != ERR_CHANNEL_NOT_FOUND && err != ERR_NOT_IN_CHANNEL)
             return err;
         *k = (struct known){cid, err == ERR_OK};
@@ -80,11 +91,13 @@ static enum err show(struct walk *w, const struct reacted *r)
 {
     struct row_message row;
     bool found;
-    TRY(hist_read_message(w->h, r->cid, r->ts_us, &row, &found));
+    w->last_us = r->ts_us;
+    enum err err = hist_read_message(w->h, r->cid, r->ts_us, &row, &found);
+    if (err != ERR_OK)
+        return pass_by(w, err);
     if (!found || reactions_of(row.reactions, w->m->uid) == 0)
         return ERR_OK;
     put_item(w->m, r, &row);
-    w->last_us = r->ts_us;
     return w->m->out.failed ? ERR_NOMEM : ERR_OK;
 }
 
@@ -108,20 +121,25 @@ static enum err take(struct walk *w, const struct reacted *r)
 static enum err take_all(struct walk *w, const struct part *part)
 {
     for (uint32_t i = 0; i < part->len && !w->done; i++) {
-        bool may;
-        TRY(may_read(w, part->p[i].cid, &may));
+        const struct reacted *r = &part->p[i];
+        bool may = false;
+        if (r->damaged)
+            TRY(pass_by(w, ERR_CORRUPT));
+        else
+            TRY(may_read(w, r->cid, &may));
         if (may)
-            TRY(take(w, &part->p[i]));
+            TRY(take(w, r));
         w->done |= ++w->rows == hist_reacted_rows_max;
     }
     return ERR_OK;
 }
 
-/* At the bound of rows: whoever was shown something asks again behind it. */
+/* At the bound of rows: whoever could read something, if only it were there still, asks again
+ * behind it. */
 static void end(struct walk *w)
 {
     struct hist_reacted *m = w->m;
-    if (m->page == 0 && w->rows == hist_reacted_rows_max && m->len > 0)
+    if (m->page == 0 && w->rows == hist_reacted_rows_max)
         m->next_us = w->last_us;
     m->total = w->seen;
 }
@@ -141,9 +159,7 @@ enum err hist_reacted(struct hist *h, struct hist_reacted *m)
     key_prefix_end(&to);
     do {
         part->len = 0;
-        part->err = ERR_OK;
         TRY(view_scan(&h->view, CF_USER, key_view(&from), key_view(&to), on_row, part));
-        TRY(part->err);
         TRY(take_all(&w, part));
         if (part->len > 0)
             key_reacted_from(&from, m->uid, part->p[part->len - 1].ts_us - 1);

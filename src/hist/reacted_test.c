@@ -130,6 +130,52 @@ TEST(what_is_gone_is_passed_by)
     check_items(&m, "160");
     m = ask(BOB, BOB, 2, 2, 0);
     check_items(&m, "130 110");
+    m = ask(BOB, BOB, 1, 1, 0); /* nothing of it is left, and more follows */
+    check_items(&m, "");
+    CHECK_EQ(m.total, 5);
+    CHECK_EQ(m.next_us, 9999);
+    m = ask(BOB, BOB, 0, 1, m.next_us);
+    check_items(&m, "160");
+    fix_deinit();
+}
+
+/* So many on end that are gone: not the end. */
+TEST(behind_a_run_of_what_is_gone_the_cursor_goes_on)
+{
+    enum { gone = hist_reacted_rows_max + 100 };
+    fix_init();
+    for (uint64_t i = 0; i < gone; i++)
+        put_reacted(OPEN, 100000 + i, BOB, CHANNEL_PUBLIC);
+    put_both(OPEN, 99999, BOB);
+    write_rows();
+    struct hist_reacted m = ask(BOB, BOB, 0, 10, 0);
+    check_items(&m, "");
+    CHECK_EQ(m.next_us, 100000 + gone - hist_reacted_rows_max);
+    m = ask(BOB, BOB, 0, 10, m.next_us);
+    check_items(&m, "99999");
+    CHECK_EQ(m.next_us, 0);
+    fix_deinit();
+}
+
+TEST(what_is_damaged_is_passed_by)
+{
+    enum { NO_LONGER_READ = 77 };
+    struct key k;
+    fix_init();
+    put_some();
+    put_reacted(NO_LONGER_READ, 170, BOB, CHANNEL_PUBLIC);
+    key_chan_info(&k, NO_LONGER_READ);
+    batch_put(&f.batch, CF_CHAN, &k, SV("damaged"));
+    key_msg(&k, OPEN, 130);
+    batch_put(&f.batch, CF_MSG, &k, SV("damaged"));
+    key_reacted(&k, BOB, 160, OPEN);
+    batch_put(&f.batch, CF_USER, &k, SV("damaged"));
+    write_rows();
+    struct hist_reacted m = ask(BOB, BOB, 0, 100, 0);
+    check_items(&m, "110");
+    m = ask(BOB, BOB, 1, 100, 0);
+    check_items(&m, "110");
+    CHECK_EQ(f.rig.loop.metrics.values[METRIC_HIST_DAMAGED], 6);
     fix_deinit();
 }
 
