@@ -1,7 +1,6 @@
 /* message.c - messages that are there and change. What a step begins with is the newest decision
- * about the message: of a batch on its way if there is one, else what is stored. Reads of a turn
- * are made together, before its steps; a reply is found in two: by its ts the thread, then the row.
- */
+ * about the message: of a batch on its way if there is one, else what is stored, which the step
+ * reads by itself. A reply is found in two reads: by its ts the thread, then the row. */
 #include "base/mutant.h"
 #include "chan/internal.h"
 
