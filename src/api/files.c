@@ -202,6 +202,37 @@ static enum err read_types(struct str_view list, uint32_t *types)
     return ERR_OK;
 }
 
+/* "1764072000000000:F0123..." */
+static void write_next(struct request *r, const struct file_at *next)
+{
+    char text[24 + file_id_len];
+    struct buf b;
+    buf_init_fixed(&b, text, sizeof text);
+    if (next->created_us != 0)
+        buf_printf(&b, "%llu:%.*s", (unsigned long long)next->created_us, file_id_len,
+                   next->id.text);
+    cursor_write(r, "next_file", buf_view(&b));
+}
+
+/* By cursor where the caller asks so; both kinds of page can be gone on from by cursor. */
+static enum err read_page(struct request *r, struct media_list *m)
+{
+    const struct arg_value *limit = arg(r, "limit"), *count = arg(r, "count"),
+                           *page = arg(r, "page");
+    struct str_view id;
+    m->count = (uint32_t)(limit->given ? limit->n : count->given ? count->n : list_count);
+    TRY(cursor_read(r, "next_file", &id));
+    bool by_cursor = limit->given || id.len > 0;
+    if (!by_cursor)
+        m->page = page->given ? (uint32_t)page->n : 1;
+    if (id.len == 0)
+        return ERR_OK;
+    struct str_view created = sv_cut(&id, ':');
+    bool is = sv_to_u64(created, &m->behind.created_us) && m->behind.created_us != 0 &&
+              file_id_parse(id, &m->behind.id);
+    return is ? ERR_OK : ERR_INVALID_CURSOR;
+}
+
 static void on_list(struct request *r, const struct cell *c)
 {
     const struct media_list *m = r->work;
@@ -212,17 +243,20 @@ static void on_list(struct request *r, const struct cell *c)
     json_arr(&r->j);
     json_raw(&r->j, buf_view(&m->json));
     json_arr_end(&r->j);
-    paging_write(r, m->count, m->total, m->page);
+    if (m->page > 0)
+        paging_write(r, m->count, m->total, m->page);
+    write_next(r, &m->next);
     r->body.failed |= m->json.failed;
     answer_end(r);
 }
 
 void files_list(struct request *r)
 {
-    const struct arg_value *from = arg(r, "ts_from"), *to = arg(r, "ts_to"),
-                           *count = arg(r, "count"), *page = arg(r, "page");
+    const struct arg_value *from = arg(r, "ts_from"), *to = arg(r, "ts_to");
     struct media_list *m = arena_zalloc(&r->arena, sizeof *m);
     enum err err = m == NULL ? ERR_NOMEM : read_types(arg(r, "types")->s, &m->types);
+    if (err == ERR_OK)
+        err = read_page(r, m);
     r->base_url = file_base_url(r);
     if (err != ERR_OK || r->base_url.p == NULL) {
         answer_error(r, err != ERR_OK ? err : ERR_NOMEM);
@@ -233,8 +267,6 @@ void files_list(struct request *r)
     m->cid = arg(r, "channel")->n;
     m->from_us = from->given ? from->n : 0;
     m->to_us = to->given ? to->n : UINT64_MAX;
-    m->count = count->given ? (uint32_t)count->n : list_count;
-    m->page = page->given ? (uint32_t)page->n : 1;
     m->base_url = r->base_url;
     r->arena.bytes_max = arena_list_max;
     buf_init(&m->json, &r->arena, 0);

@@ -63,6 +63,7 @@ static enum err fake_known(struct world *w, const struct cell *c)
         put_object(&m->json, &fake.files[1]);
         m->len = 1;
         m->total = 7;
+        m->next = (struct file_at){m->behind.created_us == 0 ? 5 : 0, {FILE_1}};
         return ERR_OK;
     }
     if (c->type == MEDIA_PUBLIC) {
@@ -413,7 +414,7 @@ TEST(infos_and_lists)
     CHECK(m->viewer.is_bot);
     fake_answer(w, c);
     SAID(0, "\"files\":[{\"id\":\"" FILE_1 "\"");
-    SAID(0, "\"paging\":{\"count\":2,\"total\":7,\"page\":3,\"pages\":4}}");
+    SAID(0, "\"paging\":{\"count\":2,\"total\":7,\"page\":3,\"pages\":4},\"response_metadata\":");
     ask(w, 0, "GET /api/files.list?types=images,x", BEARER(ADA_TOKEN), NULL);
     SAID(0, "unknown_type");
     ask(w, 0, "GET /api/files.list", BEARER(ADA_TOKEN), NULL);
@@ -421,6 +422,42 @@ TEST(infos_and_lists)
     m = c.u.p;
     CHECK_EQ(m->types, MEDIA_ALL);
     CHECK_EQ(m->count, 100);
+    CHECK_EQ(m->page, 1);
+    fake_answer(w, c);
+    SAID(0, "\"next_cursor\":\"bmV4dF9maWxlOjU6RjAwMDAwMDAwMDAwMDAwMDAwMDAx\"");
+    world_free(w);
+}
+
+TEST(a_list_goes_on_by_cursor)
+{
+    struct world *w = start_with_media();
+    ask(w, 0, "GET /api/files.list?limit=2&count=7&page=3", BEARER(ADA_TOKEN), NULL);
+    struct cell c = take(w, A_MEDIA);
+    const struct media_list *m = c.u.p;
+    CHECK_EQ(m->page, 0);
+    CHECK_EQ(m->count, 2);
+    CHECK_EQ(m->behind.created_us, 0);
+    fake_answer(w, c);
+    CHECK(strstr(said(w, 0), "paging") == NULL);
+    SAID(0, "\"next_cursor\":\"bmV4dF9maWxlOjU6RjAwMDAwMDAwMDAwMDAwMDAwMDAx\"");
+    ask(w, 0, "GET /api/files.list?cursor=bmV4dF9maWxlOjU6RjAwMDAwMDAwMDAwMDAwMDAwMDAx",
+        BEARER(ADA_TOKEN), NULL);
+    c = take(w, A_MEDIA);
+    m = c.u.p;
+    CHECK_EQ(m->page, 0);
+    CHECK_EQ(m->count, 100);
+    CHECK_EQ(m->behind.created_us, 5);
+    CHECK_MEM(m->behind.id.text, FILE_1, file_id_len);
+    fake_answer(w, c);
+    SAID(0, "\"next_cursor\":\"\"");
+    ask(w, 0, "GET /api/files.list?cursor=bmV4dF9maWxlOjA6RjAwMDAwMDAwMDAwMDAwMDAwMDAx",
+        BEARER(ADA_TOKEN), NULL); /* time 0 */
+    SAID(0, "invalid_cursor");
+    ask(w, 0, "GET /api/files.list?cursor=bmV4dF90czo1", BEARER(ADA_TOKEN),
+        NULL); /* another list's */
+    SAID(0, "invalid_cursor");
+    ask(w, 0, "GET /api/files.list?limit=1001", BEARER(ADA_TOKEN), NULL);
+    SAID(0, "invalid_limit");
     world_free(w);
 }
 

@@ -552,6 +552,102 @@ TEST(pages_are_cut_out_of_what_is_seen)
     fix_deinit();
 }
 
+/* All of a list by pages of n, each from where the one before ended. */
+static void check_by_cursor(struct media_list q, uint32_t n, const char *want)
+{
+    char got[256] = "";
+    size_t len = 0;
+    q.page = 0;
+    q.count = n;
+    do {
+        buf_init(&q.json, &f.arena, 0);
+        CHECK_EQ(call(MEDIA_LIST, &q), ERR_OK);
+        CHECK(q.len <= n && len + q.len < sizeof got);
+        struct str_view json = buf_view(&q.json);
+        for (const char *at = json.p;
+             json.len > 0 && (at = memmem(at, (size_t)(json.p + json.len - at), "\"name\":\"", 8));)
+            got[len++] = *(at += 8);
+        CHECK(q.len > 0 || q.next.created_us == 0);
+        q.behind = q.next;
+    } while (q.next.created_us != 0);
+    CHECK_STR(got, want);
+}
+
+TEST(a_cursor_reaches_all_once)
+{
+    fix_init();
+    struct file_id ids[9];
+    for (int i = 0; i < 9; i++) {
+        char name[] = {(char)('a' + i), 0};
+        ids[i] = upload(ADA, name, "text");
+    }
+    for (int i = 0; i < 9; i += 2)
+        share(&ids[i], OPEN, CHANNEL_PUBLIC, (uint64_t)i + 1);
+    static const uint32_t counts[] = {1, 2, 3, 4, 5, 8, 9, 10, 1000};
+    for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
+        struct media_list q = query(EVE);
+        check_by_cursor(query(ADA), counts[i], "ihgfedcba");
+        check_by_cursor(q, counts[i], "igeca"); /* of the hidden ones no page tells */
+        q.cid = OPEN;
+        check_by_cursor(q, counts[i], "igeca");
+    }
+    /* The file that a cursor stands at may go. */
+    struct media_list q = query(EVE);
+    q.page = 0;
+    q.count = 2;
+    check_list(q, "ig|3");
+    buf_init(&q.json, &f.arena, 0);
+    CHECK_EQ(call(MEDIA_LIST, &q), ERR_OK);
+    CHECK_EQ(delete_as(ADA, &ids[6]), ERR_OK);
+    q.behind = q.next;
+    check_by_cursor(q, 2, "eca");
+    q = query(EVE); /* a page by number is gone on from as well */
+    q.count = 2;
+    buf_init(&q.json, &f.arena, 0);
+    CHECK_EQ(call(MEDIA_LIST, &q), ERR_OK);
+    q.behind = q.next;
+    check_by_cursor(q, 2, "ca");
+    fix_deinit();
+}
+
+/* Rows of the team's list whose files are not there. */
+static void put_gone(uint32_t n, uint64_t newest_us)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        struct key k;
+        char digits[file_id_len];
+        struct file_id id = {"F"};
+        snprintf(digits, sizeof digits, "%020u", i);
+        memcpy(id.text + 1, digits, file_id_len - 1);
+        key_file_listed(&k, FILES_OF_TEAM, TEAM, newest_us - i, &id);
+        row_file_listed_encode(batch_put_begin(&f.batch, CF_FILE, &k), &k,
+                               &(struct row_file_listed){.uid = ADA, .types = MEDIA_DOCS});
+        batch_put_end(&f.batch);
+        if (i % 1000 == 999)
+            write_rows();
+    }
+    write_rows();
+}
+
+TEST(a_call_reads_so_many_rows_and_the_next_goes_on)
+{
+    fix_init();
+    upload(ADA, "a", "text");
+    pass_ms(1000);
+    put_gone(6000, f.rig.loop.turn.wall_us - 100000);
+    upload(ADA, "b", "text");
+    pass_ms(1000);
+    put_gone(6000, f.rig.loop.turn.wall_us - 100000);
+    upload(ADA, "c", "text");
+    check_list(query(ADA), "cb|2"); /* by pages the rest is not reached */
+    struct media_list q = query(ADA);
+    q.page = 0;
+    q.count = 3;
+    check_list(q, "cb|2");
+    check_by_cursor(query(ADA), 3, "cba");
+    fix_deinit();
+}
+
 /* They take turns, and bytes of others go on meanwhile; too many are refused. */
 TEST(lists_wait_in_line)
 {

@@ -68,6 +68,7 @@ struct list_job {
     bool all_seen;      /* the viewer may see whatever is in this list */
     struct key at, end; /* rows of the list that are still to be looked at */
     uint32_t rows;      /* that were */
+    bool whole;         /* there are no others */
 };
 
 struct find_job {

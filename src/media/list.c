@@ -1,9 +1,10 @@
 /* list.c - files.list: newest first along the rows of one list, some rows a turn, since bytes of
- * others wait meanwhile. All that match are counted, as far as list_rows_max rows. */
+ * others wait meanwhile. By pages all that match are counted, as far as media_list_rows_max rows.
+ */
 #include "media/file_json.h"
 #include "media/internal.h"
 
-enum { step_rows_max = 64, list_rows_max = 10000 };
+enum { step_rows_max = 64 };
 
 /* Some rows of the list that pass by what the list's row says. */
 struct page {
@@ -25,11 +26,25 @@ bool list_push(struct media *m, const struct cell *c, actor_id from)
 
 /* ---- which list, and from where to where ---- */
 
+/* Newer ones than are asked for were never before it. */
+static void go_behind(struct list_job *job, enum file_list list, uint64_t owner,
+                      const struct file_at *behind)
+{
+    struct key k;
+    if (behind->created_us == 0)
+        return;
+    key_file_listed(&k, list, owner, behind->created_us, &behind->id);
+    k.b[k.len++] = 0; /* the first key behind it */
+    if (sv_cmp(key_view(&k), key_view(&job->at)) > 0)
+        job->at = k;
+}
+
 static enum err begin(struct media *m, struct list_job *job, struct media_list *q)
 {
     enum file_list list = FILES_OF_TEAM;
     uint64_t owner = q->viewer.team;
     q->len = q->total = 0;
+    q->next = (struct file_at){0};
     job->begun = true;
     if (q->cid != ID_NONE) {
         TRY(seer_may_read(&m->seer, &q->viewer, q->cid));
@@ -42,6 +57,7 @@ static enum err begin(struct media *m, struct list_job *job, struct media_list *
         job->all_seen = q->uid == q->viewer.uid;
     }
     key_files_listed(&job->at, list, owner, q->to_us);
+    go_behind(job, list, owner, &q->behind);
     key_files_listed(&job->end, list, owner, q->from_us);
     key_prefix_end(&job->end);
     return ERR_OK;
@@ -68,15 +84,23 @@ static bool on_row(void *ctx, struct str_view key, struct str_view value)
     p->job->at.len = (uint16_t)(key.len + 1);
     if (matches(p->q, &row))
         key_file_id(key, &p->ids[p->ids_len++]);
-    return p->rows < step_rows_max && p->job->rows < list_rows_max;
+    return p->rows < step_rows_max && p->job->rows < media_list_rows_max;
 }
 
 /* ---- what of it is shown ---- */
 
 static bool is_on_page(const struct media_list *q, uint64_t n)
 {
+    if (q->page == 0)
+        return n < q->count;
     uint64_t first = (uint64_t)(q->page - 1) * q->count;
     return n >= first && n < first + q->count;
+}
+
+/* By cursor, and one more is known. */
+static bool is_full(const struct media_list *q)
+{
+    return q->page == 0 && q->total > q->count;
 }
 
 static enum err show(struct media *m, struct media_list *q, const struct file_id *id,
@@ -84,6 +108,7 @@ static enum err show(struct media *m, struct media_list *q, const struct file_id
 {
     bool seen[row_file_shares_max];
     TRY(file_shares_seen(m, &q->viewer, row, seen));
+    q->next = (struct file_at){row->created_us, *id};
     if (q->len++ > 0)
         buf_putc(&q->json, ',');
     file_json(&q->json, id, row, q->base_url, seen);
@@ -123,7 +148,7 @@ static enum err judge_all(struct media *m, const struct page *p, struct media_li
         gets[i] = (struct view_get){.cf = CF_FILE, .key = key_view(&keys[i])};
     }
     TRY(view_multi_get(&m->conf.view, gets, p->ids_len, &m->scratch));
-    for (uint32_t i = 0; i < p->ids_len; i++)
+    for (uint32_t i = 0; i < p->ids_len && !is_full(q); i++)
         TRY(judge(m, p->job, q, &p->ids[i], &gets[i]));
     return ERR_OK;
 }
@@ -131,8 +156,10 @@ static enum err judge_all(struct media *m, const struct page *p, struct media_li
 /* Whose rows need not be read: all of them are counted, none is shown. */
 static bool only_counts(const struct page *p, const struct media_list *q)
 {
+    if (q->page == 0 || !p->job->all_seen)
+        return false;
     uint64_t first = (uint64_t)(q->page - 1) * q->count, behind = first + q->count;
-    return p->job->all_seen && (q->total + (uint64_t)p->ids_len <= first || q->total >= behind);
+    return q->total + (uint64_t)p->ids_len <= first || q->total >= behind;
 }
 
 static enum err step(struct media *m, struct list_job *job, struct media_list *q, bool *done)
@@ -142,12 +169,21 @@ static enum err step(struct media *m, struct list_job *job, struct media_list *q
         TRY(begin(m, job, q));
     TRY(view_scan(&m->conf.view, CF_FILE, key_view(&job->at), key_view(&job->end), on_row, &p));
     TRY(p.err);
-    *done = p.rows < step_rows_max || job->rows >= list_rows_max;
-    if (only_counts(&p, q)) {
+    job->whole = p.rows < step_rows_max && job->rows < media_list_rows_max;
+    if (only_counts(&p, q))
         q->total += p.ids_len;
-        return ERR_OK;
-    }
-    return p.ids_len == 0 ? ERR_OK : judge_all(m, &p, q);
+    else if (p.ids_len > 0)
+        TRY(judge_all(m, &p, q));
+    *done = job->whole || job->rows >= media_list_rows_max || is_full(q);
+    return ERR_OK;
+}
+
+/* What is next is told where something is, or where it was not looked for. */
+static void end(const struct list_job *job, struct media_list *q)
+{
+    uint64_t shown_to = q->page == 0 ? q->count : (uint64_t)q->page * q->count;
+    if (job->whole && q->total <= shown_to)
+        q->next = (struct file_at){0};
 }
 
 void list_step(struct media *m)
@@ -160,6 +196,7 @@ void list_step(struct media *m)
     arena_reset(&m->scratch);
     if (err == ERR_OK && !done)
         return;
+    end(job, job->request.u.p);
     media_answer(m, &job->request, job->from, err);
     m->lists_at = (m->lists_at + 1) % lists_max;
     m->lists_len--;

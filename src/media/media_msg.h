@@ -146,16 +146,26 @@ enum media_type { /* of files.list, as bits */
                   MEDIA_ALL = 31
 };
 
-/* Newest first, only what the viewer may see. */
+struct file_at {         /* a file's place in lists */
+    uint64_t created_us; /* 0: none */
+    struct file_id id;
+};
+
+/* Newest first, only what the viewer may see. By pages: page 1 and on, counted over the newest
+ * media_list_rows_max rows. By cursor: page 0, count files behind `behind`; one call reads so many
+ * rows, and where all of them show nothing the list ends. Both can be gone on from by next. */
+enum { media_list_rows_max = 10000 };
 struct media_list {
     struct hist_viewer viewer;
     uint64_t uid, cid;       /* ID_NONE: of all */
     uint64_t from_us, to_us; /* by their time of creation, both included */
     uint32_t types;
-    uint32_t page, count; /* from 1; count 1000 at most */
+    uint32_t page, count; /* count 1000 at most */
+    struct file_at behind;
     struct str_view base_url;
     struct buf json;     /* appended: {...},{...} */
-    uint32_t len, total; /* out */
+    uint32_t len, total; /* out; total: by pages */
+    struct file_at next; /* out: the last one shown; created_us 0: nothing follows */
 };
 
 /* Files that the viewer may see, by words of their titles, names, kinds and descriptions, and of

@@ -235,6 +235,25 @@ test('a crash loses nothing that was acknowledged and leaves nothing of the rest
   for (const f of shown) if (f.mode !== 'tombstone') assert.ok((await call('files.info', { file: f.id })).ok, f.id);
 });
 
+test('files.list by cursor shows what it shows by pages', async () => {
+  const byPages = [];
+  for (let page = 1, pages = 1; page <= pages; page++) {
+    const r = await parley.call('files.list', tokens[0], { page, count: 7 });
+    pages = r.paging.pages;
+    byPages.push(...r.files.map((f) => f.id));
+  }
+  const byCursor = [];
+  for (let cursor = ''; ;) {
+    const r = await parley.call('files.list', tokens[0], { limit: 3, ...(cursor && { cursor }) });
+    assert.ok(r.ok && !r.paging, JSON.stringify(r));
+    byCursor.push(...r.files.map((f) => f.id));
+    cursor = r.response_metadata.next_cursor;
+    if (!cursor) break;
+  }
+  assert.ok(byPages.length > 7, `${byPages.length} files`);
+  assert.deepEqual(byCursor, byPages);
+});
+
 test('memory is flat', async () => {
   const rss = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${parley.child.pid}/status`, 'utf8'))[1]) / 1024;
   const body = big(sanitized ? 40 << 20 : 90 << 20, 17);

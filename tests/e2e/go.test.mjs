@@ -68,6 +68,7 @@ files.upload, content into a thread: main.go snippet go 2 true package main // &
 files.info: A picture png 1 true 0 0 file_not_found
 download: true true slack server error: 403 Forbidden
 files.list: 3 3 1 true a.txt 2
+files.list, by pages of two: main.go,a.txt,zeichnung ü.png 2
 files.sharedPublicURL and revokePublicURL: true true false slack server error: 404 Not Found
 files.delete: cant_delete_file file_deleted file_deleted
 rtm.connect: grace grace demo false

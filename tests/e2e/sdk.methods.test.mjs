@@ -46,6 +46,7 @@ describe('Slack\'s Node SDKs', at('methods'), () => {
         if (method.name === 'reactions.list') await w.call('reactions.add', { channel: w.room, timestamp: (await w.call('chat.postMessage', { channel: w.room, text: 'another' })).ts, name: 'eyes' });
         if (method.name === 'files.list') for (let i = 0; i < 2; i++) await w.file();
         if (method.name === 'conversations.history') await w.call('chat.postMessage', { channel: w.room, text: 'another' });
+        if (method.name === 'files.list') for (const text of ['a', 'b']) await w.call('files.upload', { channels: w.room, content: text, filename: `${text}.txt` });
         const list = (page) => Object.values(page).find((v) => Array.isArray(v));
         const all = list(await web.apiCall(method.name, { ...args, limit: 100 })), seen = [];
         let pages = 0;

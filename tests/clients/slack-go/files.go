@@ -77,6 +77,19 @@ func (w *world) files() {
 		must(err)
 		return facts(len(all), paging.Total, len(images), images[0].ID == drawing, second[0].Name, len(byCursor))
 	})
+	w.step("files.list, by pages of two", func() []interface{} {
+		var names []string
+		pages := 0
+		for params := (&slack.ListFilesParameters{Limit: 2}); params.Cursor != "" || pages == 0; pages++ {
+			page, next, err := w.ada.ListFiles(*params)
+			must(err)
+			for _, f := range page {
+				names = append(names, f.Name)
+			}
+			params = next
+		}
+		return facts(strings.Join(names, ","), pages)
+	})
 	w.step("files.sharedPublicURL and revokePublicURL", func() []interface{} {
 		f, _, _, err := w.ada.ShareFilePublicURL(drawing)
 		must(err)
