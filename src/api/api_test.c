@@ -310,6 +310,30 @@ TEST(tickets_come_from_the_fanout_that_has_room)
     world_free(w);
 }
 
+/* The clock was set back: the socket goes on from nothing, not from now. */
+TEST(a_last_ts_of_the_future_is_none)
+{
+    static const struct {
+        const char *target;
+        uint64_t since_us;
+    } cases[] = {{"POST /api/rtm.connect?last_ts=1699999999.000001", 1699999999000001},
+                 {"POST /api/rtm.connect?last_ts=1700000000.000001", 0},
+                 {"POST /api/rtm.connect?last_ts=1800000000.000000", 0}};
+    struct world *w = start();
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        ask(w, 0, cases[i].target, BEARER(ADA_TOKEN), "");
+        actor_id fanout = asked(w, A_FAN) ? A_FAN : A_FAN2;
+        struct cell c = take(w, fanout);
+        const struct fan_ticket *k = c.u.p;
+        CHECK(k->resumes);
+        CHECK_EQ(k->since_us, cases[i].since_us);
+        reply(w, fanout, c, ERR_FULL, 0);
+        fanout = A_FAN + A_FAN2 - fanout;
+        reply(w, fanout, take(w, fanout), ERR_FULL, 0);
+    }
+    world_free(w);
+}
+
 TEST(rtm_start_gives_the_snapshot_then_a_fresh_ticket)
 {
     struct world *w = start();

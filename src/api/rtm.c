@@ -114,8 +114,9 @@ static void begin(struct request *r, bool snapshot)
     if (!snapshot) {
         const struct arg_value *last = arg(r, "last_ts");
         w->resumes = last->given;
+        /* Of a time before the clock was set back: what that was here nobody can say. */
         if (last->given)
-            w->since_us = MIN(w->since_us, last->n);
+            w->since_us = last->n > w->since_us ? 0 : last->n;
         ask_ticket(r, w);
         return;
     }
