@@ -371,7 +371,8 @@ bool queue_text(struct fanout *f, struct fan_conn *c, bool urgent, struct str_vi
 void queue_owe(struct fanout *f, struct fan_conn *c, uint64_t cid);
 void hint_add(struct hint *h, uint64_t cid);
 void queue_hint(struct fanout *f, struct fan_conn *c, bool urgent, const struct hint *h);
-/* Events go, owed (a hint) or not; own bytes stay. */
+/* Events go, owed (a hint) or not; own bytes stay, unless a socket ends before its hello: they are
+ * what it was to get again. */
 void queue_drop_events(struct fanout *f, struct fan_conn *c, bool owe);
 void queue_dirty(struct fanout *f, struct fan_conn *c);
 void queue_flush_all(struct fanout *f);

@@ -363,12 +363,13 @@ void queue_drop_events(struct fanout *f, struct fan_conn *c, bool owe)
     uint32_t kept = 0;
     for (uint32_t i = 0; i < l->len; i++) {
         piece p = *pieces_next(&from);
-        if (i < l->sent || is_own(p)) {
+        bool stays = is_own(p) && (owe || c->state != FAN_OPENING);
+        if (i < l->sent || stays) {
             *pieces_next(&to) = p;
             kept++;
             continue;
         }
-        uint64_t cid = frame_of(p)->cid;
+        uint64_t cid = owe ? frame_of(p)->cid : ID_NONE;
         count_out(f, q, wire_of(p).len);
         piece_drop(f, p);
         if (owe)

@@ -360,3 +360,30 @@ TEST(where_much_is_queued_all_is_fetched)
     is_told_to_fetch(0);
     end();
 }
+
+/* What it was to get again is of no use to who is told to come another time. */
+TEST(without_a_hello_nothing_is_told_again)
+{
+    static uint64_t cids[257]; /* more than one ask takes; the first is answered last */
+    char ticket[ticket_text_len];
+    begin(NULL);
+    open_socket(0, 1, C1, 1);
+    later(10 * second);
+    uint64_t heard_us = w.t.wall_us;
+    later(2 * second);
+    say(cid1, "missed");
+    for (uint64_t i = 0; i < ARRAY_LEN(cids); i++)
+        cids[i] = i + 1 < ARRAY_LEN(cids) ? 1000 + i : cid1;
+    struct fan_ticket m = {
+        .team = 7, .uid = 102, .token_tag = 2, .since_us = heard_us, .resumes = true};
+    CHECK_EQ(issue_as(m, ticket), ERR_OK);
+    adopt(1, ticket);
+    answer_hist(cids, ARRAY_LEN(cids));
+    answer_sub(true, w.t.wall_us);
+    CHECK(w.f->queued_bytes > 0);
+    answer_sub_as(ERR_SERVICE_UNAVAILABLE, false, 0);
+    read_all(1);
+    head_is(1, "HTTP/1.1 101 ");
+    check_close(1, WS_STATUS_TRY_LATER);
+    end();
+}
