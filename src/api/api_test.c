@@ -317,7 +317,8 @@ TEST(a_last_ts_of_the_future_is_none)
         const char *target;
         uint64_t since_us;
     } cases[] = {{"POST /api/rtm.connect?last_ts=1699999999.000001", 1699999999000001},
-                 {"POST /api/rtm.connect?last_ts=1700000000.000001", 0},
+                 {"POST /api/rtm.connect?last_ts=1700000000.900000", 1700000000000000},
+                 {"POST /api/rtm.connect?last_ts=1700000001.000001", 0},
                  {"POST /api/rtm.connect?last_ts=1800000000.000000", 0}};
     struct world *w = start();
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

@@ -101,6 +101,14 @@ static void on_channels(struct request *r, const struct cell *c)
         answer_error(r, (enum err)c->err);
 }
 
+/* Chan's clock may be a little ahead of ours. Further ahead it is of a time before the clock was
+ * set back: what that was here nobody can say. */
+static uint64_t since(uint64_t last_us, uint64_t now_us)
+{
+    enum { ahead_us_max = 1000000 };
+    return last_us > now_us + ahead_us_max ? 0 : MIN(last_us, now_us);
+}
+
 static void begin(struct request *r, bool snapshot)
 {
     struct rtm_work *w = arena_zalloc(&r->arena, sizeof *w);
@@ -114,9 +122,8 @@ static void begin(struct request *r, bool snapshot)
     if (!snapshot) {
         const struct arg_value *last = arg(r, "last_ts");
         w->resumes = last->given;
-        /* Of a time before the clock was set back: what that was here nobody can say. */
         if (last->given)
-            w->since_us = last->n > w->since_us ? 0 : last->n;
+            w->since_us = since(last->n, w->since_us);
         ask_ticket(r, w);
         return;
     }
