@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { WebClient } from '@slack/web-api';
 import { WebClient as WebClient8 } from 'slack-web-api-8';
 import { RTMClient } from '@slack/rtm-api';
+import rtm6 from 'slack-rtm-api-6';
 import { once } from 'node:events';
 import { Parley, eventually } from './harness.mjs';
 
@@ -106,32 +107,32 @@ function leave(client) {
   return Promise.all([once(client, 'disconnected'), client.disconnect()]);
 }
 
-test('@slack/rtm-api: hello, messages, typing, ping, sending', async () => {
-  const rtm = new RTMClient(demo.users[1].token, { slackApiUrl: parley.api });
+for (const [major, Client] of [['7', RTMClient], ['6', rtm6.RTMClient]]) test(`@slack/rtm-api ${major}: hello, messages, typing, ping, sending`, async () => {
+  const rtm = new Client(demo.users[1].token, { slackApiUrl: parley.api });
   const events = [];
   rtm.on('slack_event', (type, e) => events.push(e));
   await Promise.all([once(rtm, 'ready'), rtm.start()]); // start() resolves before the socket is open
   const ada = new WebClient(demo.users[0].token, { slackApiUrl: parley.api });
   const channel = demo.channels.random.id;
-  const posted = await ada.chat.postMessage({ channel, text: 'to the socket', client_msg_id: 'b3c6f1de-0000-4000-8000-000000000001' });
+  const posted = await ada.chat.postMessage({ channel, text: 'to the socket', client_msg_id: `b3c6f1de-0000-4000-8000-00000000000${major}` });
   const got = await eventually(() => events.find((e) => e.type === 'message' && e.ts === posted.ts), 'message event');
   assert.equal(got.text, 'to the socket');
   assert.equal(got.channel, channel);
   assert.equal(got.user, demo.users[0].id);
-  assert.equal(got.client_msg_id, 'b3c6f1de-0000-4000-8000-000000000001');
+  assert.equal(got.client_msg_id, `b3c6f1de-0000-4000-8000-00000000000${major}`);
   const sent = await rtm.sendMessage('from the socket', channel);
   assert.match(sent.ts, /^\d{10}\.\d{6}$/);
   const stored = await ada.conversations.history({ channel, limit: 1 });
   assert.equal(stored.messages[0].ts, sent.ts);
   assert.equal(stored.messages[0].text, 'from the socket');
 
-  const other = new RTMClient(demo.users[0].token, { slackApiUrl: parley.api });
+  const other = new Client(demo.users[0].token, { slackApiUrl: parley.api });
   await Promise.all([once(other, 'ready'), other.start()]);
   await other.sendTyping(channel);
   await eventually(() => events.find((e) => e.type === 'user_typing' && e.user === demo.users[0].id && e.channel === channel), 'typing');
   await rtm.send('ping', { time: 12345 });
 
-  const made = await ada.conversations.create({ name: 'rtm-made' });
+  const made = await ada.conversations.create({ name: `rtm-made-${major}` });
   await eventually(() => events.find((e) => e.type === 'channel_created' && e.channel.id === made.channel.id), 'channel_created');
   await ada.conversations.invite({ channel: made.channel.id, users: demo.users[1].id });
   await eventually(() => events.find((e) => e.type === 'channel_joined' && e.channel.id === made.channel.id), 'channel_joined');
