@@ -257,6 +257,13 @@ test('bench/people: what a grown workspace costs', { timeout: ms * 5, ...limit }
   assert.equal((await run([join(top, 'bench/people'), ...quick, '--kept', join(dir, 'nowhere')])).code, 2);
 });
 
+test('bench/files: what files cost', { timeout: ms * 2, ...limit }, async () => {
+  const r = await json([join(top, 'bench/files'), '--json', '--quick', '--bin', bin, '--dir', join(dir, 'files')], { timeout: ms });
+  assert.equal(r.sizes.length, 2);
+  for (const x of r.sizes) positive(x, ['bytes', 'count', 'up_MiB_per_s', 'down_MiB_per_s']);
+  assert.equal((await run([join(top, 'bench/files'), '--rounds', '0'])).code, 2);
+});
+
 test('bench/compare: ratios of pairs', { timeout: ms * 2, ...limit }, async () => {
   const r = await json([join(top, 'bench/compare'), '--json', '--pairs', 2, '--users', 8, '--dir', join(dir, 'compare'), '--set-b', 'threads.acceptor_with_chan=true', bin, bin, 'send', '--conns', 16, '--seconds', 2]);
   const f = r.figures.server_cpu_us_per_post;
