@@ -127,6 +127,21 @@ TEST(changes_build_on_changes_that_are_not_durable)
     }
 }
 
+/* A client that comes back names the newest event_ts: after a restart that is known to be of before
+ * it, whatever the clock says then. */
+TEST(no_event_ts_is_later_than_the_stored_high)
+{
+    struct rig *r = rig_room(3, 64);
+    uint64_t ts = a_message(r, BOB);
+    r->t.wall_us += 5000000;
+    uint64_t event_us = r->t.wall_us;
+    react(r, BOB, CHANGE_REACT, ts, "late");
+    rig_settle(r);
+    rig_restart(r);
+    CHECK(r->conf.ts_high_us >= event_us);
+    rig_free(r);
+}
+
 /* What was decided on heads that do not exist is forgotten, the message's row too. */
 TEST(a_failed_batch_leaves_nothing_of_its_changes)
 {

@@ -167,7 +167,7 @@ void commit_send(struct chan_shard *s)
     struct key k;
     struct buf b = rewrite(cb->ts_high_row, ts_high_value_max);
     key_meta(&k, SV("ts_high"), s->conf.index);
-    row_u64_encode(&b, &k, s->last_ts_us);
+    row_u64_encode(&b, &k, MAX(s->last_ts_us, s->turn->wall_us)); /* an event_ts is the clock's */
     rewritten(cb, cb->ts_high_row, &b);
     ASSERT(!cb->b.failed); /* room was made before each row */
     cb->b.epoch = s->epoch;

@@ -98,8 +98,9 @@ static void open_socket(struct fanout *f, struct fan_conn *c, const struct ticke
     c->resumes = k->resumes;
     c->batch_presence = k->batch_presence;
     c->state = FAN_OPENING;
-    if (f->replay.gap_us == 0)
-        f->replay.gap_us = f->turn->wall_us;
+    if (!f->replay.listened)
+        f->replay.gap_us = MAX(f->replay.gap_us, f->turn->wall_us);
+    f->replay.listened = true;
     conn_index(f, c);
     count_presence(f, c, 1);
     set_open(f, f->open + 1);

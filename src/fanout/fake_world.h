@@ -142,7 +142,7 @@ static inline void end_turn(void)
     publish();
 }
 
-static inline void begin(void (*tune)(struct conf *))
+static inline void begin_behind(uint64_t ts_high_us, void (*tune)(struct conf *))
 {
     memset(&w, 0, sizeof w);
     memset(token_revoked, 0, sizeof token_revoked);
@@ -178,8 +178,14 @@ static inline void begin(void (*tune)(struct conf *))
                              .chans_len = 1,
                              .hist = HIST,
                              .net = {&fake_net, NULL},
+                             .ts_high_us = ts_high_us,
                              .conf = &w.conf};
     CHECK_EQ(fanout_new(&w.f, &fc), ERR_OK);
+}
+
+static inline void begin(void (*tune)(struct conf *))
+{
+    begin_behind(0, tune);
 }
 
 static inline bool pop(struct edge *e, struct cell *out)

@@ -34,6 +34,7 @@ static enum err init(struct fanout *f)
     if (f->stamps == NULL)
         return ERR_NOMEM;
     TRY(replay_init(&f->replay, conf->ws_replay_bytes));
+    f->replay.gap_us = f->conf.ts_high_us; /* also when the clock was set back since */
     return json_reader_new(&f->json);
 }
 

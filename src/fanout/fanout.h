@@ -20,6 +20,7 @@ struct fanout_conf {
     uint16_t chans_len;
     actor_id hist;
     struct net_port net;
+    uint64_t ts_high_us;    /* no ts or event_ts from before the start is later (chan_ts_high) */
     struct dir_reader *dir; /* the loop's reader, shared by the actors of the loop */
     const struct conf *conf;
 };

@@ -208,6 +208,7 @@ struct replay {
     uint64_t bytes;  /* 0: nothing is kept */
     uint64_t head;   /* bytes written since the start */
     uint64_t gap_us; /* of any channel; from the first socket on, since before it nobody listened */
+    bool listened;   /* there has been a socket */
 };
 
 /* ---- presence ---- */

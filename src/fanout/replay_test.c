@@ -191,6 +191,22 @@ TEST(before_the_first_socket_nobody_listened)
     end();
 }
 
+/* What it heard last is of before the restart, though the clock says that it is of after it. */
+TEST(a_clock_that_was_set_back_hides_no_restart)
+{
+    enum { start_s = 1700000000 };
+    uint64_t heard_us = (start_s + 30) * (uint64_t)second;
+    begin_behind(heard_us, NULL);
+    open_socket(0, 1, C1, 1);
+    later(10 * second);
+    say(cid1, "missed");
+    later(30 * second);
+    CHECK(heard_us < w.t.wall_us);
+    come_back_to(1, 2, heard_us, w.t.wall_us - 30 * second);
+    is_told_to_fetch(1);
+    end();
+}
+
 TEST(what_was_taken_back_is_not_told_again)
 {
     begin(NULL);

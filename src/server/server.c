@@ -250,6 +250,10 @@ static enum err make_media(struct server *s)
 static enum err make_fanouts(struct server *s)
 {
     struct topology *t = &s->topology;
+    struct view view;
+    uint64_t ts_high_us;
+    TRY(store_view(s->store, &view));
+    TRY(chan_ts_high(&view, &ts_high_us));
     for (uint16_t i = 0; i < t->len[ACTOR_FANOUT]; i++) {
         struct actor *a = topology_actor(t, ACTOR_FANOUT, i);
         struct fanout_conf fc = {.self = a->id,
@@ -258,6 +262,7 @@ static enum err make_fanouts(struct server *s)
                                  .chans_len = t->len[ACTOR_CHAN],
                                  .hist = topology_actor(t, ACTOR_HIST, i % t->len[ACTOR_HIST])->id,
                                  .net = port_of(s, ACTOR_FANOUT, i),
+                                 .ts_high_us = ts_high_us,
                                  .dir = reader_of(s, ACTOR_FANOUT, i),
                                  .conf = s->conf};
         TRY(fanout_new(&s->fanouts[i], &fc));

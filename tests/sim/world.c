@@ -352,6 +352,8 @@ static void make_fanouts(struct world *w)
                                  .net = {&sim_port_ops, p},
                                  .dir = w->readers[a->loop->index],
                                  .conf = c};
+        struct view view = sim_view(&w->store);
+        MUST(chan_ts_high(&view, &fc.ts_high_us));
         MUST(fanout_new(&w->fanouts[i], &fc));
         place(w, ACTOR_FANOUT, i, &fanout_actor_ops, w->fanouts[i]);
         p->adopters[p->adopters_len].actor = a;
