@@ -72,7 +72,7 @@ static struct json_out info_event(struct chan_shard *s, const struct chan *c, st
 }
 
 /* A public channel is its team's to know, another its members'. */
-static void tell(struct chan_shard *s, struct chan *c, struct json_out *j)
+static struct effect *tell(struct chan_shard *s, struct chan *c, struct json_out *j)
 {
     json_kv_ts(j, "event_ts", s->turn->wall_us);
     json_obj_end(j);
@@ -81,6 +81,7 @@ static void tell(struct chan_shard *s, struct chan *c, struct json_out *j)
     e->to = team ? s->fanouts : c->interest;
     e->uid = ID_NONE;
     e->frame = e->to == 0 || j->b->failed ? NULL : emit_frame(s, ID_NONE, buf_view(j->b));
+    return e;
 }
 
 static void tell_renamed(struct chan_shard *s, struct chan *c)
@@ -103,7 +104,9 @@ static void tell_archived(struct chan_shard *s, struct chan *c, uint64_t uid, bo
     struct json_out j = info_event(s, c, &b, archived ? "archive" : "unarchive");
     json_kv_id(&j, "channel", channel_letter(c->info.kind), c->cid);
     json_kv_id(&j, "user", ID_USER, uid);
-    tell(s, c, &j);
+    struct effect *e = tell(s, c, &j);
+    if (MUTANT(UNARCHIVE_BEFORE_SYNC, false, !archived && e->kind == EFFECT_HINT))
+        emit_hint(s, e), e->frame = NULL;
 }
 
 /* ---- changes ---- */

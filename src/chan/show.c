@@ -24,6 +24,8 @@ static void tell(struct chan_shard *s, struct chan *c, const struct chan_show *m
     struct effect *e = commit_effect(s, c, EFFECT_HINT);
     e->uid = MUTANT(SIGHT_TOLD_TO_TEAM, m->uid, ID_NONE);
     e->frame = emit_frame(s, ID_NONE, buf_view(&b));
+    if (MUTANT(OPEN_BEFORE_SYNC, false, m->open))
+        emit_hint(s, e), e->frame = NULL;
 }
 
 static enum err show(struct chan_shard *s, struct chan *c, struct chan_show *m)

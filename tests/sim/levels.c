@@ -39,3 +39,11 @@ bool levels_within(const struct levels *l, uint64_t least, uint64_t most, uint64
     uint64_t first = i == 0 ? 0 : l->all[i - 1].n;
     return first >= least && first <= most;
 }
+
+bool levels_became(const struct levels *l, uint64_t n, uint64_t from, uint64_t to)
+{
+    uint32_t i = l->len;
+    while (i > 0 && l->all[i - 1].pos > from && (l->all[i - 1].pos > to || l->all[i - 1].n != n))
+        i--;
+    return i > 0 && l->all[i - 1].pos > from;
+}

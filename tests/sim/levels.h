@@ -26,4 +26,7 @@ static inline bool levels_was(const struct levels *l, uint64_t n, uint64_t from,
     return levels_within(l, n, n, from, to);
 }
 
+/* Whether it changed to n at any position behind from and up to `to`. */
+bool levels_became(const struct levels *l, uint64_t n, uint64_t from, uint64_t to);
+
 #endif

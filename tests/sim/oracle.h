@@ -99,7 +99,8 @@ struct ochan {
     uint8_t set[16];
     uint32_t sets; /* rows that lead to it by its members */
     struct levels closed[plan_users_max], newest;
-    struct reading *reads; /* how far members have read, as it was stored */
+    uint64_t opened_pos[plan_users_max]; /* when it was first put back, or left there; 0: never */
+    struct reading *reads;               /* how far members have read, as it was stored */
     uint32_t reads_len, reads_cap;
     uint32_t acked_len; /* ordinal behind the newest message answered ok */
 };

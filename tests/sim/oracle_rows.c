@@ -39,7 +39,8 @@ static void on_member(struct world *w, struct ochan *c, const struct row *r)
     if (u == plan_users_max)
         violation(w, "rows_whole", "a member that is no user");
     struct ouser *user = &w->oracle.users[u];
-    if (member != ((c->members >> u & 1) != 0)) {
+    bool was = (c->members >> u & 1) != 0;
+    if (member != was) {
         user->channels += member ? 1 : UINT32_MAX;
         oracle_check_quiet(w, c, "somebody comes or goes");
     }
@@ -55,6 +56,8 @@ static void on_member(struct world *w, struct ochan *c, const struct row *r)
         violation(w, "closed_until_news", "%s is out of user %u's sight whatever is said", c->name,
                   (unsigned)u);
     levels_set(&c->closed[u], w->oracle.pos, row.closed_ts_us);
+    if (was && row.closed_ts_us == 0 && c->opened_pos[u] == 0)
+        c->opened_pos[u] = w->oracle.pos;
 }
 
 static void on_called(struct world *w, struct ochan *c, struct str_view name)

@@ -342,7 +342,7 @@ static void on_unpinned(struct client *cl, struct str_view e, uint64_t pos)
 static void on_archiving(struct client *cl, struct str_view e, uint64_t pos, bool archived)
 {
     const struct ochan *c = channel_of(cl, e, pos);
-    if (!levels_was(&c->archived, archived, c->pos, pos))
+    if (!levels_became(&c->archived, archived, c->pos, pos))
         violation(cl->w, "nothing_undurable_visible", "%s never was so: %.*s", c->name, SV_ARG(e));
     if (c->team != cl->w->oracle.users[cl->user].team ||
         (c->kind != CHANNEL_PUBLIC && became(cl, c, &c->archived, archived, pos) == 0))
@@ -374,9 +374,11 @@ static void on_sight(struct client *cl, struct str_view e, uint64_t pos, bool op
 {
     const struct oracle *o = &cl->w->oracle;
     const struct ochan *c = channel_of(cl, e, pos);
+    uint64_t opened_pos = c->opened_pos[cl->user];
     if (js_id(js_get(e, "user")) != o->users[cl->user].uid || (c->members >> cl->user & 1) == 0)
         violation(cl->w, "members_only", "what another sees: %.*s", SV_ARG(e));
-    if (!levels_within(&c->closed[cl->user], !open, open ? 0 : UINT64_MAX, c->pos, pos))
+    if (open ? opened_pos == 0 || opened_pos > pos
+             : !levels_within(&c->closed[cl->user], 1, UINT64_MAX, c->pos, pos))
         violation(cl->w, "nothing_undurable_visible", "that is not stored: %.*s", SV_ARG(e));
 }
 
