@@ -97,6 +97,7 @@ struct sub {
     uint64_t members_pos;
     uint64_t heard_pos[plan_users_max]; /* the newest change of each one that it has heard of */
     uint64_t pins_pos;                  /* of the pins, likewise; it asks for them then, too */
+    bool left;                          /* it was told so, and not yet that it is in again */
 };
 
 enum socket_state { SOCKET_NONE, SOCKET_ASKED, SOCKET_UPGRADING, SOCKET_OPEN, SOCKET_LIVE };

@@ -14,6 +14,7 @@ static void cover(struct socket *s, uint32_t chan, uint64_t pos, uint64_t member
     struct sub *sub = &s->subs[chan];
     sub->covered_pos = MAX(sub->covered_pos, pos);
     sub->members_pos = MAX(sub->members_pos, members_pos);
+    sub->left = false; /* that it is in again may be what it was not told */
 }
 
 static void cover_all(struct client *cl, uint64_t pos, uint64_t members_pos)
@@ -51,6 +52,23 @@ static struct ochan *channel_of(struct client *cl, struct str_view e, uint64_t p
     if (c == NULL || c->pos > pos)
         violation(cl->w, "nothing_undurable_visible",
                   "an event of a channel that is not stored: %.*s", SV_ARG(e));
+    return c;
+}
+
+/* It was subscribed: a member at some time while the socket is there, and if it has been told that
+ * it left, told otherwise since. */
+static bool listens(const struct client *cl, const struct ochan *c, uint64_t pos)
+{
+    return !cl->ws.subs[c - cl->w->oracle.chans].left &&
+           oracle_was(c, cl->user, true, cl->ws.known_pos, pos);
+}
+
+static struct ochan *own_channel_of(struct client *cl, struct str_view e, uint64_t pos)
+{
+    struct ochan *c = channel_of(cl, e, pos);
+    if (!listens(cl, c, pos))
+        violation(cl->w, "members_only", "client %u (user %u) hears of %s when it is out: %.*s",
+                  (unsigned)cl->index, (unsigned)cl->user, c->name, SV_ARG(e));
     return c;
 }
 
@@ -98,9 +116,6 @@ static void on_hidden(struct client *cl, const struct ochan *c, struct str_view 
     char text[oracle_text_max], name[32];
     struct str_view message = js_get(e, "message");
     struct str_view got = js_string(js_get(message, "text"), text, sizeof text);
-    if (!oracle_was(c, cl->user, true, 0, pos))
-        violation(cl->w, "members_only", "client %u hears of %s without being a member",
-                  (unsigned)cl->index, c->name);
     struct str_view what = js_string(js_get(e, "subtype"), name, sizeof name);
     if (sv_eq(what, SV("message_deleted"))) {
         on_deleted(cl, c, e, pos);
@@ -124,7 +139,7 @@ static void on_message(struct client *cl, struct str_view e, uint64_t pos)
 {
     struct oracle *o = &cl->w->oracle;
     char text[oracle_text_max];
-    struct ochan *c = channel_of(cl, e, pos);
+    struct ochan *c = own_channel_of(cl, e, pos);
     uint32_t chan = (uint32_t)(c - o->chans);
     struct sub *sub = &cl->ws.subs[chan];
     uint64_t ts_us = js_ts(js_get(e, "ts"));
@@ -169,8 +184,8 @@ static void on_refetch(struct client *cl, struct str_view e, uint64_t pos)
         cover_all(cl, pos, pos);
     while ((item = js_next(list, &at)).p != NULL) {
         struct ochan *c = oracle_chan(&cl->w->oracle, js_id(item));
-        if (c == NULL || !oracle_was(c, cl->user, true, 0, pos))
-            violation(cl->w, "members_only", "a refetch hint of a channel it was never in: %.*s",
+        if (c == NULL || !oracle_was(c, cl->user, true, cl->ws.known_pos, pos))
+            violation(cl->w, "members_only", "a refetch hint of a channel it was not in: %.*s",
                       SV_ARG(e));
         cover(&cl->ws, (uint32_t)(c - cl->w->oracle.chans), pos, pos);
     }
@@ -184,6 +199,15 @@ static void on_joined(struct client *cl, struct str_view e, uint64_t pos)
                   "joined, it says, but that is not stored: %.*s", SV_ARG(e));
     /* From the moment that it is a member it hears every message, or is told to fetch. */
     cover(&cl->ws, (uint32_t)(c - cl->w->oracle.chans), oracle_member_since(c, cl->user, pos), pos);
+}
+
+/* The last that it hears of the channel. */
+static void on_left(struct client *cl, struct str_view e, uint64_t pos)
+{
+    const struct ochan *c = channel_of(cl, e, pos);
+    if (!levels_became(&c->membership[cl->user], false, 0, pos))
+        violation(cl->w, "nothing_undurable_visible", "it left, it says, but that is not stored");
+    cl->ws.subs[c - cl->w->oracle.chans].left = true;
 }
 
 /* Which change of u's membership the event tells of is not to be seen: the newest that it can mean.
@@ -201,13 +225,10 @@ static void hear_member(struct client *cl, const struct ochan *c, uint8_t u, boo
 
 static void on_member(struct client *cl, struct str_view e, uint64_t pos, bool joined)
 {
-    struct ochan *c = channel_of(cl, e, pos);
+    struct ochan *c = own_channel_of(cl, e, pos);
     uint8_t u = oracle_user(&cl->w->oracle, js_id(js_get(e, "user")));
     if (u == plan_users_max || !oracle_was(c, u, joined, 0, pos))
         violation(cl->w, "nothing_undurable_visible", "a membership that never was: %.*s",
-                  SV_ARG(e));
-    if (c->kind != CHANNEL_PUBLIC && !oracle_was(c, cl->user, true, 0, pos))
-        violation(cl->w, "members_only", "a stranger is told of a private channel: %.*s",
                   SV_ARG(e));
     hear_member(cl, c, u, joined, pos);
 }
@@ -233,9 +254,7 @@ static void on_created(struct client *cl, struct str_view e, uint64_t pos)
 
 static void on_typing(struct client *cl, struct str_view e, uint64_t pos)
 {
-    struct ochan *c = channel_of(cl, e, pos);
-    if (!oracle_was(c, cl->user, true, 0, pos))
-        violation(cl->w, "members_only", "a stranger sees typing: %.*s", SV_ARG(e));
+    (void)own_channel_of(cl, e, pos);
 }
 
 static void on_reply(struct client *cl, struct str_view e, uint64_t pos)
@@ -301,7 +320,7 @@ static void on_reaction(struct client *cl, struct str_view e, uint64_t pos)
     struct oracle *o = &cl->w->oracle;
     char name[32];
     uint64_t by = 0;
-    const struct ochan *c = channel_of(cl, js_get(e, "item"), pos);
+    const struct ochan *c = own_channel_of(cl, js_get(e, "item"), pos);
     const struct omsg *m = oracle_by_ts(o, c->cid, js_ts(js_get(js_get(e, "item"), "ts")));
     struct str_view got = js_string(js_get(e, "reaction"), name, sizeof name);
     if (got.p == NULL || got.len < 2 ||
@@ -318,7 +337,7 @@ static void on_reaction(struct client *cl, struct str_view e, uint64_t pos)
 
 static void on_pin(struct client *cl, struct str_view e, uint64_t pos, bool pinned)
 {
-    const struct ochan *c = channel_of(cl, e, pos);
+    const struct ochan *c = own_channel_of(cl, e, pos);
     struct str_view item = js_get(js_get(e, "item"), "message");
     const struct omsg *m = oracle_by_ts(&cl->w->oracle, c->cid, js_ts(js_get(item, "ts")));
     uint64_t last_pos = m == NULL ? 0 : became(cl, c, &m->pinned, pinned, pos);
@@ -403,6 +422,8 @@ static const struct {
                 {"group_joined", on_joined},
                 {"im_created", on_joined},
                 {"mpim_joined", on_joined},
+                {"channel_left", on_left},
+                {"group_left", on_left},
                 {"member_joined_channel", on_member_joined},
                 {"member_left_channel", on_member_left},
                 {"channel_created", on_created},
