@@ -310,7 +310,8 @@ static enum err update(struct chan_shard *s, struct chan *c, struct chan_change 
     message_put(s, c->cid, &now);
     put_edited(s, c, now.ts_us);
     commit_head(s, c);
-    change_tell(s, c, &now, row);
+    if (MUTANT(EDIT_NOT_TOLD, true, false))
+        change_tell(s, c, &now, row);
     return ERR_OK;
 }
 
@@ -377,7 +378,8 @@ static enum err delete_message(struct chan_shard *s, struct chan *c, struct chan
         put_pin(s, c, &gone);
     }
     commit_head(s, c);
-    tell_deleted(s, c, row);
+    if (MUTANT(DELETION_NOT_TOLD, true, false))
+        tell_deleted(s, c, row);
     if (MUTANT(DELETED_REPLY_COUNTS, parent.found, false)) {
         message_put(s, c->cid, &parent.row);
         change_tell_parent(s, c, &parent.row);
@@ -409,7 +411,8 @@ static enum err react(struct chan_shard *s, struct chan *c, struct chan_change *
     TRY(change_rewrite(s, c, &now));
     reacted_put(s, c, row, &now, m->uid);
     commit_head(s, c);
-    tell_reaction(s, c, m, row, add ? "reaction_added" : "reaction_removed");
+    if (MUTANT(REACTION_NOT_TOLD, true, false))
+        tell_reaction(s, c, m, row, add ? "reaction_added" : "reaction_removed");
     return ERR_OK;
 }
 

@@ -237,7 +237,8 @@ static void release(struct chan_shard *s, const struct chan_batch *cb, struct ef
         e->c->durable_ts_us = MAX(e->c->durable_ts_us, e->ts_us);
         metric_add(s->turn->metrics, METRIC_POSTS, 1);
         emit_search(s, e->c, false);
-        emit_channel(s, e->c, e->frame, e->to);
+        if (MUTANT(REPLY_NOT_TOLD, true, !e->edited))
+            emit_channel(s, e->c, e->frame, e->to);
         return;
     case EFFECT_CHANNEL_EVENT:
         if (e->edited)

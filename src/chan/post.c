@@ -290,6 +290,7 @@ static void store(struct chan_shard *s, struct chan *c, struct op *op, struct ch
     struct effect *e = commit_effect(s, c, EFFECT_POSTED);
     e->ts_us = ts_us;
     e->to = c->interest;
+    e->edited = MUTANT(REPLY_NOT_TOLD, false, m->thread_ts_us != 0);
     put_message(cb, c, m, ts_us, make_body(s, e, m, &tail));
     if (MUTANT(FAN_OUT_BEFORE_COMMIT, false, true))
         emit_channel(s, c, e->frame, e->to), e->frame = NULL, e->to = 0;

@@ -248,8 +248,8 @@ static void judge_replies(const struct ctx *x)
 
 static uint32_t rows_until(const struct ctx *x, uint64_t pos)
 {
-    uint32_t n = x->chan->len;
-    while (n > 0 && x->w->oracle.msgs[x->chan->numbers[n - 1]].pos > pos)
+    uint32_t n = x->chan->roots.len;
+    while (n > 0 && x->w->oracle.msgs[x->chan->roots.all[n - 1]].pos > pos)
         n--;
     return n;
 }
@@ -259,7 +259,7 @@ enum sight { SIGHT_SEEN, SIGHT_PERHAPS, SIGHT_GONE };
 /* Whether history shows a message: not if it was deleted, but for one that still has replies. */
 static enum sight sight_of(const struct ctx *x, uint32_t ordinal)
 {
-    const struct omsg *m = &x->w->oracle.msgs[x->chan->numbers[ordinal]];
+    const struct omsg *m = &x->w->oracle.msgs[x->chan->roots.all[ordinal]];
     if (m->deleted_pos == 0 || m->deleted_pos > x->pos)
         return SIGHT_SEEN;
     return m->threaded || m->deleted_pos > x->op->sent_pos ? SIGHT_PERHAPS : SIGHT_GONE;
@@ -313,7 +313,7 @@ static void judge_history(const struct ctx *x)
         untrue(x, "members_only", "a private channel's history for a stranger");
     if (foreign(x))
         untrue(x, "members_only", "another workspace's history");
-    while (low < x->chan->len && o->msgs[x->chan->numbers[low]].ts_us <= x->op->oldest_us)
+    while (low < x->chan->roots.len && o->msgs[x->chan->roots.all[low]].ts_us <= x->op->oldest_us)
         low++;
     judge_page(x, low);
     if (!levels_was(&x->chan->pins, js_u64(js_get(x->body, "pin_count")), x->op->sent_pos, x->pos))

@@ -52,18 +52,18 @@ static void choose_history(struct client *cl, struct op *op, const struct ochan 
 {
     *op = (struct op){
         .kind = OP_HISTORY, .cid = c->cid, .limit = (uint32_t)rng_range(&cl->rng, 1, 30)};
-    if (c->len > 0 && rng_one_in(&cl->rng, 3))
-        op->oldest_us = cl->w->oracle.msgs[c->numbers[rng_below(&cl->rng, c->len)]].ts_us;
+    if (c->roots.len > 0 && rng_one_in(&cl->rng, 3))
+        op->oldest_us = cl->w->oracle.msgs[c->roots.all[rng_below(&cl->rng, c->roots.len)]].ts_us;
 }
 
 uint32_t choose_message(struct client *cl, const struct ochan *c)
 {
     uint32_t back = (uint32_t)rng_below(&cl->rng, 4), n = 0;
-    for (uint32_t i = c->len; i > 0; i--) {
-        const struct omsg *m = &cl->w->oracle.msgs[c->numbers[i - 1]];
+    for (uint32_t i = c->roots.len; i > 0; i--) {
+        const struct omsg *m = &cl->w->oracle.msgs[c->roots.all[i - 1]];
         if (m->system || (m->deleted_pos != 0 && !rng_one_in(&cl->rng, 8)))
             continue;
-        n = c->numbers[i - 1];
+        n = c->roots.all[i - 1];
         if (back-- == 0)
             break;
     }
@@ -180,11 +180,11 @@ bool choose_op(struct client *cl, struct op *op)
             wall_us / 1000000 + (rng_one_in(&cl->rng, 4) ? 86400 : rng_range(&cl->rng, 1, 15));
         return true;
     }
-    if (c->len > 0 && rng_one_in(&cl->rng, 25)) { /* a message, or between two */
-        uint32_t back = (uint32_t)rng_below(&cl->rng, MIN(c->len, 8u));
+    if (c->roots.len > 0 && rng_one_in(&cl->rng, 25)) { /* a message, or between two */
+        uint32_t back = (uint32_t)rng_below(&cl->rng, MIN(c->roots.len, 8u));
         *op = (struct op){.kind = OP_MARK, .cid = c->cid};
-        op->oldest_us =
-            cl->w->oracle.msgs[c->numbers[c->len - 1 - back]].ts_us + rng_below(&cl->rng, 2);
+        op->oldest_us = cl->w->oracle.msgs[c->roots.all[c->roots.len - 1 - back]].ts_us +
+                        rng_below(&cl->rng, 2);
         return true;
     }
     if (cl->prefs_len < client_prefs_max && rng_one_in(&cl->rng, 40)) {

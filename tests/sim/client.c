@@ -36,6 +36,7 @@ void clients_deinit(struct world *w)
         free(w->clients[i].extra.in.p);
         free(w->clients[i].ws.in.p);
         free(w->clients[i].ws.thief_in.p);
+        view_begin(&w->clients[i]);
     }
 }
 

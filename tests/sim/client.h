@@ -92,11 +92,13 @@ struct http_client { /* one connection */
 struct sub {
     uint64_t covered_pos; /* up to here it knows the channel by hello, join or refetch */
     uint32_t next;        /* ordinal of the first message not yet received or covered */
+    uint32_t next_reply;  /* and of the first reply */
     uint64_t last_ts_us;
-    /* Who is a member it knows up to there: it asks after hello, channel_joined or refetch. */
+    /* Members, pins and changes of messages it knows up to there: it asks after hello,
+     * channel_joined or refetch. */
     uint64_t members_pos;
     uint64_t heard_pos[plan_users_max]; /* the newest change of each one that it has heard of */
-    uint64_t pins_pos;                  /* of the pins, likewise; it asks for them then, too */
+    uint64_t pins_pos;                  /* of the pins, likewise */
     bool left;                          /* it was told so, and not yet that it is in again */
 };
 
@@ -115,6 +117,8 @@ struct socket {
     uint64_t known_pos; /* when rtm.connect was answered */
     uint64_t opened_us, retry_us;
     struct sub subs[oracle_channels_max];
+    struct heard *heard; /* by a message's number: of its changes; socket_view.c */
+    uint32_t heard_len;
     struct {
         uint32_t number, id;
         uint64_t sent_pos;
@@ -193,6 +197,21 @@ void socket_typing(struct client *cl, uint64_t cid);
 void socket_watch_users(struct client *cl);
 /* socket_events.c. The server said e at pos. */
 void socket_on_event(struct client *cl, struct str_view e, uint64_t pos);
+
+/* socket_view.c. It knows nothing. */
+void view_begin(struct client *cl);
+/* It knows the messages of the channel up to pos and the rest up to members_pos: it fetches both
+ * after this. */
+void view_cover(struct client *cl, const struct ochan *c, uint64_t pos, uint64_t members_pos);
+void view_cover_all(struct client *cl, uint64_t pos, uint64_t members_pos);
+/* It is told of the message; nothing before it may be missing. */
+void view_message(struct client *cl, const struct ochan *c, uint32_t number);
+/* It is told, by pos, of an edit, a deletion, a reaction, a pin, a join or leave of another. */
+void view_text(struct client *cl, uint32_t number, uint32_t version, uint64_t pos);
+void view_deleted(struct client *cl, uint32_t number);
+void view_reaction(struct client *cl, uint32_t number, uint32_t by);
+void view_pins(struct client *cl, const struct ochan *c, uint64_t pos);
+void view_member(struct client *cl, const struct ochan *c, uint8_t u, bool joined, uint64_t pos);
 /* All that it should have seen it has seen, or was told to fetch. */
 void socket_check_converged(struct client *cl);
 

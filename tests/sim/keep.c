@@ -73,8 +73,8 @@ static bool has_starred(const struct client *cl, uint32_t number)
 /* Messages are shared out among the clients: no two of them star the same one. */
 static uint32_t message_to_star(const struct client *cl, const struct ochan *c)
 {
-    for (uint32_t i = c->len; i > 0; i--) {
-        uint32_t n = c->numbers[i - 1];
+    for (uint32_t i = c->roots.len; i > 0; i--) {
+        uint32_t n = c->roots.all[i - 1];
         if (n % cl->w->plan.clients == cl->index && !cl->w->oracle.msgs[n].system &&
             !has_starred(cl, n))
             return n;

@@ -293,7 +293,8 @@ void oracle_init(struct oracle *o)
 void oracle_deinit(struct oracle *o)
 {
     for (uint32_t i = 0; i < o->chans_len; i++) {
-        free(o->chans[i].numbers);
+        free(o->chans[i].roots.all);
+        free(o->chans[i].replies.all);
         free(o->chans[i].called);
         free(o->chans[i].reads);
         for (uint32_t u = 0; u < plan_users_max; u++) {

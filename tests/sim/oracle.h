@@ -27,7 +27,7 @@ struct omsg { /* by its number, which stands in its text */
     uint64_t post_s, promised_pos; /* scheduled for; when that was answered ok, 0: was not */
     uint32_t key;                  /* the same one may serve other senders and other channels */
     uint64_t ts_us, pos;           /* of its row; 0: none yet */
-    uint32_t ordinal;              /* among the rows of its channel; a reply has none */
+    uint32_t ordinal;              /* among the roots or the replies of its channel */
     uint32_t thread;               /* number of the message that it answers to; 0: none */
     uint64_t deleted_pos;          /* 0: it is there */
     bool delete_asked, threaded;   /* threaded: there were replies to it */
@@ -71,6 +71,11 @@ struct called {
     char name[84];
 };
 
+struct numbers {
+    uint32_t *all;
+    uint32_t len, cap;
+};
+
 struct ochan {
     uint64_t cid, team, creator;
     uint64_t pos; /* created */
@@ -81,9 +86,8 @@ struct ochan {
     uint32_t names;        /* rows that do */
     struct called *called; /* its names so far */
     uint32_t called_len, called_cap;
-    uint32_t *numbers; /* of its messages, in order of their rows */
-    uint32_t len, cap;
-    uint32_t counted; /* those that took a number */
+    struct numbers roots, replies; /* its messages, in order of their rows */
+    uint32_t counted;              /* those that took a number */
     uint64_t last_ts_us;
     uint32_t members, memberships; /* bit per user: the channel's rows, the users' rows */
     uint32_t cursors;              /* bit per user who has one */

@@ -131,8 +131,8 @@ uint32_t oracle_unread(const struct oracle *o, const struct ochan *c, uint8_t us
                        uint64_t pos, uint64_t gone_pos)
 {
     uint32_t n = 0;
-    for (uint32_t i = c->len; i > 0; i--) {
-        const struct omsg *m = &o->msgs[c->numbers[i - 1]];
+    for (uint32_t i = c->roots.len; i > 0; i--) {
+        const struct omsg *m = &o->msgs[c->roots.all[i - 1]];
         if (m->ts_us <= ts_us)
             break;
         bool gone = m->deleted_pos != 0 && m->deleted_pos <= gone_pos;

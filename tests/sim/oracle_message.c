@@ -53,6 +53,17 @@ static uint32_t number_in(struct world *w, const struct row_message *row, uint32
     return n;
 }
 
+static uint32_t add_number(struct numbers *l, uint32_t n)
+{
+    if (l->len == l->cap) {
+        l->cap = l->cap * 2 + 64;
+        l->all = realloc(l->all, l->cap * sizeof *l->all);
+        ASSERT(l->all != NULL);
+    }
+    l->all[l->len] = n;
+    return l->len++;
+}
+
 static void on_root(struct world *w, struct ochan *c, struct omsg *m, uint32_t n,
                     const struct row_message *row)
 {
@@ -60,16 +71,10 @@ static void on_root(struct world *w, struct ochan *c, struct omsg *m, uint32_t n
     if (row->seq != c->counted)
         violation(w, "seq_counts", "message #%u: seq %llu, and it is number %u", n,
                   (unsigned long long)row->seq, c->counted);
-    m->ordinal = c->len;
-    if (c->len == c->cap) {
-        c->cap = c->cap * 2 + 64;
-        c->numbers = realloc(c->numbers, c->cap * sizeof *c->numbers);
-        ASSERT(c->numbers != NULL);
-    }
-    c->numbers[c->len++] = n;
+    m->ordinal = add_number(&c->roots, n);
 }
 
-static void on_reply_row(struct world *w, const struct ochan *c, const struct omsg *m, uint32_t n,
+static void on_reply_row(struct world *w, struct ochan *c, struct omsg *m, uint32_t n,
                          const struct row_message *row)
 {
     struct omsg *parent = oracle_by_ts(&w->oracle, c->cid, row->thread_ts_us);
@@ -77,6 +82,7 @@ static void on_reply_row(struct world *w, const struct ochan *c, const struct om
         violation(w, "no_orphan_reply", "message #%u is stored in a thread that is not there", n);
     parent->thread_touched = parent->threaded = parent->lists_touched = true;
     parent->replied |= 1u << m->user;
+    m->ordinal = add_number(&c->replies, n);
 }
 
 /* Not before its time by the daemon's clock, which is that of the world as long as nobody sets it;

@@ -116,8 +116,8 @@ static void on_cursor(struct world *w, struct ochan *c, const struct row *r)
         return;
     if (row_cursor_decode(&row, r->key, r->value) != ERR_OK)
         violation(w, "rows_whole", "a cursor that cannot be read was written");
-    for (uint32_t i = 0; i < c->len && o->msgs[c->numbers[i]].ts_us <= row.read_ts_us; i++)
-        counted += !o->msgs[c->numbers[i]].system;
+    for (uint32_t i = 0; i < c->roots.len && o->msgs[c->roots.all[i]].ts_us <= row.read_ts_us; i++)
+        counted += !o->msgs[c->roots.all[i]].system;
     if (counted != row.read_seq)
         violation(w, "unread_equals_recount",
                   "user %u has read %llu messages of %s, it says; up to %llu there are %u",

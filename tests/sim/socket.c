@@ -89,7 +89,7 @@ void socket_connect(struct client *cl, const char *ticket, uint32_t token, uint6
     s->in.at = s->in.len = 0;
     s->rtm_len = 0;
     s->sockets++;
-    memset(s->subs, 0, sizeof s->subs);
+    view_begin(cl);
     drop_thief(cl);
     s->ticket_uses = 0;
     put_upgrade(cl, s->conn, s->ticket);

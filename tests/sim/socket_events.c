@@ -1,50 +1,9 @@
-/* socket_events.c - whether what a socket is shown is true, in order, for its user to see, and
- * without an unannounced gap. */
+/* socket_events.c - whether what a socket is shown is true, in order, and for its user to see. What
+ * it is not shown: socket_view.c. */
 #include <stdio.h>
 
 #include "text.h"
 #include "world.h"
-
-/* ---- what it knows ---- */
-
-/* It knows the messages of the channel up to pos and its members up to members_pos: it fetches both
- * after this. */
-static void cover(struct socket *s, uint32_t chan, uint64_t pos, uint64_t members_pos)
-{
-    struct sub *sub = &s->subs[chan];
-    sub->covered_pos = MAX(sub->covered_pos, pos);
-    sub->members_pos = MAX(sub->members_pos, members_pos);
-    sub->left = false; /* that it is in again may be what it was not told */
-}
-
-static void cover_all(struct client *cl, uint64_t pos, uint64_t members_pos)
-{
-    for (uint32_t i = 0; i < oracle_channels_max; i++)
-        cover(&cl->ws, i, pos, members_pos);
-}
-
-/* Channels past ws.subscriptions_max are not pushed: which they are it cannot know. A join may be
- * heard of before the leave that made room for it: they come from different chans. */
-static bool partial(const struct client *cl)
-{
-    return cl->ws.partial ||
-           cl->w->oracle.users[cl->user].channels_peak + 2 > cl->w->plan.conf.ws_subscriptions_max;
-}
-
-/* Moves `next` over what it has been told to fetch and what was not for it: not a member then, or
- * not any more by now. */
-static void skip_covered(struct client *cl, uint32_t chan, uint64_t now)
-{
-    const struct oracle *o = &cl->w->oracle;
-    const struct ochan *c = &o->chans[chan];
-    struct sub *sub = &cl->ws.subs[chan];
-    while (sub->next < c->len) {
-        uint64_t pos = o->msgs[c->numbers[sub->next]].pos;
-        if (pos > sub->covered_pos && !oracle_was(c, cl->user, false, pos, now))
-            break;
-        sub->next++;
-    }
-}
 
 static struct ochan *channel_of(struct client *cl, struct str_view e, uint64_t pos)
 {
@@ -88,12 +47,6 @@ static bool heard_as_member(const struct client *cl, const struct ochan *c, cons
     return m->rows_len == ARRAY_LEN(m->rows); /* older ones are forgotten */
 }
 
-static void hear_pins(struct client *cl, const struct ochan *c, uint64_t pos)
-{
-    struct sub *sub = &cl->ws.subs[c - cl->w->oracle.chans];
-    sub->pins_pos = MAX(sub->pins_pos, pos);
-}
-
 /* It is not pinned any more either. */
 static void on_deleted(struct client *cl, const struct ochan *c, struct str_view e, uint64_t pos)
 {
@@ -103,7 +56,8 @@ static void on_deleted(struct client *cl, const struct ochan *c, struct str_view
     if (!oracle_heard(&cl->w->oracle, c, cl->user, m->deleted_pos))
         violation(cl->w, "members_only", "client %u hears of a deletion in %s when it is out",
                   (unsigned)cl->index, c->name);
-    hear_pins(cl, c, oracle_batch_end(&cl->w->oracle, m->deleted_pos));
+    view_pins(cl, c, oracle_batch_end(&cl->w->oracle, m->deleted_pos));
+    view_deleted(cl, (uint32_t)(m - cl->w->oracle.msgs));
 }
 
 static bool is_tombstone(struct str_view message)
@@ -128,11 +82,14 @@ static void on_hidden(struct client *cl, const struct ochan *c, struct str_view 
     uint32_t n = oracle_check_shown(cl->w, c->cid, got, js_ts(js_get(message, "ts")),
                                     js_id(js_get(message, "user")), pos, "a changed message");
     const struct omsg *m = &cl->w->oracle.msgs[n];
-    if (sv_eq(what, SV("message_changed")) &&
-        !heard_as_member(cl, c, m, oracle_version_of(&cl->w->oracle, n, got)))
+    if (!sv_eq(what, SV("message_changed")))
+        return;
+    uint32_t version = oracle_version_of(&cl->w->oracle, n, got);
+    if (!heard_as_member(cl, c, m, version))
         violation(cl->w, "members_only",
                   "client %u (user %u) hears of an edit in %s when it is out", (unsigned)cl->index,
                   (unsigned)cl->user, c->name);
+    view_text(cl, n, version, pos);
 }
 
 static void on_message(struct client *cl, struct str_view e, uint64_t pos)
@@ -140,8 +97,7 @@ static void on_message(struct client *cl, struct str_view e, uint64_t pos)
     struct oracle *o = &cl->w->oracle;
     char text[oracle_text_max];
     struct ochan *c = own_channel_of(cl, e, pos);
-    uint32_t chan = (uint32_t)(c - o->chans);
-    struct sub *sub = &cl->ws.subs[chan];
+    struct sub *sub = &cl->ws.subs[c - o->chans];
     uint64_t ts_us = js_ts(js_get(e, "ts"));
     struct str_view got = js_string(js_get(e, "text"), text, sizeof text);
     if (js_true(js_get(e, "hidden"))) { /* of a message that changed; what it says is in it */
@@ -161,15 +117,7 @@ static void on_message(struct client *cl, struct str_view e, uint64_t pos)
         violation(cl->w, "events_in_order", "client %u: message #%u of %s comes late or twice",
                   (unsigned)cl->index, n, c->name);
     sub->last_ts_us = ts_us;
-    if (m->thread != 0) /* a lost one is in the channel's hint, and has no number */
-        return;
-    skip_covered(cl, chan, m->pos);
-    if (m->ordinal > sub->next && !partial(cl))
-        violation(cl->w, "gaps_are_announced",
-                  "client %u (user %u): message #%u of %s, but #%u before it is missing and no "
-                  "refetch came",
-                  (unsigned)cl->index, (unsigned)cl->user, n, c->name, c->numbers[sub->next]);
-    sub->next = MAX(sub->next, m->ordinal + 1);
+    view_message(cl, c, n);
     cl->ws.events++;
 }
 
@@ -181,13 +129,13 @@ static void on_refetch(struct client *cl, struct str_view e, uint64_t pos)
     size_t at = 0;
     cl->ws.hints++;
     if (js_true(js_get(e, "all")))
-        cover_all(cl, pos, pos);
+        view_cover_all(cl, pos, pos);
     while ((item = js_next(list, &at)).p != NULL) {
         struct ochan *c = oracle_chan(&cl->w->oracle, js_id(item));
         if (c == NULL || !oracle_was(c, cl->user, true, cl->ws.known_pos, pos))
             violation(cl->w, "members_only", "a refetch hint of a channel it was not in: %.*s",
                       SV_ARG(e));
-        cover(&cl->ws, (uint32_t)(c - cl->w->oracle.chans), pos, pos);
+        view_cover(cl, c, pos, pos);
     }
 }
 
@@ -198,7 +146,7 @@ static void on_joined(struct client *cl, struct str_view e, uint64_t pos)
         violation(cl->w, "nothing_undurable_visible",
                   "joined, it says, but that is not stored: %.*s", SV_ARG(e));
     /* From the moment that it is a member it hears every message, or is told to fetch. */
-    cover(&cl->ws, (uint32_t)(c - cl->w->oracle.chans), oracle_member_since(c, cl->user, pos), pos);
+    view_cover(cl, c, oracle_member_since(c, cl->user, pos), pos);
 }
 
 /* The last that it hears of the channel. */
@@ -210,19 +158,6 @@ static void on_left(struct client *cl, struct str_view e, uint64_t pos)
     cl->ws.subs[c - cl->w->oracle.chans].left = true;
 }
 
-/* Which change of u's membership the event tells of is not to be seen: the newest that it can mean.
- */
-static void hear_member(struct client *cl, const struct ochan *c, uint8_t u, bool joined,
-                        uint64_t pos)
-{
-    struct sub *sub = &cl->ws.subs[c - cl->w->oracle.chans];
-    const struct levels *l = &c->membership[u];
-    for (uint32_t i = 0; i < l->len && l->all[i].pos <= pos; i++) {
-        if (l->all[i].n == joined)
-            sub->heard_pos[u] = MAX(sub->heard_pos[u], l->all[i].pos);
-    }
-}
-
 static void on_member(struct client *cl, struct str_view e, uint64_t pos, bool joined)
 {
     struct ochan *c = own_channel_of(cl, e, pos);
@@ -230,7 +165,7 @@ static void on_member(struct client *cl, struct str_view e, uint64_t pos, bool j
     if (u == plan_users_max || !oracle_was(c, u, joined, 0, pos))
         violation(cl->w, "nothing_undurable_visible", "a membership that never was: %.*s",
                   SV_ARG(e));
-    hear_member(cl, c, u, joined, pos);
+    view_member(cl, c, u, joined, pos);
 }
 
 static void on_member_joined(struct client *cl, struct str_view e, uint64_t pos)
@@ -287,7 +222,7 @@ static void on_hello(struct client *cl, struct str_view e, uint64_t pos)
         violation(cl->w, "hello_first", "a second hello");
     s->state = SOCKET_LIVE;
     s->partial = js_true(js_get(e, "channels_left_out"));
-    cover_all(cl, s->known_pos, pos); /* what is posted since is pushed or announced */
+    view_cover_all(cl, s->known_pos, pos); /* what is posted since is pushed or announced */
     if (rng_one_in(&cl->rng, 2))
         socket_watch_users(cl);
 }
@@ -333,6 +268,7 @@ static void on_reaction(struct client *cl, struct str_view e, uint64_t pos)
     if (!oracle_heard(o, c, cl->user, since))
         violation(cl->w, "members_only", "client %u hears of a reaction in %s when it is out",
                   (unsigned)cl->index, c->name);
+    view_reaction(cl, (uint32_t)(m - o->msgs), (uint32_t)by);
 }
 
 static void on_pin(struct client *cl, struct str_view e, uint64_t pos, bool pinned)
@@ -344,7 +280,7 @@ static void on_pin(struct client *cl, struct str_view e, uint64_t pos, bool pinn
     if (last_pos == 0)
         violation(cl->w, "members_only", "client %u hears of a pin in %s that it cannot know: %.*s",
                   (unsigned)cl->index, c->name, SV_ARG(e));
-    hear_pins(cl, c, last_pos);
+    view_pins(cl, c, last_pos);
 }
 
 static void on_pinned(struct client *cl, struct str_view e, uint64_t pos)
@@ -464,58 +400,5 @@ void socket_on_event(struct client *cl, struct str_view e, uint64_t pos)
             handlers[i].on(cl, e, pos);
             return;
         }
-    }
-}
-
-/* ---- at the end ---- */
-
-/* It has heard of each one's last change, or has asked since. */
-static void check_members(struct client *cl, const struct ochan *c)
-{
-    const struct oracle *o = &cl->w->oracle;
-    const struct sub *sub = &cl->ws.subs[c - o->chans];
-    for (uint8_t u = 0; u < o->users_len; u++) {
-        const struct levels *l = &c->membership[u];
-        if (u == cl->user || l->len == 0)
-            continue;
-        const struct level *last = &l->all[l->len - 1];
-        if (last->pos > MAX(sub->members_pos, sub->heard_pos[u]) &&
-            !oracle_was(c, cl->user, false, last->pos, o->pos))
-            violation(cl->w, "view_converges",
-                      "client %u (user %u) never heard that user %u %s %s and was told to fetch "
-                      "nothing",
-                      (unsigned)cl->index, (unsigned)cl->user, (unsigned)u,
-                      last->n != 0 ? "joined" : "left", c->name);
-    }
-}
-
-static void check_pins(struct client *cl, const struct ochan *c)
-{
-    const struct oracle *o = &cl->w->oracle;
-    const struct sub *sub = &cl->ws.subs[c - o->chans];
-    uint64_t last_pos = c->pins.len == 0 ? 0 : c->pins.all[c->pins.len - 1].pos;
-    if (last_pos > MAX(sub->members_pos, sub->pins_pos) &&
-        !oracle_was(c, cl->user, false, last_pos, o->pos))
-        violation(cl->w, "view_converges",
-                  "client %u (user %u) never heard of the last pin of %s and was told to fetch "
-                  "nothing",
-                  (unsigned)cl->index, (unsigned)cl->user, c->name);
-}
-
-void socket_check_converged(struct client *cl)
-{
-    const struct oracle *o = &cl->w->oracle;
-    if (cl->ws.state != SOCKET_LIVE || partial(cl))
-        return;
-    for (uint32_t i = 0; i < o->chans_len; i++) {
-        skip_covered(cl, i, o->pos);
-        if (cl->ws.subs[i].next < o->chans[i].len)
-            violation(
-                cl->w, "view_converges",
-                "client %u (user %u) never saw message #%u of %s and was told to fetch nothing",
-                (unsigned)cl->index, (unsigned)cl->user, o->chans[i].numbers[cl->ws.subs[i].next],
-                o->chans[i].name);
-        check_members(cl, &o->chans[i]);
-        check_pins(cl, &o->chans[i]);
     }
 }
