@@ -16,7 +16,8 @@ struct run_opts {
 struct result run_seed(uint64_t seed, const struct run_opts *o, bool loud);
 /* Shorter and with fewer faults, as long as the same invariant breaks; prints how to run it. */
 int run_minimise(uint64_t seed, struct run_opts o);
-/* Plants each bug in turn; true: every one was found within seeds_max. */
+/* Plants each bug in turn; true: every one was found within seeds_max, by a seed that is clean
+ * without it. */
 bool run_mutants(const struct run_opts *o, uint64_t first_seed, uint64_t seeds_max,
                  const char *only);
 
