@@ -3,6 +3,7 @@
 #include "api/handlers.h"
 #include "api/internal.h"
 
+#include "base/mutant.h"
 #include "fanout/fanout_msg.h"
 #include "hist/hist_msg.h"
 
@@ -106,7 +107,9 @@ static void on_channels(struct request *r, const struct cell *c)
 static uint64_t since(uint64_t last_us, uint64_t now_us)
 {
     enum { ahead_us_max = 1000000 };
-    return last_us > now_us + ahead_us_max ? 0 : MIN(last_us, now_us);
+    if (last_us > now_us + ahead_us_max)
+        return MUTANT(RESUMED_FROM_NOW, 0u, now_us);
+    return MIN(last_us, now_us);
 }
 
 static void begin(struct request *r, bool snapshot)

@@ -98,7 +98,7 @@ static void open_socket(struct fanout *f, struct fan_conn *c, const struct ticke
     c->resumes = k->resumes;
     c->batch_presence = k->batch_presence;
     c->state = FAN_OPENING;
-    if (!f->replay.listened)
+    if (MUTANT(REPLAY_BEFORE_ANYBODY, !f->replay.listened, false))
         f->replay.gap_us = MAX(f->replay.gap_us, f->turn->wall_us);
     f->replay.listened = true;
     conn_index(f, c);
@@ -148,7 +148,7 @@ void conn_ready(struct fanout *f, struct fan_conn *c, const struct hint *missed)
                            : SV("{\"type\":\"hello\"}"));
     if (missed->all || missed->len > 0)
         queue_hint(f, c, true, missed); /* older than all events that wait */
-    if (c->resumes)
+    if (MUTANT(RESUMED_NOT_SAID, c->resumes, false))
         queue_text(f, c, false, SV("{\"type\":\"resumed\"}"));
 }
 

@@ -309,7 +309,8 @@ void queue_event(struct fanout *f, struct fan_conn *c, struct frame_use *use, bo
     bool full = queue_bytes(c) + len > MAX(conf->ws_queue_hard_bytes, len) ||
                 f->queued_bytes + len > conf->ws_queue_total_bytes ||
                 (c->q != NULL && c->q->owed != NULL &&
-                 (c->resumes || hint_has(c->q->owed, use->frame->cid)));
+                 (MUTANT(RESUMED_HEARS_BEHIND_LOSS, c->resumes, false) ||
+                  hint_has(c->q->owed, use->frame->cid)));
     struct queue *q = full ? NULL : queue_of(f, c);
     if (q == NULL || !pieces_add(&f->chunks, &q->normal, (piece)use)) {
         if (!typing)
@@ -363,7 +364,8 @@ void queue_drop_events(struct fanout *f, struct fan_conn *c, bool owe)
     uint32_t kept = 0;
     for (uint32_t i = 0; i < l->len; i++) {
         piece p = *pieces_next(&from);
-        bool stays = is_own(p) && (owe || c->state != FAN_OPENING);
+        bool stays =
+            is_own(p) && (owe || MUTANT(REPLAY_WITHOUT_HELLO, c->state != FAN_OPENING, true));
         if (i < l->sent || stays) {
             *pieces_next(&to) = p;
             kept++;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mutant.h"
 #include "fanout/internal.h"
 
 enum {
@@ -45,6 +46,8 @@ static void forget_channel(const struct fanout *f, struct sub_chan *h)
 void replay_gap(struct fanout *f, uint64_t cid)
 {
     uint32_t i = cid == ID_NONE ? slot_none : subs_find(&f->subs, cid);
+    if (MUTANT(REPLAY_GAP_FORGOTTEN, false, true))
+        return;
     if (cid == ID_NONE) {
         f->replay.gap_us = f->turn->wall_us;
     } else if (i != slot_none) {
@@ -68,7 +71,7 @@ void replay_keep(struct fanout *f, struct sub_chan *h, const struct frame *frame
     struct replay *r = &f->replay;
     struct str_view wire = frame_wire(frame);
     uint64_t need = sizeof(struct kept) + (wire.len + kept_align - 1) / kept_align * kept_align;
-    if (need > r->bytes || frame->takes_back) {
+    if (need > r->bytes || MUTANT(REPLAY_OF_TAKEN_BACK, frame->takes_back, false)) {
         forget_channel(f, h);
         return;
     }
@@ -95,7 +98,7 @@ struct found {
 
 static bool is_there(const struct replay *r, uint64_t place)
 {
-    return place + r->bytes >= r->head;
+    return MUTANT(REPLAY_WRITTEN_OVER, place + r->bytes >= r->head, true);
 }
 
 /* All that came after from_us. False: some of it is not here any more. */
@@ -124,7 +127,8 @@ static bool find(const struct fanout *f, const struct sub_chan *h, uint64_t from
 
 static uint64_t from_us(const struct fan_conn *c)
 {
-    return c->since_us - MIN(c->since_us, (uint64_t)missed_margin_us);
+    return c->since_us -
+           MIN(c->since_us, MUTANT(REPLAY_WITHOUT_MARGIN, (uint64_t)missed_margin_us, 0u));
 }
 
 bool replay_lost(const struct fanout *f, const struct fan_conn *c, uint64_t cid)
@@ -141,12 +145,14 @@ bool replay_channel(struct fanout *f, struct fan_conn *c, uint64_t cid)
     if (f->replay.bytes == 0 || i == slot_none || replay_lost(f, c, cid))
         return false;
     const struct sub_chan *h = &f->subs.chans[i];
-    if (from_us(c) < h->whole_since_us || !find(f, h, from_us(c), c->uid, &found) ||
+    if (from_us(c) < h->whole_since_us ||
+        !find(f, h, MUTANT(REPLAY_FROM_LONG_AGO, from_us(c), 0u), c->uid, &found) ||
         queue_bytes(c) + found.bytes > socket_bytes_max ||
         f->queued_bytes + found.bytes > f->conf.conf->ws_queue_total_bytes / 2)
         return false;
     for (uint32_t k = found.len; k > 0; k--) {
-        if (!queue_own(f, c, false, NULL, 0, found.wire[k - 1]))
+        if (!queue_own(f, c, false, NULL, 0,
+                       found.wire[MUTANT(REPLAY_NEWEST_FIRST, k - 1, found.len - k)]))
             return true; /* it is being closed */
     }
     metric_add(f->turn->metrics, METRIC_EVENTS_REPLAYED, found.len);

@@ -381,7 +381,7 @@ static void judge_connect(const struct ctx *x)
     }
     if (path == NULL)
         untrue(x, "answers_whole", "no URL of a socket");
-    socket_connect(x->cl, path, x->op->token, x->pos);
+    socket_connect(x->cl, path, x->op, x->pos);
 }
 
 static void check_named(const struct ctx *x, uint8_t user)

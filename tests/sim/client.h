@@ -68,6 +68,7 @@ struct op {
     uint32_t users;       /* OP_OPEN: bit per user, the client's own too */
     uint32_t limit, name; /* name: that a channel is to get */
     uint32_t version;     /* OP_EDIT; OP_PREF: which name; OP_LIST: 1 without archived ones */
+    bool resumes;         /* OP_CONNECT: goes on from oldest_us */
     uint64_t oldest_us;
     uint64_t sent_pos, sent_us; /* when the request was written */
     uint32_t token, as;
@@ -113,8 +114,14 @@ struct socket {
     struct sim_conn *thief; /* a second connection with the same ticket, or NULL */
     struct bytes thief_in;
     uint32_t token;
-    bool partial;       /* hello said that channels were left out */
-    uint64_t known_pos; /* when rtm.connect was answered */
+    bool
+        partial; /* hello said that channels were left out; also on a socket that it goes on from */
+    /* It gave last_ts: it goes on from what it knew, and others may go on from it. */
+    bool resumes;
+    bool resuming;         /* and has got hello, but not resumed */
+    uint64_t last_ts_us;   /* what it gives next; 0: it knows nothing to go on from */
+    uint64_t newest_ts_us; /* of the channels' events; last_ts_us is this once it has resumed */
+    uint64_t known_pos;    /* when rtm.connect was answered */
     uint64_t opened_us, retry_us;
     struct sub subs[oracle_channels_max];
     struct heard *heard; /* by a message's number: of its changes; socket_view.c */
@@ -187,7 +194,7 @@ bool answer_transient(struct world *w, struct str_view error);
 /* socket.c */
 void socket_want(struct client *cl);
 /* known_pos: the client has seen, or can fetch, what was durable then. */
-void socket_connect(struct client *cl, const char *ticket, uint32_t token, uint64_t known_pos);
+void socket_connect(struct client *cl, const char *ticket, const struct op *op, uint64_t known_pos);
 void socket_read(struct client *cl);
 void socket_drop(struct client *cl, bool reset);
 /* A message over RTM; false: no room now. */
@@ -200,6 +207,8 @@ void socket_on_event(struct client *cl, struct str_view e, uint64_t pos);
 
 /* socket_view.c. It knows nothing. */
 void view_begin(struct client *cl);
+/* It knows what it knew; what it is told may be told again. */
+void view_resume(struct client *cl, uint64_t pos);
 /* It knows the messages of the channel up to pos and the rest up to members_pos: it fetches both
  * after this. */
 void view_cover(struct client *cl, const struct ochan *c, uint64_t pos, uint64_t members_pos);

@@ -189,6 +189,11 @@ static uint32_t make_args(const struct client *cl, const struct op *op, struct w
     uint32_t n = 0;
     if (op->kind == OP_SIGN_IN)
         return sign_in_args(cl->w, op, s, args);
+    if (op->kind == OP_CONNECT) {
+        args[0] =
+            (struct arg){"last_ts", op->oldest_us == 0 ? SV("0") : format_ts(s->ts, op->oldest_us)};
+        return op->resumes;
+    }
     if (op->cid != 0) {
         format_channel(cl, op, s->cid);
         bool bookmarks = op->kind == OP_BOOKMARK || op->kind == OP_BOOKMARKS;

@@ -27,6 +27,7 @@ struct omsg { /* by its number, which stands in its text */
     uint64_t post_s, promised_pos; /* scheduled for; when that was answered ok, 0: was not */
     uint32_t key;                  /* the same one may serve other senders and other channels */
     uint64_t ts_us, pos;           /* of its row; 0: none yet */
+    uint64_t stored_us;            /* wall clock of the daemon then */
     uint32_t ordinal;              /* among the roots or the replies of its channel */
     uint32_t thread;               /* number of the message that it answers to; 0: none */
     uint64_t deleted_pos;          /* 0: it is there */

@@ -127,6 +127,7 @@ static void on_new(struct world *w, struct ochan *c, uint32_t n, const struct ro
     add_ts(w, row->ts_us);
     m->ts_us = c->last_ts_us = row->ts_us;
     m->pos = o->pos;
+    m->stored_us = world_wall_us(w);
     if (oracle_is_direct(c))
         levels_set(&c->newest, o->pos, m->ts_us);
     check_time(w, m, n);

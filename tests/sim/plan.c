@@ -45,6 +45,7 @@ static void shrink(struct conf *c, struct rng *r)
     c->store_batch_bytes_max = rng_one_in(r, 2) ? 4096 : 65536;
     c->store_batch_requests_max = rng_range(r, 1, 32);
     c->hist_recent_bytes = rng_range(r, 0, 4) * 16384; /* none, or a channel or a few */
+    c->ws_replay_bytes = rng_one_in(r, 4) ? 0 : rng_skewed(r, 512, 65536);
     c->search_batch_words = rng_range(r, 256, 2048);
     c->search_queue_max = rng_range(r, 1, 8);
 }

@@ -15,7 +15,8 @@ static const char key_and_accept[2][32] = {"dGhlIHNhbXBsZSBub25jZQ==",
 void socket_want(struct client *cl)
 {
     cl->ws.state = SOCKET_ASKED;
-    struct op op = {.kind = OP_CONNECT};
+    struct op op = {.kind = OP_CONNECT, .resumes = !rng_one_in(&cl->rng, 3)};
+    op.oldest_us = op.resumes ? cl->ws.last_ts_us : 0;
     client_retry(cl, &op);
 }
 
@@ -71,7 +72,14 @@ static void read_thief(struct client *cl)
     }
 }
 
-void socket_connect(struct client *cl, const char *ticket, uint32_t token, uint64_t known_pos)
+static void begin_anew(struct client *cl)
+{
+    cl->ws.partial = false;
+    cl->ws.last_ts_us = 0;
+    view_begin(cl);
+}
+
+void socket_connect(struct client *cl, const char *ticket, const struct op *op, uint64_t known_pos)
 {
     struct socket *s = &cl->ws;
     if (s->conn != NULL)
@@ -82,14 +90,17 @@ void socket_connect(struct client *cl, const char *ticket, uint32_t token, uint6
     if (s->conn == NULL)
         return;
     snprintf(s->ticket, sizeof s->ticket, "%.60s", ticket);
-    s->token = token;
+    s->token = op->token;
+    s->resumes = op->resumes;
+    s->resuming = false;
+    s->newest_ts_us = 0;
     s->known_pos = known_pos;
     s->opened_us = cl->w->now_us;
-    s->partial = false;
     s->in.at = s->in.len = 0;
     s->rtm_len = 0;
     s->sockets++;
-    view_begin(cl);
+    if (op->oldest_us == 0)
+        begin_anew(cl);
     drop_thief(cl);
     s->ticket_uses = 0;
     put_upgrade(cl, s->conn, s->ticket);

@@ -22,13 +22,26 @@ static bool listens(const struct client *cl, const struct ochan *c, uint64_t pos
            oracle_was(c, cl->user, true, cl->ws.known_pos, pos);
 }
 
-static struct ochan *own_channel_of(struct client *cl, struct str_view e, uint64_t pos)
+/* An event of a channel whose member it is; `in` has the channel. */
+static struct ochan *own_channel_of(struct client *cl, struct str_view e, struct str_view in,
+                                    uint64_t pos)
 {
-    struct ochan *c = channel_of(cl, e, pos);
+    struct socket *s = &cl->ws;
+    struct ochan *c = channel_of(cl, in, pos);
     if (!listens(cl, c, pos))
         violation(cl->w, "members_only", "client %u (user %u) hears of %s when it is out: %.*s",
                   (unsigned)cl->index, (unsigned)cl->user, c->name, SV_ARG(e));
+    s->newest_ts_us =
+        MAX(s->newest_ts_us, MAX(js_ts(js_get(e, "ts")), js_ts(js_get(e, "event_ts"))));
+    if (s->resumes && !s->resuming)
+        s->last_ts_us = MAX(s->last_ts_us, s->newest_ts_us);
     return c;
+}
+
+/* Decided while it was a member. What it missed it is told again whole, as it would read it. */
+static bool is_for(const struct client *cl, const struct ochan *c, uint64_t pos)
+{
+    return cl->ws.resuming || oracle_heard(&cl->w->oracle, c, cl->user, pos);
 }
 
 /* ---- messages ---- */
@@ -38,10 +51,9 @@ static struct ochan *own_channel_of(struct client *cl, struct str_view e, uint64
 static bool heard_as_member(const struct client *cl, const struct ochan *c, const struct omsg *m,
                             uint32_t version)
 {
-    const struct oracle *o = &cl->w->oracle;
     for (uint32_t i = 0; i < m->rows_len; i++) {
         bool may_be = m->rows[i].version == version || m->rows[i].pos > m->asked_pos[version];
-        if (may_be && oracle_heard(o, c, cl->user, m->rows[i].pos))
+        if (may_be && is_for(cl, c, m->rows[i].pos))
             return true;
     }
     return m->rows_len == ARRAY_LEN(m->rows); /* older ones are forgotten */
@@ -53,7 +65,7 @@ static void on_deleted(struct client *cl, const struct ochan *c, struct str_view
     const struct omsg *m = oracle_by_ts(&cl->w->oracle, c->cid, js_ts(js_get(e, "deleted_ts")));
     if (m == NULL || m->deleted_pos == 0 || m->deleted_pos > pos)
         violation(cl->w, "nothing_undurable_visible", "that is not deleted: %.*s", SV_ARG(e));
-    if (!oracle_heard(&cl->w->oracle, c, cl->user, m->deleted_pos))
+    if (!is_for(cl, c, m->deleted_pos))
         violation(cl->w, "members_only", "client %u hears of a deletion in %s when it is out",
                   (unsigned)cl->index, c->name);
     view_pins(cl, c, oracle_batch_end(&cl->w->oracle, m->deleted_pos));
@@ -92,11 +104,24 @@ static void on_hidden(struct client *cl, const struct ochan *c, struct str_view 
     view_text(cl, n, version, pos);
 }
 
+/* Who was not there while a text could be read is not told it afterwards. */
+static void check_taken_back(struct client *cl, const struct ochan *c, uint32_t n,
+                             struct str_view text, uint64_t pos)
+{
+    const struct oracle *o = &cl->w->oracle;
+    uint64_t since = cl->ws.known_pos;
+    if (cl->ws.resuming && !oracle_was(c, cl->user, true, o->msgs[n].pos, since) &&
+        !oracle_was_text(o, n, text, since, pos))
+        violation(cl->w, "members_only",
+                  "client %u (user %u) is shown what #%u of %s said before it came",
+                  (unsigned)cl->index, (unsigned)cl->user, n, c->name);
+}
+
 static void on_message(struct client *cl, struct str_view e, uint64_t pos)
 {
     struct oracle *o = &cl->w->oracle;
     char text[oracle_text_max];
-    struct ochan *c = own_channel_of(cl, e, pos);
+    struct ochan *c = own_channel_of(cl, e, e, pos);
     struct sub *sub = &cl->ws.subs[c - o->chans];
     uint64_t ts_us = js_ts(js_get(e, "ts"));
     struct str_view got = js_string(js_get(e, "text"), text, sizeof text);
@@ -109,7 +134,8 @@ static void on_message(struct client *cl, struct str_view e, uint64_t pos)
     uint32_t n =
         oracle_check_shown(cl->w, c->cid, got, ts_us, js_id(js_get(e, "user")), pos, "an event");
     const struct omsg *m = &o->msgs[n];
-    if (!oracle_member_at(c, cl->user, m->pos))
+    check_taken_back(cl, c, n, got, pos);
+    if (!cl->ws.resuming && !oracle_member_at(c, cl->user, m->pos))
         violation(cl->w, "members_only",
                   "client %u (user %u) is shown message #%u of %s without being a member",
                   (unsigned)cl->index, (unsigned)cl->user, n, c->name);
@@ -160,7 +186,7 @@ static void on_left(struct client *cl, struct str_view e, uint64_t pos)
 
 static void on_member(struct client *cl, struct str_view e, uint64_t pos, bool joined)
 {
-    struct ochan *c = own_channel_of(cl, e, pos);
+    struct ochan *c = own_channel_of(cl, e, e, pos);
     uint8_t u = oracle_user(&cl->w->oracle, js_id(js_get(e, "user")));
     if (u == plan_users_max || !oracle_was(c, u, joined, 0, pos))
         violation(cl->w, "nothing_undurable_visible", "a membership that never was: %.*s",
@@ -189,7 +215,7 @@ static void on_created(struct client *cl, struct str_view e, uint64_t pos)
 
 static void on_typing(struct client *cl, struct str_view e, uint64_t pos)
 {
-    (void)own_channel_of(cl, e, pos);
+    (void)own_channel_of(cl, e, e, pos);
 }
 
 static void on_reply(struct client *cl, struct str_view e, uint64_t pos)
@@ -221,10 +247,25 @@ static void on_hello(struct client *cl, struct str_view e, uint64_t pos)
     if (s->state != SOCKET_OPEN)
         violation(cl->w, "hello_first", "a second hello");
     s->state = SOCKET_LIVE;
-    s->partial = js_true(js_get(e, "channels_left_out"));
-    view_cover_all(cl, s->known_pos, pos); /* what is posted since is pushed or announced */
+    s->partial |= js_true(js_get(e, "channels_left_out"));
+    s->resuming = s->resumes;
+    if (s->last_ts_us == 0)
+        view_cover_all(cl, s->known_pos, pos); /* what is posted since is pushed or announced */
+    else
+        view_resume(cl, pos);
     if (rng_one_in(&cl->rng, 2))
         socket_watch_users(cl);
+}
+
+/* All that it missed it has got, or was told to fetch. */
+static void on_resumed(struct client *cl, struct str_view e, uint64_t pos)
+{
+    struct socket *s = &cl->ws;
+    (void)pos;
+    if (!s->resuming)
+        violation(cl->w, "hello_first", "resumed twice, or without last_ts: %.*s", SV_ARG(e));
+    s->resuming = false;
+    s->last_ts_us = MAX(s->last_ts_us, s->newest_ts_us);
 }
 
 static void on_presence(struct client *cl, struct str_view e, uint64_t pos)
@@ -244,7 +285,7 @@ static uint64_t became(const struct client *cl, const struct ochan *c, const str
 {
     uint64_t last_pos = 0;
     for (uint32_t i = 0; i < l->len && l->all[i].pos <= pos; i++) {
-        if (l->all[i].n == n && oracle_heard(&cl->w->oracle, c, cl->user, l->all[i].pos))
+        if (l->all[i].n == n && is_for(cl, c, l->all[i].pos))
             last_pos = l->all[i].pos;
     }
     return last_pos;
@@ -255,7 +296,7 @@ static void on_reaction(struct client *cl, struct str_view e, uint64_t pos)
     struct oracle *o = &cl->w->oracle;
     char name[32];
     uint64_t by = 0;
-    const struct ochan *c = own_channel_of(cl, js_get(e, "item"), pos);
+    const struct ochan *c = own_channel_of(cl, e, js_get(e, "item"), pos);
     const struct omsg *m = oracle_by_ts(o, c->cid, js_ts(js_get(js_get(e, "item"), "ts")));
     struct str_view got = js_string(js_get(e, "reaction"), name, sizeof name);
     if (got.p == NULL || got.len < 2 ||
@@ -265,7 +306,7 @@ static void on_reaction(struct client *cl, struct str_view e, uint64_t pos)
     if (since == 0 || since > pos)
         violation(cl->w, "nothing_undurable_visible", "a reaction that is not stored: %.*s",
                   SV_ARG(e));
-    if (!oracle_heard(o, c, cl->user, since))
+    if (!is_for(cl, c, since))
         violation(cl->w, "members_only", "client %u hears of a reaction in %s when it is out",
                   (unsigned)cl->index, c->name);
     view_reaction(cl, (uint32_t)(m - o->msgs), (uint32_t)by);
@@ -273,7 +314,7 @@ static void on_reaction(struct client *cl, struct str_view e, uint64_t pos)
 
 static void on_pin(struct client *cl, struct str_view e, uint64_t pos, bool pinned)
 {
-    const struct ochan *c = own_channel_of(cl, e, pos);
+    const struct ochan *c = own_channel_of(cl, e, e, pos);
     struct str_view item = js_get(js_get(e, "item"), "message");
     const struct omsg *m = oracle_by_ts(&cl->w->oracle, c->cid, js_ts(js_get(item, "ts")));
     uint64_t last_pos = m == NULL ? 0 : became(cl, c, &m->pinned, pinned, pos);
@@ -354,6 +395,7 @@ static const struct {
     void (*on)(struct client *cl, struct str_view e, uint64_t pos);
 } handlers[] = {{"message", on_message},
                 {"refetch", on_refetch},
+                {"resumed", on_resumed},
                 {"channel_joined", on_joined},
                 {"group_joined", on_joined},
                 {"im_created", on_joined},

@@ -51,6 +51,19 @@ void view_begin(struct client *cl)
     s->heard_len = 0;
 }
 
+/* It reads anew where it is in; of a channel that it did not know also who else is. */
+void view_resume(struct client *cl, uint64_t pos)
+{
+    const struct oracle *o = &cl->w->oracle;
+    for (uint32_t i = 0; i < oracle_channels_max; i++) {
+        struct sub *sub = &cl->ws.subs[i];
+        sub->last_ts_us = 0;
+        sub->left = false;
+        if (!oracle_was(&o->chans[i], cl->user, true, 0, sub->members_pos))
+            sub->members_pos = pos;
+    }
+}
+
 /* ---- what it fetches ---- */
 
 void view_cover(struct client *cl, const struct ochan *c, uint64_t pos, uint64_t members_pos)
@@ -83,6 +96,24 @@ static void skip_covered(struct client *cl, const struct ochan *c, const struct 
     }
 }
 
+/* What came to the fanout from a second before last_ts on: not long before that it was stored, but
+ * for faults that hold up what is told. */
+static void check_again(const struct client *cl, const struct ochan *c, uint32_t number)
+{
+    enum { margin_us = 1000000, on_its_way_us = 2000000 };
+    static const uint32_t slow =
+        1u << FAULT_CLOCK | 1u << FAULT_STALL | 1u << FAULT_FREEZE | 1u << FAULT_DELAY;
+    const struct world *w = cl->w;
+    const struct socket *s = &cl->ws;
+    bool judged = s->resuming && (w->plan.faults & slow) == 0;
+    if (judged && w->oracle.msgs[number].stored_us + margin_us + on_its_way_us < s->last_ts_us)
+        violation(cl->w, "events_in_order",
+                  "client %u (user %u) goes on from %llu and is shown the older message #%u of %s "
+                  "once more",
+                  (unsigned)cl->index, (unsigned)cl->user, (unsigned long long)s->last_ts_us,
+                  number, c->name);
+}
+
 /* Replies are counted by themselves. */
 void view_message(struct client *cl, const struct ochan *c, uint32_t number)
 {
@@ -96,6 +127,8 @@ void view_message(struct client *cl, const struct ochan *c, uint32_t number)
                   "client %u (user %u): message #%u of %s, but #%u before it is missing and no "
                   "refetch came",
                   (unsigned)cl->index, (unsigned)cl->user, number, c->name, l->all[*next]);
+    if (m->ordinal < *next)
+        check_again(cl, c, number);
     *next = MAX(*next, m->ordinal + 1);
 }
 
@@ -210,6 +243,11 @@ void socket_check_converged(struct client *cl)
     struct oracle *o = &cl->w->oracle;
     if (cl->ws.state != SOCKET_LIVE || partial(cl))
         return;
+    if (cl->ws.resuming)
+        violation(cl->w, "view_converges",
+                  "client %u goes on from %llu and was never told up to "
+                  "where",
+                  (unsigned)cl->index, (unsigned long long)cl->ws.last_ts_us);
     for (uint32_t i = 0; i < o->chans_len; i++) {
         const struct ochan *c = &o->chans[i];
         check_messages(cl, c, &c->roots, &cl->ws.subs[i].next);
