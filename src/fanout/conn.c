@@ -98,7 +98,7 @@ static void open_socket(struct fanout *f, struct fan_conn *c, const struct ticke
     c->resumes = k->resumes;
     c->batch_presence = k->batch_presence;
     c->state = FAN_OPENING;
-    if (MUTANT(REPLAY_BEFORE_ANYBODY, !f->replay.listened, false))
+    if (!f->replay.listened)
         f->replay.gap_us = MAX(f->replay.gap_us, f->turn->wall_us);
     f->replay.listened = true;
     conn_index(f, c);

@@ -128,8 +128,7 @@ void on_event_cell(struct fanout *f, const struct cell *cell)
         on_gap(f, cell);
         return;
     case FAN_REVALIDATE:
-        if (MUTANT(REVALIDATION_IS_NO_GAP, true, false))
-            replay_gap(f, cell->cid);
+        replay_gap(f, cell->cid);
         subs_unsure_all(f, cell->cid); /* what is queued already was meant for members */
         return;
     case FAN_SUB_OK:

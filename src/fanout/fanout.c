@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/mutant.h"
 #include "fanout/internal.h"
 
 enum { arena_first_bytes = 4096, arenas_keep = 256, arenas_bytes_max = 128 << 20 };
@@ -34,7 +35,8 @@ static enum err init(struct fanout *f)
     if (f->stamps == NULL)
         return ERR_NOMEM;
     TRY(replay_init(&f->replay, conf->ws_replay_bytes));
-    f->replay.gap_us = f->conf.ts_high_us; /* also when the clock was set back since */
+    /* Also when the clock was set back since. */
+    f->replay.gap_us = MUTANT(REPLAY_BEFORE_RESTART, f->conf.ts_high_us, 0u);
     return json_reader_new(&f->json);
 }
 

@@ -309,8 +309,7 @@ void queue_event(struct fanout *f, struct fan_conn *c, struct frame_use *use, bo
     bool full = queue_bytes(c) + len > MAX(conf->ws_queue_hard_bytes, len) ||
                 f->queued_bytes + len > conf->ws_queue_total_bytes ||
                 (c->q != NULL && c->q->owed != NULL &&
-                 (MUTANT(RESUMED_HEARS_BEHIND_LOSS, c->resumes, false) ||
-                  hint_has(c->q->owed, use->frame->cid)));
+                 (c->resumes || hint_has(c->q->owed, use->frame->cid)));
     struct queue *q = full ? NULL : queue_of(f, c);
     if (q == NULL || !pieces_add(&f->chunks, &q->normal, (piece)use)) {
         if (!typing)

@@ -71,7 +71,7 @@ void replay_keep(struct fanout *f, struct sub_chan *h, const struct frame *frame
     struct replay *r = &f->replay;
     struct str_view wire = frame_wire(frame);
     uint64_t need = sizeof(struct kept) + (wire.len + kept_align - 1) / kept_align * kept_align;
-    if (need > r->bytes || MUTANT(REPLAY_OF_TAKEN_BACK, frame->takes_back, false)) {
+    if (need > r->bytes || frame->takes_back) {
         forget_channel(f, h);
         return;
     }

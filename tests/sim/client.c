@@ -5,7 +5,6 @@
 #include "world.h"
 
 enum {
-    hangs_up_one_in = 100,
     backoff_max_us = 1500000,
     request_timeout_us = 25000000, /* then the client goes elsewhere with the same key */
     no_conn_us = 20000,            /* no token, or no server */
@@ -266,7 +265,7 @@ void client_run(struct client *cl)
     socket_read(cl);
     give_up_slow(cl, &cl->http);
     give_up_slow(cl, &cl->extra);
-    if (cl->ws.state == SOCKET_LIVE && w->faults_on && rng_one_in(&cl->rng, hangs_up_one_in))
+    if (cl->ws.state == SOCKET_LIVE && w->faults_on && rng_one_in(&cl->rng, w->plan.hang_up_one_in))
         socket_drop(cl, rng_one_in(&cl->rng, 2)); /* a lid is closed, and opened again */
     if (w->up && wants_socket(cl) && w->now_us >= cl->ws.retry_us)
         socket_want(cl);

@@ -116,5 +116,8 @@ void plan_make(struct plan *p, uint64_t seed, uint64_t ops, uint32_t without)
     p->pins_max = chan_pins_max;
     if (plan_has(p, FAULT_SMALL)) /* nobody pins a hundred */
         p->pins_max = (uint32_t)rng_range(&channels, 2, 6);
+    struct rng hang_ups = rng_make(seed, 5);
+    static const uint32_t one_in[] = {10, 40, 200, 2000};
+    p->hang_up_one_in = one_in[rng_below(&hang_ups, ARRAY_LEN(one_in))];
     p->signer = (uint8_t)rng_below(&passwords, MIN(p->users, p->clients));
 }

@@ -27,8 +27,9 @@ struct plan {
     uint32_t channel_percent;    /* archives, kicks, pins, direct conversations */
     uint32_t pins_max;           /* of a channel */
     uint32_t half_close_percent; /* of the requests: nothing more is sent behind them */
-    uint32_t passwords; /* one after the other; a hash costs real time: most runs have none */
-    uint8_t signer;     /* whose they are */
+    uint32_t passwords;      /* one after the other; a hash costs real time: most runs have none */
+    uint8_t signer;          /* whose they are */
+    uint32_t hang_up_one_in; /* of a client's turns: it hangs up its socket, and comes back */
     struct conf conf;
 };
 

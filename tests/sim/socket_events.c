@@ -104,14 +104,25 @@ static void on_hidden(struct client *cl, const struct ochan *c, struct str_view 
     view_text(cl, n, version, pos);
 }
 
-/* Who was not there while a text could be read is not told it afterwards. */
+/* Until when a text could be read; UINT64_MAX: it still can, or never was stored. */
+static uint64_t read_until(const struct omsg *m, uint32_t version)
+{
+    uint64_t until_pos = UINT64_MAX;
+    for (uint32_t i = 0; i < m->rows_len; i++) {
+        if (m->rows[i].version == version)
+            until_pos = i + 1 < m->rows_len ? m->rows[i + 1].pos : UINT64_MAX;
+    }
+    return until_pos;
+}
+
+/* Who came later is not told it afterwards. */
 static void check_taken_back(struct client *cl, const struct ochan *c, uint32_t n,
-                             struct str_view text, uint64_t pos)
+                             struct str_view text)
 {
     const struct oracle *o = &cl->w->oracle;
-    uint64_t since = cl->ws.known_pos;
-    if (cl->ws.resuming && !oracle_was(c, cl->user, true, o->msgs[n].pos, since) &&
-        !oracle_was_text(o, n, text, since, pos))
+    const struct omsg *m = &o->msgs[n];
+    uint64_t until_pos = read_until(m, oracle_version_of(o, n, text));
+    if (until_pos <= cl->ws.known_pos && !oracle_was(c, cl->user, true, m->pos, until_pos))
         violation(cl->w, "members_only",
                   "client %u (user %u) is shown what #%u of %s said before it came",
                   (unsigned)cl->index, (unsigned)cl->user, n, c->name);
@@ -134,7 +145,7 @@ static void on_message(struct client *cl, struct str_view e, uint64_t pos)
     uint32_t n =
         oracle_check_shown(cl->w, c->cid, got, ts_us, js_id(js_get(e, "user")), pos, "an event");
     const struct omsg *m = &o->msgs[n];
-    check_taken_back(cl, c, n, got, pos);
+    check_taken_back(cl, c, n, got);
     if (!cl->ws.resuming && !oracle_member_at(c, cl->user, m->pos))
         violation(cl->w, "members_only",
                   "client %u (user %u) is shown message #%u of %s without being a member",
