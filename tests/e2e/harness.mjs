@@ -17,6 +17,7 @@ export const slow = /asan|tsan|debug/.test(bin) ? 5 : 1; // sanitizers: waits ar
 export { sleep };
 
 export const sanitized = /asan|tsan/.test(bin);
+process.env.TSAN_OPTIONS = `suppressions=${join(here, '../tsan.supp')} exitcode=66 second_deadlock_stack=1`; // of whoever starts a daemon
 const levels = ['quick', 'normal', 'full'];
 
 // What runs where: from which level on, and whether a sanitized daemon runs it too. Sanitizers cost five times the
@@ -104,7 +105,7 @@ export class Parley {
     const words = ['setpriv', '--pdeathsig', 'KILL', ...this.wrap, join(bin, 'parleyd'), ...args];
     this.child = spawn(words[0], words.slice(1), {
       stdio: ['ignore', 'ignore', 'pipe'],
-      env: { ...process.env, TSAN_OPTIONS: `suppressions=${join(here, '../tsan.supp')} exitcode=66 second_deadlock_stack=1`, ...this.env },
+      env: { ...process.env, ...this.env },
     });
     const { child } = this;
     live.add(child);
