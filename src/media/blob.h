@@ -61,6 +61,8 @@ struct blob_walk {
     DIR *dir; /* of files; NULL: the next one is to be opened */
     uint32_t next;
     uint16_t in; /* the directory that dir is */
+    bool listed;
+    uint8_t above[32]; /* bit per directory that others may be in; as of the first step */
 };
 enum blob_step {
     WALK_WENT_ON, /* a directory, or a file that is none of ours */

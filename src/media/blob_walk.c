@@ -22,8 +22,7 @@ static void open_next(const struct blobs *b, struct blob_walk *w)
 {
     char path[6];
     w->in = (uint16_t)w->next;
-    snprintf(path, sizeof path, "%02x", w->in >> 8);
-    if ((w->next & 255) == 0 && faccessat(b->root, path, F_OK, 0) != 0) {
+    if ((w->above[w->in >> 11] >> (w->in >> 8 & 7) & 1) == 0) {
         w->next += 256; /* nor any below it */
         return;
     }
@@ -37,6 +36,21 @@ static int hex_value(char c)
     if (c >= '0' && c <= '9')
         return c - '0';
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Which directories there are above the others: most stores have few files. */
+static void list_above(const struct blobs *b, struct blob_walk *w)
+{
+    DIR *dir = open_directory(b, ".");
+    w->listed = true;
+    if (dir == NULL)
+        return;
+    for (const struct dirent *e; (e = readdir(dir)) != NULL;) {
+        int high = hex_value(e->d_name[0]), low = high < 0 ? -1 : hex_value(e->d_name[1]);
+        if (low >= 0 && e->d_name[2] == '\0')
+            w->above[high << 1 | low >> 3] |= (uint8_t)(1 << (low & 7));
+    }
+    closedir(dir);
 }
 
 /* The rest of a hash, whose first two bytes are the directory's. */
@@ -58,6 +72,8 @@ static bool parse_name(const char *name, uint16_t in, uint8_t sha256[sha256_byte
 enum blob_step blob_walk_step(const struct blobs *b, struct blob_walk *w,
                               uint8_t sha256[sha256_bytes])
 {
+    if (!w->listed)
+        list_above(b, w);
     if (w->dir == NULL) {
         if (w->next >= directories)
             return WALK_ENDED;
@@ -77,5 +93,5 @@ void blob_walk_end(struct blob_walk *w)
 {
     if (w->dir != NULL)
         closedir(w->dir);
-    *w = (struct blob_walk){.next = directories};
+    *w = (struct blob_walk){.next = directories, .listed = true};
 }

@@ -121,7 +121,8 @@ void view_message(struct client *cl, const struct ochan *c, uint32_t number)
     const struct numbers *l = m->thread == 0 ? &c->roots : &c->replies;
     struct sub *sub = sub_of(cl, c);
     uint32_t *next = m->thread == 0 ? &sub->next : &sub->next_reply;
-    skip_covered(cl, c, l, next, m->pos);
+    /* Of what is told again: it may have left and come back since, and fetches then. */
+    skip_covered(cl, c, l, next, cl->ws.resuming ? cl->w->oracle.pos : m->pos);
     if (m->ordinal > *next && !partial(cl))
         violation(cl->w, "gaps_are_announced",
                   "client %u (user %u): message #%u of %s, but #%u before it is missing and no "
