@@ -402,7 +402,7 @@ static void tell_all(struct chan_shard *s, struct chan *c, struct op *op)
         e.frame = joined_frame(s, c, e.uid);
         emit_user(s, &e);
     }
-    if (c->changed) /* somebody was quicker than this */
+    if (c->changed || c->head.seq > 0) /* somebody was quicker than this */
         emit_channel(s, c, NULL, s->fanouts);
     op_answer_after(s, op, c, ERR_OK);
 }

@@ -361,6 +361,23 @@ TEST(the_maker_learns_that_somebody_came_and_went_before_it_was_told)
     rig_free(r);
 }
 
+/* Also when it has been out of memory since. */
+TEST(who_is_in_a_direct_conversation_learns_that_somebody_spoke_before_it_was_told)
+{
+    struct rig *r = rig_new(3, 64);
+    rig_start(r);
+    rig_channel(r, 5, CHANNEL_IM, false, (uint64_t[]){ALICE, BOB}, 2);
+    rig_post(r, 5, ALICE, NULL);
+    rig_settle(r);
+    rig_restart(r);
+    uint32_t before = r->events_len[0], gaps = rig_events(r, 0, FAN_GAP);
+    rig_created(r, 5, ID_NONE);
+    rig_settle(r);
+    CHECK_EQ(rig_event(r, 0, before)->cell.type, FAN_JOINED);
+    CHECK_EQ(rig_events(r, 0, FAN_GAP), gaps + 1);
+    rig_free(r);
+}
+
 TEST(a_maker_is_not_told_when_what_it_rests_on_failed_or_when_it_has_left)
 {
     struct rig *r = rig_new(3, 64);
