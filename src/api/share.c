@@ -4,6 +4,7 @@
 
 #include "api/content.h"
 #include "hist/hist_msg.h"
+#include "media/blob.h"
 
 enum share_step {
     STEP_LOOK,    /* each channel: is the caller there, and what kind is it */
@@ -17,7 +18,7 @@ enum share_step {
     STEP_DONE
 };
 
-enum { key_hash_hex = 2 * SHA256_DIGEST_LENGTH, event_max = 256, object_bytes = 2048 };
+enum { event_max = 256, object_bytes = 2048 };
 
 static void go_on(struct request *r);
 
@@ -202,10 +203,9 @@ static void hash_text(SHA256_CTX *ctx, struct str_view text)
 }
 
 /* Of what the message says and where. Not of titles: they change the files. */
-static void make_key(const struct share *s, char out[key_hash_hex + 1])
+static void make_key(const struct share *s, char out[sha256_hex_len + 1])
 {
-    static const char digits[] = "0123456789abcdef";
-    uint8_t hash[SHA256_DIGEST_LENGTH];
+    uint8_t hash[sha256_bytes];
     SHA256_CTX ctx;
     SHA256_Init(&ctx);
     for (uint32_t i = 0; i < s->files_len; i++)
@@ -214,11 +214,7 @@ static void make_key(const struct share *s, char out[key_hash_hex + 1])
     hash_text(&ctx, s->text);
     hash_text(&ctx, s->blocks);
     SHA256_Final(hash, &ctx);
-    for (size_t i = 0; i < sizeof hash; i++) {
-        out[2 * i] = digits[hash[i] >> 4];
-        out[2 * i + 1] = digits[hash[i] & 15];
-    }
-    out[key_hash_hex] = '\0';
+    sha256_hex(out, hash);
 }
 
 static void on_posted(struct request *r, const struct cell *c)
@@ -239,7 +235,7 @@ static enum err make_post(struct request *r, struct share *s)
 {
     struct post_json p = {.text = s->text, .blocks = s->blocks, .upload = true};
     struct buf files, members, key;
-    char hash[key_hash_hex + 1];
+    char hash[sha256_hex_len + 1];
     buf_init(&files, &r->arena, s->json.len + 2);
     buf_putc(&files, '[');
     buf_put_sv(&files, buf_view(&s->json));
