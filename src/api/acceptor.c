@@ -41,6 +41,7 @@ static enum err init(struct acceptor *a, const struct acceptor_conf *c)
         return ERR_NOMEM;
     for (uint32_t i = 0; i < a->conns_cap; i++)
         a->conns[i].id = CONN_NONE;
+    gate_init(&a->gate, &c->gate);
     write_scopes_all(a);
     set_tiers(a, conf);
     method_index_init(&a->methods);

@@ -7,6 +7,7 @@
 #include "base/conf.h"
 #include "dir/read.h"
 #include "net/port.h"
+#include "ring/gate.h"
 #include "ring/loop.h"
 
 struct acceptor_conf {
@@ -15,6 +16,7 @@ struct acceptor_conf {
     const actor_id *chans, *hists, *fanouts; /* borrowed for life */
     uint16_t chans_len, hists_len, fanouts_len;
     actor_id dir, media, search, login;
+    struct gate_conf gate;
     struct net_port net;
     struct dir_reader *dir_reader; /* the loop's reader */
     const struct conf *conf;

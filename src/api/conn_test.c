@@ -173,6 +173,60 @@ TEST(one_channel_leaves_credits_to_the_others)
     world_free(w);
 }
 
+static void post_as(struct world *w, conn_id c, const char *auth, const char *channel)
+{
+    char body[64];
+    snprintf(body, sizeof body, "channel=%s&text=in_%s", channel, channel);
+    char fields[256];
+    snprintf(fields, sizeof fields, "%s" FORM_TYPE, auth);
+    ask(w, c, POST_LINE, fields, body);
+}
+
+/* While another workspace calls, what is past the window waits, also with credits left; the other
+ * one's posts pass. */
+TEST(a_workspace_leaves_commits_to_another)
+{
+    enum { window = 3 };
+    struct world *w = world_new();
+    struct cell flood[window];
+    w->conf.api_workspace_window = window;
+    w->conf.http_parked_max = 8;
+    world_start(w);
+    for (conn_id c = 0; c < 8; c++)
+        open_conn(w, c);
+    post_as(w, 0, BEARER(ADA_TOKEN), "CR0");
+    post_as(w, 1, BEARER(EVE_TOKEN), "CR1");
+    flood[0] = take(w, A_CHAN);
+    posted(w, take(w, A_CHAN), 1000000);
+    for (conn_id c = 2; c < 6; c++)
+        post_as(w, c, BEARER(ADA_TOKEN), (const char *[]){"CR2", "CR3", "CR4", "CR5"}[c - 2]);
+    for (int i = 1; i < window; i++)
+        flood[i] = take(w, A_CHAN);
+    CHECK(!asked(w, A_CHAN));
+    CHECK(w->conns[4].paused && w->conns[5].paused);
+    post_as(w, 6, BEARER(EVE_TOKEN), "CR6");
+    struct cell eve = take(w, A_CHAN);
+    CHECK(says(&eve, "in_CR6"));
+    posted(w, eve, 2000000);
+    SAID(6, "\"ok\":true");
+    posted(w, flood[1], 3000000);
+    struct cell next = take(w, A_CHAN);
+    CHECK(says(&next, "in_CR4"));
+    CHECK(!asked(w, A_CHAN));
+    /* The other has been silent for long: there is no window any more. */
+    pass_ms(w, 3 << (gate_epoch_us_log2 - 10));
+    SAID(5, "deadline_exceeded");
+    for (conn_id c = 1; c < 4; c++)
+        post_as(w, c == 1 ? 7 : c, BEARER(ADA_TOKEN), "CR7");
+    for (int i = 0; i < 3; i++)
+        posted(w, take(w, A_CHAN), 4000000);
+    posted(w, next, 5000000);
+    posted(w, flood[0], 5000000);
+    posted(w, flood[2], 5000000);
+    CHECK_EQ(w->out.requests_out, 0);
+    world_free(w);
+}
+
 static void issue_ticket(struct world *w, actor_id fan, struct cell c)
 {
     struct fan_ticket *k = c.u.p;

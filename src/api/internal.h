@@ -154,10 +154,9 @@ struct request {
     /* work */
     req_then *then;
     struct {
-        actor_id dst;
+        struct gate_item gate; /* where it goes, and its place in a line */
         uint16_t type;
-        bool paced;   /* ws.connects_per_s */
-        bool crowded; /* parked because its channel has its share under way */
+        bool paced; /* ws.connects_per_s */
         uint64_t cid;
         void *p;
     } out;
@@ -171,7 +170,6 @@ struct request {
         users_then *then;
         struct request *next; /* waits for its part of a turn too */
     } users;
-    struct request *park_next, **park_link;
     struct timer timer; /* deadline while parked */
     /* answer */
     char *head_p, *error_p;
@@ -184,15 +182,6 @@ struct request {
     uint32_t retry_after_s;
     int status;
     enum err err;
-};
-
-struct park {
-    struct request *first, **last;
-};
-
-/* The requests of a channel, or of those that have its virtual shard. */
-struct crowd {
-    uint32_t out, waits; /* with other actors; parked because so many are */
 };
 
 struct proxy {
@@ -214,13 +203,11 @@ struct acceptor {
     struct hconn *dirty;
     struct request *abandoned; /* went on without a client, and are done: freed in this turn */
     struct request *listing, **listing_last; /* in order of their next part */
-    struct park parked[actors_max], crowded[actors_max];
-    struct crowd crowds[vshards];
-    uint32_t parked_len;            /* in both */
-    uint32_t held_len, crowded_len; /* of them: who asks for a ticket, who is crowded */
-    uint64_t connect_due_us;        /* the next ticket may be asked for: ws.connects_per_s */
-    struct timer connect_timer;     /* armed while some wait for that */
-    uint32_t hist_next;             /* reads go round */
+    struct gate gate;
+    uint32_t held_len;          /* of those that wait: who asks for a ticket */
+    uint64_t connect_due_us;    /* the next ticket may be asked for: ws.connects_per_s */
+    struct timer connect_timer; /* armed while some wait for that */
+    uint32_t hist_next;         /* reads go round */
     bool draining;
     uint64_t drain_late_us; /* from then on nobody is waited for */
     struct proxy proxies[proxies_max];
@@ -274,8 +261,8 @@ void req_on_answer(struct acceptor *a, const struct cell *c);
 
 void park_resume(struct acceptor *a); /* sends what may go, at the end of a turn */
 void park_revoke(struct acceptor *a);
-void park_leave(struct request *r);          /* not parked: nothing */
-void park_answered(const struct request *r); /* what req_send sent is back */
+void park_leave(struct request *r);    /* not parked: nothing */
+void park_answered(struct request *r); /* what req_send sent is back */
 actor_id req_chan(const struct request *r, uint64_t cid);
 actor_id req_hist(struct request *r);
 

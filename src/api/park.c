@@ -1,16 +1,8 @@
-/* park.c - requests on their way to other actors: each needs a credit, and waits for one here;
- * sockets that come back, and channels that everybody writes to, wait for more than that.
- *
- * Credits are shared by all channels of an actor. So that one channel, with whatever many requests,
- * does not take them all, it may have no more under way than crowd_share times what is left: a lone
- * crowd stops at 8/9 of the credits, two at 8/17 each, and some are always left for whoever has
- * nothing under way. (Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory
- * packet switches", 1998.) Past that its requests wait in a line of their own, which may take 7/8
- * of http.parked_max. */
+/* park.c - requests on their way to other actors: what cannot be sent at once (ring/gate.h) waits
+ * here, until its deadline; sockets that come back wait for their turn as well. Those that are over
+ * a share of their own may take 7/8 of http.parked_max. */
 #include "base/probe.h"
 #include "api/internal.h"
-
-enum { crowd_share = 8 };
 
 /* ---- pacing: sockets that come back all at once do so at a rate ----
  *
@@ -41,42 +33,26 @@ static void on_connect_due(struct timer *timer, void *ctx)
     (void)timer, (void)ctx;
 }
 
-/* ---- parking: first come, first served for each destination, and for each channel ---- */
+/* ---- parking ---- */
 
-static struct crowd *crowd_of(const struct request *r)
+static struct request *of_item(struct gate_item *i)
 {
-    return r->out.cid == ID_NONE ? NULL : &r->a->crowds[vshard_of(r->out.cid)];
+    return (struct request *)((char *)i - offsetof(struct request, out.gate));
 }
 
-/* Who has nothing under way is no crowd, so that no share is ever zero. */
-static bool over_share(const struct request *r, const struct crowd *k)
+static void send_now(struct request *r)
 {
-    return k->out > 0 && k->out >= (uint64_t)crowd_share * r->a->t->out->credits[r->out.dst];
-}
-
-static struct park *park_of(const struct request *r)
-{
-    struct acceptor *a = r->a;
-    return r->out.crowded ? &a->crowded[r->out.dst] : &a->parked[r->out.dst];
-}
-
-static bool send_now(struct request *r)
-{
-    struct cell *c = outbox_request(r->a->t->out, r->out.dst);
-    if (c == NULL)
-        return false;
+    struct cell *c = outbox_request(r->a->t->out, r->out.gate.dst);
+    ASSERT(c != NULL);
     c->type = r->out.type;
     c->cid = r->out.cid;
     c->req = r->handle;
     c->u.p = r->out.p;
     r->state = REQ_OUT;
-    struct crowd *k = crowd_of(r);
-    if (k != NULL)
-        k->out++;
+    gate_sent(&r->out.gate);
     if ((r->passed >> STAGE_QUEUED & 1) == 0) /* a second question is part of the answer */
         stage_mark(r, STAGE_QUEUED);
-    PROBE(queued, r->handle, r->out.dst, r->a->t->mono_us, r->out.type);
-    return true;
+    PROBE(queued, r->handle, r->out.gate.dst, r->a->t->mono_us, r->out.type);
 }
 
 static void park_deadline(struct timer *timer, void *ctx)
@@ -90,20 +66,9 @@ static void park_deadline(struct timer *timer, void *ctx)
 static void park_put(struct request *r)
 {
     struct acceptor *a = r->a;
-    struct park *p = park_of(r);
-    if (p->first == NULL)
-        p->last = &p->first;
-    r->park_next = NULL;
-    r->park_link = p->last;
-    *p->last = r;
-    p->last = &r->park_next;
+    gate_put(&a->gate, &r->out.gate);
     r->state = REQ_PARKED;
-    a->parked_len++;
     a->held_len += r->out.paced;
-    if (r->out.crowded) {
-        a->crowded_len++;
-        crowd_of(r)->waits++;
-    }
     if (r->conn != NULL) {
         r->conn->parked++;
         hconn_mark(r->conn);
@@ -119,19 +84,9 @@ void park_leave(struct request *r)
     struct acceptor *a = r->a;
     if (r->state != REQ_PARKED)
         return;
-    *r->park_link = r->park_next;
-    if (r->park_next != NULL)
-        r->park_next->park_link = r->park_link;
-    else
-        park_of(r)->last = r->park_link;
+    gate_leave(&a->gate, &r->out.gate);
     wheel_disarm(a->t->wheel, &r->timer);
-    a->parked_len--;
     a->held_len -= r->out.paced;
-    if (r->out.crowded) {
-        a->crowded_len--;
-        crowd_of(r)->waits--;
-        r->out.crowded = false;
-    }
     r->state = REQ_RUNNING;
     if (r->conn != NULL) {
         r->conn->parked--;
@@ -146,22 +101,21 @@ static bool no_room_to_park(const struct request *r)
     uint64_t max = conf->http_parked_max;
     if (r->out.paced)
         return a->held_len >= conf->ws_connects_held_max;
-    if (r->out.crowded && a->crowded_len >= max - max / crowd_share)
+    if (r->out.gate.crowded && a->gate.crowded_len >= max - max / 8)
         return true;
-    return a->parked_len - a->held_len >= max;
+    return a->gate.waiting - a->held_len >= max;
 }
 
 static void send_or_park(struct request *r)
 {
     struct acceptor *a = r->a;
-    const struct crowd *k = crowd_of(r);
-    r->out.crowded = k != NULL && (k->waits > 0 || over_share(r, k));
-    if (!r->out.crowded && park_of(r)->first == NULL && in_turn(r) && send_now(r)) {
+    struct gate_item *i = &r->out.gate;
+    if (gate_open(&a->gate, i, a->t->out->credits[i->dst]) && in_turn(r)) {
         use_turn(r);
+        send_now(r);
         return;
     }
     if (!r->goes_on && no_room_to_park(r)) {
-        r->out.crowded = false;
         metric_add(a->t->metrics, METRIC_RING_STALLS, 1);
         answer_error(r, ERR_SERVICE_UNAVAILABLE);
         return;
@@ -171,17 +125,15 @@ static void send_or_park(struct request *r)
     park_put(r);
 }
 
-void park_answered(const struct request *r)
+void park_answered(struct request *r)
 {
-    struct crowd *k = crowd_of(r);
-    if (k != NULL)
-        k->out--;
+    gate_back(&r->out.gate);
 }
 
 void req_send(struct request *r, actor_id dst, uint16_t type, uint64_t cid, void *p, req_then *then)
 {
     r->then = then;
-    r->out.dst = dst;
+    gate_aim(&r->a->gate, &r->out.gate, dst, cid, r->known ? r->who.team : ID_NONE);
     r->out.type = type;
     r->out.paced = false;
     r->out.cid = cid;
@@ -192,7 +144,7 @@ void req_send(struct request *r, actor_id dst, uint16_t type, uint64_t cid, void
 void req_send_paced(struct request *r, actor_id dst, uint16_t type, void *p, req_then *then)
 {
     r->then = then;
-    r->out.dst = dst;
+    gate_aim(&r->a->gate, &r->out.gate, dst, ID_NONE, ID_NONE); /* a pace of its own is enough */
     r->out.type = type;
     r->out.paced = true;
     r->out.cid = ID_NONE;
@@ -210,39 +162,25 @@ static enum err still_good(struct request *r)
     return r->known ? auth_again(r) : ERR_OK;
 }
 
-/* The first of a crowd whose share is free. At most http.parked_max are looked at. */
-static struct request *first_of_crowds(struct acceptor *a, uint32_t dst)
-{
-    struct request *r = a->crowded[dst].first;
-    while (r != NULL && over_share(r, crowd_of(r)))
-        r = r->park_next;
-    return r;
-}
-
-/* Crowds and the others take turns, so that neither waits for the end of the other. */
-static struct request *next_parked(struct acceptor *a, uint32_t dst, bool crowds_first)
-{
-    struct request *other = a->parked[dst].first;
-    struct request *r = crowds_first || other == NULL ? first_of_crowds(a, dst) : other;
-    return r != NULL ? r : other;
-}
-
 void park_resume(struct acceptor *a)
 {
-    for (uint32_t dst = 0; dst < actors_max && a->parked_len > 0; dst++) {
+    struct gate *g = &a->gate;
+    const uint32_t *credits = a->t->out->credits;
+    gate_turn(g, a->t->mono_us);
+    for (uint32_t dst = 0; dst < actors_max && g->waiting > 0; dst++) {
         bool crowds_first = false;
-        struct request *r;
-        while (a->t->out->credits[dst] > 0 && (r = next_parked(a, dst, crowds_first)) != NULL &&
-               in_turn(r)) {
+        struct gate_item *i;
+        while ((i = gate_next(g, (actor_id)dst, credits[dst], crowds_first)) != NULL &&
+               in_turn(of_item(i))) {
+            struct request *r = of_item(i);
             crowds_first = !crowds_first;
             park_leave(r);
             enum err err = still_good(r);
             if (err != ERR_OK) {
                 answer_error(r, err);
             } else {
-                bool sent = send_now(r);
-                ASSERT(sent);
                 use_turn(r);
+                send_now(r);
             }
         }
     }
@@ -252,24 +190,25 @@ void park_resume(struct acceptor *a)
     }
 }
 
-static void revoke_in(struct park *p)
+static void revoke_in(struct gate_line *line)
 {
-    for (struct request *r = p->first; r != NULL;) {
-        struct request *next = r->park_next;
+    for (struct gate_item *i = line->first; i != NULL;) {
+        struct gate_item *next = i->next;
+        struct request *r = of_item(i);
         enum err err = r->known && !r->goes_on ? auth_again(r) : ERR_OK;
         if (err != ERR_OK) {
             park_leave(r);
             answer_error(r, err);
         }
-        r = next;
+        i = next;
     }
 }
 
 /* A token was revoked: whoever waits with it is told now, before the revocation is acknowledged. */
 void park_revoke(struct acceptor *a)
 {
-    for (uint32_t dst = 0; dst < actors_max && a->parked_len > 0; dst++) {
-        revoke_in(&a->parked[dst]);
-        revoke_in(&a->crowded[dst]);
+    for (uint32_t dst = 0; dst < actors_max && a->gate.waiting > 0; dst++) {
+        revoke_in(&a->gate.plain[dst]);
+        revoke_in(&a->gate.crowded[dst]);
     }
 }

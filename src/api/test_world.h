@@ -17,12 +17,13 @@
 
 enum { A_SELF, A_CHAN, A_HIST, A_FAN, A_FAN2, A_DIR, A_MEDIA, A_COUNT };
 enum { world_conns_max = 8, world_sent_max = 1 << 22 };
-enum { TEAM = 100, ADA = 201, BOB = 202, BOT = 203, CID = 777 };
+enum { TEAM = 100, OTHER_TEAM = 101, EVE = 204, ADA = 201, BOB = 202, BOT = 203, CID = 777 };
 #define ADA_TOKEN  "xoxp-100-201-1-aaaaaaaa"
 #define BOT_TOKEN  "xoxb-100-203-1-bbbbbbbb"
 #define OLD_TOKEN  "xoxp-100-202-1-cccccccc"
 #define APP_TOKEN  "xapp-100-201-1-dddddddd"
 #define BARE_TOKEN "xoxp-100-201-1-eeeeeeee"
+#define EVE_TOKEN  "xoxp-101-204-1-ffffffff"
 
 struct world_conn {
     char out[world_sent_max];
@@ -124,8 +125,11 @@ static void world_token(struct world *w, const char *text, uint64_t uid, enum to
                         uint64_t scopes, uint64_t revoked_s)
 {
     uint8_t hash[32];
-    struct row_token row = {
-        .team = TEAM, .uid = uid, .kind = kind, .scopes = scopes, .revoked_s = revoked_s};
+    struct row_token row = {.team = uid == EVE ? OTHER_TEAM : TEAM,
+                            .uid = uid,
+                            .kind = kind,
+                            .scopes = scopes,
+                            .revoked_s = revoked_s};
     token_hash(&w->dir->tables.hasher, sv_from(text), hash);
     CHECK_EQ(tables_put_token(&w->dir->tables, hash, &row), ERR_OK);
 }
@@ -141,10 +145,13 @@ static void world_people(struct world *w)
          .name = SV("parrot"),
          .bot_id = 301,
          .app_id = 302,
-         .flags = USER_BOT}};
-    CHECK_EQ(tables_put_team(
-                 t, &(struct row_team){.team = TEAM, .domain = SV("demo"), .name = SV("Demo")}),
-             ERR_OK);
+         .flags = USER_BOT},
+        {.uid = EVE, .team = OTHER_TEAM, .name = SV("eve"), .real_name = SV("Eve")}};
+    const struct row_team teams[] = {
+        {.team = TEAM, .domain = SV("demo"), .name = SV("Demo")},
+        {.team = OTHER_TEAM, .domain = SV("other"), .name = SV("Other")}};
+    for (size_t i = 0; i < ARRAY_LEN(teams); i++)
+        CHECK_EQ(tables_put_team(t, &teams[i]), ERR_OK);
     for (size_t i = 0; i < ARRAY_LEN(users); i++)
         CHECK_EQ(tables_put_user(t, &users[i]), ERR_OK);
     CHECK_EQ(tables_put_name(t, TABLE_CHANNELS, TEAM, SV("general"), CID, CHANNEL_PUBLIC), ERR_OK);
@@ -153,6 +160,7 @@ static void world_people(struct world *w)
     world_token(w, OLD_TOKEN, BOB, TOKEN_USER, UINT64_MAX, 5);
     world_token(w, APP_TOKEN, ADA, TOKEN_APP, UINT64_MAX, 0);
     world_token(w, BARE_TOKEN, ADA, TOKEN_USER, 0, 0);
+    world_token(w, EVE_TOKEN, EVE, TOKEN_USER, UINT64_MAX, 0);
 }
 
 static actor_id world_chans[] = {A_CHAN}, world_hists[] = {A_HIST}, world_fans[] = {A_FAN, A_FAN2};
@@ -200,6 +208,7 @@ static void world_start(struct world *w)
                                .fanouts_len = 2,
                                .dir = A_DIR,
                                .media = A_MEDIA,
+                               .gate = {.window = (uint32_t)w->conf.api_workspace_window},
                                .net = {&world_port_ops, w},
                                .dir_reader = w->reader,
                                .conf = &w->conf};

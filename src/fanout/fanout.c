@@ -18,6 +18,7 @@ static enum err init(struct fanout *f)
     f->wait_first = f->wait_last = slot_none;
     f->shed_turn_us = UINT64_MAX;
     f->watches.free = slot_none;
+    gate_init(&f->gate, &f->conf.gate);
     subs_init(&f->subs);
     pool_init(&f->chunks, sizeof(struct chunk));
     pool_init(&f->uses, sizeof(struct frame_use));
@@ -168,6 +169,7 @@ static void end_turn(void *self, struct turn *t)
     struct fanout *f = self;
     f->turn = t;
     ask_pump(f);
+    rtm_resume(f);
     queue_flush_all(f);
     acknowledge(f);
     sweep_arm(f);

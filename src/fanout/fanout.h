@@ -7,6 +7,7 @@
 #include "base/conf.h"
 #include "dir/read.h"
 #include "net/port.h"
+#include "ring/gate.h"
 #include "ring/loop.h"
 
 /* Descriptors and slots beyond ws.conns_max: an upgrade that finds the table full still gets its
@@ -19,6 +20,7 @@ struct fanout_conf {
     const actor_id *chans; /* borrowed for life */
     uint16_t chans_len;
     actor_id hist;
+    struct gate_conf gate;
     struct net_port net;
     uint64_t ts_high_us;    /* no ts or event_ts from before the start is later (chan_ts_high) */
     struct dir_reader *dir; /* the loop's reader, shared by the actors of the loop */

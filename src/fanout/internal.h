@@ -277,8 +277,10 @@ struct ask {
 
 struct post_req {
     struct arena arena;
+    struct gate_item gate;
+    uint64_t handle;
     struct chan_post post;
-    uint64_t conn;
+    uint64_t conn, cid;
     int64_t reply_to;
     struct str_view text;
 };
@@ -303,8 +305,9 @@ struct fanout {
     uint32_t wait_first, wait_last; /* sockets waiting for an ask */
     struct ask *asks_unsent, *asks_unsent_last, *asks_first;
     uint32_t asks_out;
-    uint64_t *stamps; /* the youngest grant of interest seen from each chan; see CHAN_IDLE */
-    struct slab posts;
+    uint64_t *stamps;  /* the youngest grant of interest seen from each chan; see CHAN_IDLE */
+    struct slab posts; /* out, or waiting at the gate */
+    struct gate gate;
     struct arena_pool arenas;
     struct arena_pool scratch_pool;
     struct arena scratch; /* of one frame from a client */
@@ -445,6 +448,7 @@ void on_event_cell(struct fanout *f, const struct cell *cell);
 
 /* rtm.c */
 void rtm_text(struct fanout *f, struct fan_conn *c, struct str_view text);
+void rtm_resume(struct fanout *f); /* posts what waited and may go; each turn */
 void on_posted(struct fanout *f, const struct cell *cell);
 
 /* conn.c */

@@ -240,27 +240,53 @@ static bool encode(struct fanout *f, struct post_req *r, const struct principal 
            arena_charge(&r->arena);
 }
 
-static void give_post(struct fanout *f, struct post_req *r, uint64_t handle)
+static void give_post(struct fanout *f, struct post_req *r)
 {
     arena_deinit(&r->arena);
-    slab_give(&f->posts, handle);
+    slab_give(&f->posts, r->handle);
 }
 
 /* NULL: refused before anything was sent, so a retry is safe. */
 static struct post_req *new_post(struct fanout *f, const struct principal *p,
-                                 const struct message *m, uint64_t *handle)
+                                 const struct message *m)
 {
-    struct post_req *r = slab_take(&f->posts, handle);
+    uint64_t handle;
+    struct post_req *r = slab_take(&f->posts, &handle);
     if (r == NULL)
         return NULL;
     if (arena_init(&r->arena, &f->arenas, request_arena_max) != ERR_OK) {
-        slab_give(&f->posts, *handle);
+        slab_give(&f->posts, handle);
         return NULL;
     }
+    r->handle = handle;
     if (encode(f, r, p, m))
         return r;
-    give_post(f, r, *handle);
+    give_post(f, r);
     return NULL;
+}
+
+static void send_post(struct fanout *f, struct post_req *r)
+{
+    struct cell *cell = outbox_request(f->turn->out, r->gate.dst);
+    ASSERT(cell != NULL); /* gate_open, gate_next */
+    cell->type = CHAN_POST;
+    cell->cid = r->cid;
+    cell->req = r->handle;
+    cell->u.p = &r->post;
+    gate_sent(&r->gate);
+}
+
+/* False: too many wait already. Those over a share of their own leave an eighth to the others. */
+static bool send_or_wait(struct fanout *f, struct post_req *r)
+{
+    if (gate_open(&f->gate, &r->gate, f->turn->out->credits[r->gate.dst])) {
+        send_post(f, r);
+        return true;
+    }
+    if (r->gate.crowded && f->gate.crowded_len >= f->posts.cap - f->posts.cap / 8)
+        return false;
+    gate_put(&f->gate, &r->gate);
+    return true;
 }
 
 static void on_message(struct fanout *f, struct fan_conn *c, const struct rtm *m)
@@ -279,23 +305,24 @@ static void on_message(struct fanout *f, struct fan_conn *c, const struct rtm *m
     }
     if (!judge(f, c, m, &msg))
         return;
-    uint64_t handle;
-    actor_id to = f->conf.chans[chan_of(msg.cid, f->conf.chans_len)];
-    struct post_req *r =
-        f->turn->out->credits[to] == 0 || f->draining ? NULL : new_post(f, p, &msg, &handle);
+    struct post_req *r = f->draining ? NULL : new_post(f, p, &msg);
     if (r == NULL) {
-        metric_add(f->turn->metrics, METRIC_RING_STALLS, f->turn->out->credits[to] == 0);
+        metric_add(f->turn->metrics, METRIC_RING_STALLS, !f->draining);
         reply_err(f, c, m->id, ERR_SERVICE_UNAVAILABLE);
         return;
     }
     r->conn = c->self;
     r->reply_to = m->id;
-    struct cell *cell = outbox_request(f->turn->out, to);
-    cell->type = CHAN_POST;
-    cell->cid = msg.cid;
-    cell->req = handle;
-    cell->u.p = &r->post;
-    c->requests_out++;
+    r->cid = msg.cid;
+    gate_aim(&f->gate, &r->gate, f->conf.chans[chan_of(r->cid, f->conf.chans_len)], r->cid,
+             p->team);
+    if (send_or_wait(f, r)) {
+        c->requests_out++;
+        return;
+    }
+    give_post(f, r);
+    metric_add(f->turn->metrics, METRIC_RING_STALLS, 1);
+    reply_err(f, c, m->id, ERR_SERVICE_UNAVAILABLE);
 }
 
 static void reply_ok(struct fanout *f, struct fan_conn *c, const struct post_req *r, bool duplicate)
@@ -328,9 +355,52 @@ void on_posted(struct fanout *f, const struct cell *cell)
         else if (c->state <= FAN_OPEN)
             reply_err(f, c, r->reply_to, (enum err)cell->err);
     }
-    give_post(f, r, cell->req);
+    gate_back(&r->gate);
+    give_post(f, r);
     if (c != NULL)
         conn_unblock(f, c);
+}
+
+/* It waited over turns: its socket may have ended, by a revoked token too, and its time have
+ * passed. Nothing of it was sent. */
+static bool still_good(struct fanout *f, const struct post_req *r, struct fan_conn *c)
+{
+    if (c == NULL || c->state > FAN_OPEN)
+        return false;
+    if (r->post.deadline_us > f->turn->mono_us)
+        return true;
+    arena_reset(&f->scratch);
+    reply_err(f, c, r->reply_to, ERR_DEADLINE);
+    return false;
+}
+
+static void resume(struct fanout *f, struct post_req *r)
+{
+    struct fan_conn *c = conn_find(f, r->conn);
+    if (still_good(f, r, c)) {
+        send_post(f, r);
+        return;
+    }
+    give_post(f, r);
+    if (c != NULL) {
+        c->requests_out--;
+        conn_unblock(f, c);
+    }
+}
+
+void rtm_resume(struct fanout *f)
+{
+    gate_turn(&f->gate, f->turn->mono_us);
+    for (uint16_t i = 0; i < f->conf.chans_len && f->gate.waiting > 0; i++) {
+        actor_id to = f->conf.chans[i];
+        bool crowds_first = false;
+        struct gate_item *g;
+        while ((g = gate_next(&f->gate, to, f->turn->out->credits[to], crowds_first)) != NULL) {
+            crowds_first = !crowds_first;
+            gate_leave(&f->gate, g);
+            resume(f, (struct post_req *)((char *)g - offsetof(struct post_req, gate)));
+        }
+    }
 }
 
 /* ---- dispatch ---- */

@@ -159,6 +159,74 @@ TEST(rates_and_credits_bound_messages)
     end();
 }
 
+static void some_credits(struct conf *c)
+{
+    c->ring_request_cells = 32;
+    c->ws_requests_max = 64;
+}
+
+static void window_of_two(struct conf *c)
+{
+    some_credits(c);
+    c->api_workspace_window = 2;
+}
+
+static void say(unsigned slot, const char *channel)
+{
+    char text[128];
+    snprintf(text, sizeof text, "{\"id\":1,\"type\":\"message\",\"channel\":\"%s\",\"text\":\"x\"}",
+             channel);
+    client(slot, WS_TEXT, text);
+}
+
+/* Of 31 credits a crowd in one channel has 28 at most, also of several sockets: its next frames
+ * wait, those of others do not. */
+TEST(one_channel_leaves_credits_to_the_frames_of_others)
+{
+    enum { share = 28 };
+    begin(some_credits);
+    open_socket(0, 1, C1, 1);
+    open_socket(1, 2, C1, 1);
+    for (unsigned i = 0; i < share + 2; i++)
+        say(i % 2, "CB");
+    CHECK_EQ(w.out.requests_out, share);
+    say(1, "CC");
+    CHECK_EQ(w.out.requests_out, share + 1);
+    end_turn();
+    for (int i = 0; i < share + 3; i++)
+        post_answer(ERR_OK, 1700000000000001);
+    CHECK_EQ(w.out.requests_out, 0);
+    CHECK_EQ(slab_used(&w.f->posts), 0);
+    end();
+}
+
+/* While another workspace posts, what is past the window waits, and leaves with its socket. */
+TEST(a_workspace_leaves_commits_to_the_frames_of_another)
+{
+    begin(window_of_two);
+    for (unsigned i = 0; i < 3; i++)
+        open_socket(i, i + 1, NULL, 0);
+    tokens[1].team = tokens[0].team + 1;
+    say(0, "CB");
+    say(1, "CC");
+    end_turn();
+    say(2, "CD");
+    say(2, "CE");
+    say(0, "CF");
+    CHECK_EQ(w.out.requests_out, 3); /* two and one */
+    CHECK_EQ(w.f->gate.waiting, 2);
+    say(1, "CG");
+    CHECK_EQ(w.out.requests_out, 4);
+    close_now(2, ERR_CLOSED); /* one of its frames is out, one waits */
+    post_answer(ERR_OK, 1700000000000001);
+    CHECK_EQ(w.f->gate.waiting, 0);
+    CHECK_EQ(w.out.requests_out, 4); /* socket 0 goes on */
+    for (int i = 0; i < 4; i++)
+        post_answer(ERR_OK, 1700000000000002);
+    CHECK_EQ(slab_used(&w.f->posts), 0);
+    end();
+}
+
 static void two_requests(struct conf *c)
 {
     c->ws_requests_max = 2;

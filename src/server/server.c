@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -247,6 +248,16 @@ static enum err make_media(struct server *s)
     return ERR_OK;
 }
 
+/* What HTTP may have under way for a workspace is divided among the acceptors; what sockets may,
+ * among the fanouts. */
+static struct gate_conf gate_of(struct server *s, enum actor_kind kind, uint16_t index)
+{
+    const struct topology *t = &s->topology;
+    uint32_t window = (uint32_t)s->conf->api_workspace_window / t->len[kind];
+    uint32_t first = kind == ACTOR_FANOUT ? t->len[ACTOR_ACCEPTOR] : 0;
+    return (struct gate_conf){.window = MAX(window, 1), .views = s->views, .self = first + index};
+}
+
 static enum err make_fanouts(struct server *s)
 {
     struct topology *t = &s->topology;
@@ -263,6 +274,7 @@ static enum err make_fanouts(struct server *s)
                                  .hist = topology_actor(t, ACTOR_HIST, i % t->len[ACTOR_HIST])->id,
                                  .net = port_of(s, ACTOR_FANOUT, i),
                                  .ts_high_us = ts_high_us,
+                                 .gate = gate_of(s, ACTOR_FANOUT, i),
                                  .dir = reader_of(s, ACTOR_FANOUT, i),
                                  .conf = s->conf};
         TRY(fanout_new(&s->fanouts[i], &fc));
@@ -291,6 +303,7 @@ static enum err make_acceptors(struct server *s)
                                    .search = t->first[ACTOR_SEARCH],
                                    .login = t->first[ACTOR_LOGIN],
                                    .media = t->first[ACTOR_MEDIA],
+                                   .gate = gate_of(s, ACTOR_ACCEPTOR, i),
                                    .net = port_of(s, ACTOR_ACCEPTOR, i),
                                    .dir_reader = reader_of(s, ACTOR_ACCEPTOR, i),
                                    .conf = s->conf};
@@ -367,6 +380,9 @@ static enum err start(struct server *s)
     TRY(make_hists(s));
     TRY(make_search(s));
     TRY(make_media(s));
+    s->views = gate_views_new(s->topology.len[ACTOR_ACCEPTOR] + s->topology.len[ACTOR_FANOUT]);
+    if (s->views == NULL)
+        return ERR_NOMEM;
     TRY(make_fanouts(s));
     TRY(make_acceptors(s));
     TRY(make_admin(s));
@@ -402,6 +418,7 @@ static void release(struct server *s)
     dir_free(s->dir); /* its epochs walk the readers' records once more */
     for (uint32_t i = 0; i < t->loops_len; i++)
         dir_reader_free(s->readers[i]);
+    free(s->views);
     log_free(s->log);
     topology_deinit(t);
     if (s->store != NULL)

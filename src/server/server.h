@@ -30,6 +30,7 @@ struct server {
     struct hist *hists[server_loops_max];
     struct search *search;
     struct fanout *fanouts[server_loops_max];
+    struct gate_views *views; /* one for each acceptor, then one for each fanout */
     struct login *login;
     struct media *media;
     struct dir_reader *readers[server_loops_max]; /* by loop */

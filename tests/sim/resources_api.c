@@ -4,7 +4,7 @@
 uint64_t acceptor_missing(const struct acceptor *a, const char **what)
 {
     MISSING(a->conns_len, "connections are still counted");
-    MISSING(a->parked_len, "requests are still parked");
+    MISSING(a->gate.waiting, "requests are still parked");
     MISSING(a->held_len, "requests are still held");
     MISSING(slab_used(&a->requests), "requests are still there");
     MISSING(a->signins_len, "sign-ins are still counted");
@@ -15,7 +15,7 @@ uint64_t acceptor_missing(const struct acceptor *a, const char **what)
 uint64_t acceptor_over(const struct acceptor *a, const char **what)
 {
     const struct conf *c = a->conf.conf;
-    uint32_t parked = a->parked_len - a->held_len;
+    uint32_t parked = a->gate.waiting - a->held_len;
     MISSING(parked > c->http_parked_max ? parked : 0, "requests are parked");
     MISSING(a->held_len > c->ws_connects_held_max ? a->held_len : 0, "requests are held");
     MISSING(a->signins_len > signins_max ? a->signins_len : 0, "sign-ins are under way");

@@ -338,6 +338,12 @@ static void make_login(struct world *w)
     w->hashed_us = 0;
 }
 
+static struct gate_conf gate_of(struct world *w, uint32_t self)
+{
+    return (struct gate_conf){
+        .window = (uint32_t)w->plan.conf.api_workspace_window, .views = w->views, .self = self};
+}
+
 static void make_fanouts(struct world *w)
 {
     const struct conf *c = &w->plan.conf;
@@ -349,6 +355,7 @@ static void make_fanouts(struct world *w)
                                  .chans = &w->ids[w->first[ACTOR_CHAN]],
                                  .chans_len = w->len[ACTOR_CHAN],
                                  .hist = world_actor(w, ACTOR_HIST, i % w->len[ACTOR_HIST])->id,
+                                 .gate = gate_of(w, w->len[ACTOR_ACCEPTOR] + i),
                                  .net = {&sim_port_ops, p},
                                  .dir = w->readers[a->loop->index],
                                  .conf = c};
@@ -380,6 +387,7 @@ static void make_acceptors(struct world *w)
                                    .dir = w->first[ACTOR_DIR],
                                    .search = w->first[ACTOR_SEARCH],
                                    .login = w->first[ACTOR_LOGIN],
+                                   .gate = gate_of(w, i),
                                    .net = {&sim_port_ops, p},
                                    .dir_reader = w->readers[a->loop->index],
                                    .conf = c};
@@ -411,6 +419,8 @@ void world_boot(struct world *w)
     make_hists(w);
     make_search(w);
     make_login(w);
+    w->views = gate_views_new(w->len[ACTOR_ACCEPTOR] + w->len[ACTOR_FANOUT]);
+    ASSERT(w->views != NULL);
     make_fanouts(w);
     make_acceptors(w);
     place(w, ACTOR_ADMIN, 0, &operator_ops, &w->operator_);
@@ -426,6 +436,7 @@ static void release(struct world *w)
         acceptor_free(w->acceptors[i]);
     for (uint16_t i = 0; i < w->len[ACTOR_FANOUT]; i++)
         fanout_free(w->fanouts[i]);
+    free(w->views);
     for (uint16_t i = 0; i < w->len[ACTOR_HIST]; i++)
         hist_free(w->hists[i]);
     for (uint16_t i = 0; i < w->len[ACTOR_CHAN]; i++)

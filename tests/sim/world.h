@@ -58,6 +58,7 @@ struct world {
     struct chan_shard *chans[8];
     struct hist *hists[8];
     struct fanout *fanouts[8];
+    struct gate_views *views;
     struct acceptor *acceptors[8];
     struct search *search;
     struct login *login;
