@@ -162,10 +162,10 @@ static enum err to_object(struct request *r, const struct json_value *v,
     return compact(&r->arena, v->s, &out->s) ? ERR_OK : ERR_NOMEM;
 }
 
-/* "U1,U2" as it is; an array of strings, or the text of one, joined so. Slack's Node SDK writes an
- * array into a form as its JSON. */
-static enum err to_users(struct request *r, const struct json_value *v, const struct arg_spec *spec,
-                         struct arg_value *out)
+/* "U1,U2" as it is; an array of strings, or the text of one, joined so. SDKs write a list as its
+ * JSON into a JSON body, Slack's Node SDK into a form, too. */
+static enum err to_list(struct request *r, const struct json_value *v, const struct arg_spec *spec,
+                        struct arg_value *out)
 {
     struct json_member *elements;
     uint32_t len;
@@ -215,8 +215,8 @@ static enum err convert(struct request *r, const struct json_value *v, const str
     case ARG_USER:
         ok = is_text && id_parse(v->s, ID_USER, &out->n);
         break;
-    case ARG_USERS:
-        return to_users(r, v, spec, out);
+    case ARG_LIST:
+        return to_list(r, v, spec, out);
     case ARG_OBJECT:
         return to_object(r, v, spec, out);
     case ARG_OBJECTS:
@@ -228,13 +228,14 @@ static enum err convert(struct request *r, const struct json_value *v, const str
     return ok ? ERR_OK : spec->bad;
 }
 
-/* Clients send empty fields and null for what they leave out; an empty text is a value. */
+/* Clients send empty fields and null for what they leave out; an empty text is a value, and so is
+ * an empty list: it takes away what was listed before. */
 static bool is_absent(const struct json_value *v, const struct arg_spec *spec)
 {
     if (v == NULL || v->type == JSON_NULL)
         return true;
-    return spec->type != ARG_TEXT && spec->type != ARG_ANY && v->type == JSON_STRING &&
-           v->s.len == 0;
+    return spec->type != ARG_TEXT && spec->type != ARG_LIST && spec->type != ARG_ANY &&
+           v->type == JSON_STRING && v->s.len == 0;
 }
 
 static const char *detail(struct request *r, const char *what, const char *name)

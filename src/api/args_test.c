@@ -1,6 +1,7 @@
 /* Forms of arguments, their limits, and errors with their statuses. */
 #include "api/internal.h"
 #include "api/test_world.h"
+#include "media/media_msg.h"
 
 TEST(every_form_of_arguments_gives_the_same_post)
 {
@@ -91,6 +92,12 @@ static const struct refusal refusals[] = {
      404},
     {"GET /api/conversations.invite?channel=CR9&users=%5B69%5D", "", NULL, "user_not_found", 404},
     {"GET /api/conversations.invite?channel=CR9&users=U6A,UZZZ", "", NULL, "user_not_found", 404},
+    {"GET /api/conversations.invite?channel=CR9&users=", "", NULL, "no_user", 400},
+    {"POST /api/conversations.invite", JSON_TYPE, "{\"channel\":\"CR9\",\"users\":[]}", "no_user",
+     400},
+    {"GET /api/conversations.open?users=", "", NULL, "users_list_not_supplied", 400},
+    {"GET /api/dnd.teamInfo?users=", "", NULL, "no_users_provided", 400},
+    {"POST /api/dnd.teamInfo", JSON_TYPE, "{\"users\":[]}", "no_users_provided", 400},
     {"GET /api/team.info?team=TZZZ", "", NULL, "team_not_found", 404},
     {"GET /api/no.such", "", NULL, "unknown_method", 404},
 };
@@ -222,6 +229,79 @@ TEST(arrays_of_arguments_have_their_bounds)
     SAID(0, "user_not_found");
     CHECK(!asked(w, A_CHAN));
     world_free(w);
+}
+
+/* A list is words with commas, an array of strings, or the text of one. */
+TEST(lists_are_text_or_arrays)
+{
+    static const char *const forms[] = {"\"im, public_channel\"", "[\"im\",\"public_channel\"]",
+                                        "\"[\\\"im\\\", \\\"public_channel\\\"]\""};
+    static const char *const methods_of_types[] = {"conversations.list", "users.conversations"};
+    struct world *w = start();
+    char line[64], body[256];
+    for (size_t i = 0; i < ARRAY_LEN(forms) * 2; i++) {
+        snprintf(line, sizeof line, "POST /api/%s", methods_of_types[i % 2]);
+        snprintf(body, sizeof body, "{\"types\":%s}", forms[i / 2]);
+        ask(w, 0, line, BEARER(ADA_TOKEN) JSON_TYPE, body);
+        struct cell c = take(w, A_HIST);
+        CHECK_EQ(c.type, HIST_LIST);
+        CHECK_EQ(((struct hist_list *)c.u.p)->types, hist_types_im | hist_types_public);
+        reply(w, A_HIST, c, ERR_OK, 0);
+        SAID(0, "\"ok\":true");
+    }
+    static const char *const bad[] = {"5", "[5]", "{}", "true", "[[\"im\"]]", "[\"im\",\"x\"]"};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        snprintf(body, sizeof body, "{\"types\":%s}", bad[i]);
+        ask(w, 0, "POST /api/conversations.list", BEARER(ADA_TOKEN) JSON_TYPE, body);
+        SAID(0, "invalid_types");
+    }
+    ask(w, 0, "POST /api/files.list", BEARER(ADA_TOKEN) JSON_TYPE,
+        "{\"types\":[\"pdfs\",\"zips\"]}");
+    struct cell c = take(w, A_MEDIA);
+    CHECK_EQ(((struct media_list *)c.u.p)->types, MEDIA_PDFS | MEDIA_ZIPS);
+    reply(w, A_MEDIA, c, ERR_OK, 0);
+    world_free(w);
+}
+
+static struct dir_document *document_asked(struct world *w, struct cell *c, const char *stored)
+{
+    *c = take(w, A_HIST);
+    CHECK_EQ(c->type, HIST_DOCUMENT);
+    ((struct hist_document *)c->u.p)->text = sv_from(stored);
+    reply(w, A_HIST, *c, ERR_OK, 0);
+    *c = take(w, A_DIR);
+    CHECK_EQ(c->type, DIR_DOCUMENT);
+    return c->u.p;
+}
+
+/* What a group or a preference lists is kept in the one form; an empty list takes it away. */
+TEST(lists_that_are_kept)
+{
+    static const struct {
+        const char *line, *body, *stored, *kept;
+    } rows[] = {
+        {"POST /api/usergroups.update", "{\"usergroup\":\"S1\",\"channels\":[\"CR9\"]}",
+         "[{\"id\":\"S1\",\"by\":\"U69\",\"name\":\"n\",\"handle\":\"n\"}]", "[\"CR9\"]"},
+        {"POST /api/usergroups.update", "{\"usergroup\":\"S1\",\"channels\":[]}",
+         "[{\"id\":\"S1\",\"by\":\"U69\",\"name\":\"n\",\"handle\":\"n\",\"channels\":[\"CR9\"]}]",
+         "\"channels\":[]"},
+        {"POST /api/usergroups.update", "{\"usergroup\":\"S1\",\"channels\":\"\"}",
+         "[{\"id\":\"S1\",\"by\":\"U69\",\"name\":\"n\",\"handle\":\"n\",\"channels\":[\"CR9\"]}]",
+         "\"channels\":[]"},
+        {"POST /api/users.prefs.set", "{\"muted_channels\":[\"CR9\",\"CRA\"]}", "{}",
+         "\"muted_channels\":\"CR9,CRA\""},
+        {"POST /api/users.prefs.set", "{\"highlight_words\":[]}", "{\"highlight_words\":\"x\"}",
+         "{\"highlight_words\":\"\"}"}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct world *w = start();
+        struct cell c;
+        ask(w, 0, rows[i].line, BEARER(ADA_TOKEN) JSON_TYPE, rows[i].body);
+        const struct dir_document *m = document_asked(w, &c, rows[i].stored);
+        CHECK(memmem(m->text.p, m->text.len, rows[i].kept, strlen(rows[i].kept)) != NULL);
+        reply(w, A_DIR, c, ERR_OK, 0);
+        SAID(0, "\"ok\":true");
+        world_free(w);
+    }
 }
 
 /* Without a deadline of its own a request has its time from when it is whole. */

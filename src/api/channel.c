@@ -300,7 +300,7 @@ void conversations_open(struct request *r)
         return;
     }
     if (err == ERR_OK)
-        err = arg(r, "users")->given ? read_members(r, &w->direct) : ERR_USERS_NOT_SUPPLIED;
+        err = arg(r, "users")->s.len > 0 ? read_members(r, &w->direct) : ERR_USERS_NOT_SUPPLIED;
     if (err != ERR_OK) {
         answer_error(r, err);
         return;

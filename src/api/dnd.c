@@ -128,13 +128,14 @@ void dnd_team_info(struct request *r)
 {
     struct document *d = document_new(r, r->who.uid, DOC_DND);
     struct team_info *t = d == NULL ? NULL : arena_zalloc(&r->arena, sizeof *t);
+    struct str_view users = arg(r, "users")->s;
     if (d == NULL)
         return;
-    if (t == NULL) {
-        answer_error(r, ERR_NOMEM);
+    if (t == NULL || users.len == 0) {
+        answer_error(r, t == NULL ? ERR_NOMEM : ERR_NO_USERS_PROVIDED);
         return;
     }
-    t->rest = arg(r, "users")->s;
+    t->rest = users;
     d->own = t;
     answer_begin(r);
     json_key(&r->j, "users");

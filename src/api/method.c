@@ -71,7 +71,7 @@ const char *arg_type_name(enum arg_type t)
                                         [ARG_CHANNEL] = "conversation id",
                                         [ARG_CHANNEL_NAME] = "conversation id or name",
                                         [ARG_USER] = "user id",
-                                        [ARG_USERS] = "user ids",
+                                        [ARG_LIST] = "list",
                                         [ARG_OBJECT] = "object",
                                         [ARG_OBJECTS] = "array of objects",
                                         [ARG_CURSOR] = "cursor",

@@ -51,7 +51,7 @@ enum arg_type {
     ARG_CHANNEL,      /* conversation id */
     ARG_CHANNEL_NAME, /* conversation id, #name or name */
     ARG_USER,         /* user id */
-    ARG_USERS,        /* user ids, comma-separated or an array */
+    ARG_LIST,         /* words or ids, comma-separated or an array of at most max strings */
     ARG_OBJECT,       /* JSON object of at most max bytes, or its text */
     ARG_OBJECTS,      /* JSON array of at most max objects, or its text */
     ARG_CURSOR,       /* next_cursor of this method's last page */
@@ -64,7 +64,7 @@ struct arg_spec {
     enum arg_type type;
     enum err missing; /* ERR_OK: the argument is optional */
     enum err bad;     /* answered when the value does not fit the type */
-    uint32_t max;     /* ARG_INT, ARG_OBJECTS, ARG_USERS as an array */
+    uint32_t max;     /* ARG_INT, ARG_OBJECTS, ARG_LIST as an array */
     const char *what;
 };
 enum { method_args_max = 24 };

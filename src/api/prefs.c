@@ -68,9 +68,10 @@ static enum err named(struct request *r, struct json_member **m, uint32_t *len)
     if (*m == NULL)
         return ERR_NOMEM;
     for (size_t i = 0; i < ARRAY_LEN(always); i++) {
-        const struct json_value *value = args_find(r, sv_from(always[i]));
-        if (value != NULL)
-            (*m)[(*len)++] = (struct json_member){.name = sv_from(always[i]), .value = *value};
+        const struct arg_value *list = arg(r, always[i]);
+        if (list->given)
+            (*m)[(*len)++] = (struct json_member){.name = sv_from(always[i]),
+                                                  .value = {.type = JSON_STRING, .s = list->s}};
     }
     return *len > 0 ? ERR_OK : ERR_MISSING_ARGUMENT;
 }

@@ -88,6 +88,25 @@ describe('arguments', at('args'), () => {
     for (const v of ['false', '0', 'False']) assert.equal((await get(`/api/conversations.info?channel=${channel}&include_num_members=${v}`, `Authorization: Bearer ${token}`)).json.channel.num_members, undefined, v);
   });
 
+  test('lists: words with commas, a JSON array, an array as text in a form', async () => {
+    const im = (await parley.call('conversations.open', token, { users: [demo.users[1].id] })).channel.id;
+    const forms = async (method, name, list, args, look) => {
+      const form = (value) => send(new URLSearchParams({ ...args, [name]: value }).toString(), { ...authorization, 'Content-Type': 'application/x-www-form-urlencoded' }, method);
+      const results = [await send(JSON.stringify({ ...args, [name]: list }), authorization, method), await form(list.join(',')), await form(JSON.stringify(list))];
+      for (const r of results) assert.equal(r.json.ok, true, `${method}: ${r.body}`);
+      return results.map((r) => look(r.json));
+    };
+    for (const method of ['conversations.list', 'users.conversations'])
+      for (const ids of await forms(method, 'types', ['im', 'public_channel'], {}, (r) => r.channels.map((c) => c.id))) assert.ok(ids.includes(im) && ids.includes(channel), method);
+    await forms('files.list', 'types', ['images', 'pdfs'], {}, (r) => assert.deepEqual(r.files, []));
+    const both = [channel, demo.channels.general.id];
+    for (const shares of await forms('files.upload', 'channels', both, { content: 'x' }, (r) => r.file.channels)) assert.deepEqual([...shares].sort(), [...both].sort());
+    const { usergroup } = await parley.call('usergroups.create', token, { name: 'lists' });
+    for (const kept of await forms('usergroups.update', 'channels', both, { usergroup: usergroup.id }, (r) => r.usergroup.prefs.channels)) assert.deepEqual(kept, both);
+    assert.deepEqual((await parley.call('usergroups.update', token, { usergroup: usergroup.id, channels: [] })).usergroup.prefs.channels, []);
+    for (const muted of await forms('users.prefs.set', 'muted_channels', both, {}, (r) => r.prefs.muted_channels)) assert.equal(muted, both.join(','));
+  });
+
   test('tokens: in the header, as an argument, both; never two that differ', async () => {
     const body = JSON.stringify({});
     const error = async (headers, args = {}, method = 'auth.test') => {

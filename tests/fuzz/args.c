@@ -150,7 +150,7 @@ static void judge_value(struct request *r, const struct arg_spec *spec, const st
     case ARG_TEXT:
     case ARG_CHANNEL_NAME:
     case ARG_CURSOR:
-    case ARG_USERS:
+    case ARG_LIST:
         CLAIM(utf8_valid(v->s) && (v->s.len == 0 || memchr(v->s.p, 0, v->s.len) == NULL));
         break;
     case ARG_BOOL:
