@@ -274,6 +274,11 @@ static struct dir_document *document_asked(struct world *w, struct cell *c, cons
     return c->u.p;
 }
 
+static bool says(struct str_view event, const char *what)
+{
+    return memmem(event.p, event.len, what, strlen(what)) != NULL;
+}
+
 /* What a group or a preference lists is kept in the one form; an empty list takes it away. */
 TEST(lists_that_are_kept)
 {
@@ -297,11 +302,28 @@ TEST(lists_that_are_kept)
         struct cell c;
         ask(w, 0, rows[i].line, BEARER(ADA_TOKEN) JSON_TYPE, rows[i].body);
         const struct dir_document *m = document_asked(w, &c, rows[i].stored);
-        CHECK(memmem(m->text.p, m->text.len, rows[i].kept, strlen(rows[i].kept)) != NULL);
+        CHECK(says(m->text, rows[i].kept));
         reply(w, A_DIR, c, ERR_OK, 0);
         SAID(0, "\"ok\":true");
         world_free(w);
     }
+}
+
+/* Each preference has its event: a client knows none of two. */
+TEST(every_preference_that_is_set_is_told)
+{
+    struct world *w = start();
+    struct cell c;
+    ask(w, 0, "POST /api/users.prefs.set", BEARER(ADA_TOKEN) JSON_TYPE,
+        "{\"prefs\":{\"a\":1,\"b\":\"x\",\"c\":{}}}");
+    const struct dir_document *m = document_asked(w, &c, "{\"a\":0,\"d\":2}");
+    CHECK_EQ(m->to_user_len, 3);
+    CHECK(says(m->to_user[0], "\"type\":\"pref_change\",\"name\":\"a\",\"value\":1"));
+    CHECK(says(m->to_user[1], "\"name\":\"b\",\"value\":\"x\""));
+    CHECK(says(m->to_user[2], "\"name\":\"c\",\"value\":{}"));
+    reply(w, A_DIR, c, ERR_OK, 0);
+    SAID(0, "\"prefs\":{");
+    world_free(w);
 }
 
 /* Without a deadline of its own a request has its time from when it is whole. */

@@ -155,7 +155,7 @@ static enum err snooze_till(struct request *r, struct document *d, struct snooze
     json_obj_end(&j);
     d->next = s.until_s == 0 ? SV("") : buf_view(&b);
     d->changed = true;
-    d->to_user = event(r, "dnd_updated", s, true);
+    document_tell_user(d, event(r, "dnd_updated", s, true));
     d->to_team = event(r, "dnd_updated_user", s, false);
     return b.failed ? ERR_NOMEM : ERR_OK;
 }

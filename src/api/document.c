@@ -47,7 +47,8 @@ static void on_written(struct request *r, const struct cell *c)
 static void write_it(struct request *r, struct document *d)
 {
     d->changed = false;
-    d->to_user = d->to_team = (struct str_view){0};
+    d->to_team = (struct str_view){0};
+    d->to_user_len = 0;
     enum err err = d->edit(r, d);
     if (err != ERR_OK) {
         answer_error(r, err);
@@ -64,6 +65,7 @@ static void write_it(struct request *r, struct document *d)
                                      .uid = r->who.uid,
                                      .team = r->who.team,
                                      .to_user = d->to_user,
+                                     .to_user_len = d->to_user_len,
                                      .to_team = d->to_team};
     req_send(r, r->a->conf.dir, DIR_DOCUMENT, d->owner, &d->write, on_written);
 }
@@ -119,6 +121,13 @@ struct str_view document_member(struct request *r, const struct json_member *ele
         return SV_NONE;
     const struct json_value *v = json_find(members, len, sv_from(name));
     return v == NULL ? SV_NONE : v->s;
+}
+
+void document_tell_user(struct document *d, struct str_view event)
+{
+    d->one_event = event;
+    d->to_user = &d->one_event;
+    d->to_user_len = event.len > 0;
 }
 
 void document_put(struct json_out *j, const struct json_value *v)

@@ -24,8 +24,10 @@ struct document {
     /* set by the edit */
     bool changed;            /* false: nothing is written, and that is no error */
     struct str_view next;    /* empty: none any more */
-    struct str_view to_user; /* events: to the caller's sockets, */
-    struct str_view to_team; /* to the workspace's */
+    struct str_view to_team; /* event to the workspace's sockets */
+    /* events to the caller's sockets, in order */
+    const struct str_view *to_user;
+    uint32_t to_user_len;
     /* the handler's own */
     void *own;
     uint64_t n;
@@ -33,6 +35,7 @@ struct document {
     document_edit *edit;
     document_then *then;
     uint32_t tries;
+    struct str_view one_event;
     struct hist_document read;
     struct dir_document write;
 };
@@ -53,6 +56,8 @@ bool document_open(struct request *r, const struct document *d, struct json_memb
 /* A member of an element: a string's text, anything else as it is written; p NULL: none. */
 struct str_view document_member(struct request *r, const struct json_member *element,
                                 const char *name);
+/* The one event of the edit for the caller's sockets; empty: there was no memory for it. */
+void document_tell_user(struct document *d, struct str_view event);
 /* A value as it was read. */
 void document_put(struct json_out *j, const struct json_value *v);
 /* Room for a document or an event that is about to be written. */

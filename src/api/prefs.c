@@ -97,7 +97,7 @@ static enum err wanted(struct request *r, struct json_member **m, uint32_t *len)
     return ERR_OK;
 }
 
-static void tell_change(struct request *r, struct document *d, const struct json_member *m)
+static enum err write_event(struct request *r, const struct json_member *m, struct str_view *event)
 {
     struct buf b;
     struct json_out j = document_out(r, &b);
@@ -108,8 +108,22 @@ static void tell_change(struct request *r, struct document *d, const struct json
     document_put(&j, &m->value);
     json_kv_ts(&j, "event_ts", r->a->t->wall_us);
     json_obj_end(&j);
-    if (!b.failed)
-        d->to_user = buf_view(&b);
+    *event = buf_view(&b);
+    return b.failed ? ERR_NOMEM : ERR_OK;
+}
+
+/* Clients know one form of it, with one name. */
+static enum err tell_changes(struct request *r, struct document *d, const struct json_member *set,
+                             uint32_t len)
+{
+    struct str_view *events = arena_alloc(&r->arena, len * sizeof *events);
+    if (events == NULL)
+        return ERR_NOMEM;
+    for (uint32_t i = 0; i < len; i++)
+        TRY(write_event(r, &set[i], &events[i]));
+    d->to_user = events;
+    d->to_user_len = len;
+    return ERR_OK;
 }
 
 static enum err edit_prefs(struct request *r, struct document *d)
@@ -140,9 +154,7 @@ static enum err edit_prefs(struct request *r, struct document *d)
         return ERR_TOO_LONG;
     d->changed = set_len > 0;
     d->next = buf_view(&b);
-    if (set_len > 0)
-        tell_change(r, d, &set[set_len - 1]);
-    return ERR_OK;
+    return tell_changes(r, d, set, set_len);
 }
 
 void users_prefs_set(struct request *r)

@@ -81,7 +81,7 @@ static enum err edit_add(struct request *r, struct document *d)
     json_arr_end(&j);
     d->changed = true;
     d->next = buf_view(&b);
-    d->to_user = event(r, "star_added", item);
+    document_tell_user(d, event(r, "star_added", item));
     return b.failed ? ERR_NOMEM : ERR_OK;
 }
 
@@ -105,7 +105,7 @@ static enum err edit_remove(struct request *r, struct document *d)
         return ERR_NOT_STARRED;
     d->changed = true;
     d->next = kept == 0 ? SV("") : buf_view(&b);
-    d->to_user = event(r, "star_removed", item);
+    document_tell_user(d, event(r, "star_removed", item));
     return b.failed ? ERR_NOMEM : ERR_OK;
 }
 

@@ -157,9 +157,12 @@ struct dir_document {
     enum document_kind kind;
     uint64_t revision;
     struct str_view text; /* JSON; empty: none any more */
-    /* Told once it is durable; each may be empty: {..} to the sockets of uid, to those of team. */
+    /* Told once it is durable: each of to_user, {..}, to the sockets of uid, in order, and to_team,
+     * unless it is empty, to those of team. */
     uint64_t uid, team;
-    struct str_view to_user, to_team;
+    const struct str_view *to_user;
+    uint32_t to_user_len;
+    struct str_view to_team;
 };
 
 /* A message to be posted at row.post_s. One that waits already, the same to the byte, for the same

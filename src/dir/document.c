@@ -42,8 +42,8 @@ enum err document_decide(struct dir *d, const struct dir_document *m)
 
 void document_publish(struct dir *d, const struct dir_document *m)
 {
-    if (m->to_user.len > 0)
-        dir_emit(d, m->uid, m->team, 0, m->to_user);
+    for (uint32_t i = 0; i < m->to_user_len; i++)
+        dir_emit(d, m->uid, m->team, 0, m->to_user[i]);
     if (m->to_team.len > 0)
         dir_emit(d, ID_NONE, m->team, 0, m->to_team);
 }

@@ -31,6 +31,9 @@ describe('documents', at('people'), () => {
     const event = await socket.event((m) => m.type === 'pref_change');
     assert.deepEqual([event.name, event.value], ['muted_channels', general]);
     await ada.web.apiCall('users.prefs.set', { prefs: JSON.stringify({ highlight_words: 'moon, "sun"', flag: true, number: 7, deep: { a: [1] } }) });
+    const told = () => socket.events.filter((m) => m.type === 'pref_change').slice(1).map((m) => [m.name, m.value]);
+    await socket.until(() => told().length === 4, 'each of them is told');
+    assert.deepEqual(told(), [['highlight_words', 'moon, "sun"'], ['flag', true], ['number', 7], ['deep', { a: [1] }]]);
     const prefs = { highlight_words: 'moon, "sun"', flag: true, number: 7, deep: { a: [1] }, muted_channels: general };
     assert.deepEqual((await ada.web.apiCall('users.prefs.get')).prefs, prefs);
     assert.equal((await grace.web.apiCall('users.prefs.get')).prefs.muted_channels, '');
