@@ -23,7 +23,7 @@ enum err dir_new(struct dir **out, const struct dir_conf *c)
                     UINT64_MAX); /* one batch; group_ops_max bounds it */
     frame_slab_init(&d->frames, c->self, c->frames_max);
     if (tables_init(&d->tables, c->secret, c->tokens_max) != ERR_OK ||
-        arena_init(&d->batch.arena, &d->pool, UINT64_MAX) != ERR_OK) {
+        arena_init(&d->batch.arena, &d->pool, UINT64_MAX) != ERR_OK || schedule_init(d) != ERR_OK) {
         dir_free(d);
         return ERR_NOMEM;
     }
@@ -270,13 +270,13 @@ static void drop_group(struct dir *d)
 
 static void finish_group(struct dir *d, enum err err)
 {
-    if (err != ERR_OK)
-        schedule_group_failed(d);
     for (uint32_t i = 0; i < d->group_len; i++) {
         struct dir_op *op = &d->ops[i];
         bool done = op->err == ERR_OK && err == ERR_OK;
         if (done)
             dir_op_publish(d, op);
+        else if (op->err == ERR_OK && op->request.type == DIR_UNSCHEDULE)
+            unschedule_failed(d, op->request.u.p);
         if (done && op->revokes)
             push(&d->revoking, &d->revoking_len, &d->revoking_cap, op);
         else if (done && op->request.type == DIR_RENAME)

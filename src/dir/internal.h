@@ -25,14 +25,24 @@ enum { group_ops_max = 256, claims_max = group_ops_max * 3 };
 /* A scheduled message, as memory knows it. */
 struct due {
     uint64_t post_s, id, team, uid, cid;
-    uint64_t same; /* the same for the same message of the same sender, place and time */
-    bool leaving;  /* its row is being deleted by the present group */
+    uint64_t same;            /* the same for the same message of the same sender, place and time */
+    bool leaving;             /* its row is being deleted by the present group */
+    uint32_t at;              /* in its line */
+    struct due *next, **link; /* of the same users */
+};
+
+/* Those of one chan. */
+struct line {
+    struct due **heap; /* by post_s; a binary heap */
+    uint32_t len, cap;
+    uint32_t firing; /* with the chan, or being deleted behind that */
 };
 
 struct schedule {
-    struct due *heap; /* by post_s; a binary heap */
-    uint32_t len, cap;
-    uint32_t firing;        /* with chan, or being deleted behind that */
+    struct line *lines; /* one of each chan: who waits for a credit waits there */
+    struct due **users; /* lists by hash of uid */
+    uint32_t users_cap;
+    uint32_t len, firing;   /* of all lines */
     struct firing *firings; /* those */
     struct timer timer;
     bool ended; /* draining: none is begun any more */
@@ -105,13 +115,14 @@ MUST_USE enum err dir_user_publish_change(struct dir *d, struct dir_op *op);
 MUST_USE enum err dir_user_decide_password(struct dir *d, const struct dir_password_set *m);
 
 /* schedule.c: DIR_SCHEDULE, DIR_UNSCHEDULE, DIR_POSTED */
+MUST_USE enum err schedule_init(struct dir *d);
 MUST_USE enum err schedule_load(struct dir *d, const struct view *v);
 void schedule_free(struct dir *d);
 MUST_USE enum err schedule_decide(struct dir *d, struct dir_schedule *m);
 MUST_USE enum err schedule_publish(struct dir *d, const struct dir_schedule *m);
 MUST_USE enum err unschedule_decide(struct dir *d, const struct dir_unschedule *m);
 void unschedule_publish(struct dir *d, const struct dir_unschedule *m);
-void schedule_group_failed(struct dir *d);
+void unschedule_failed(struct dir *d, const struct dir_unschedule *m);
 uint64_t schedule_claim(const struct dir_op *op);
 struct firing;
 void posted_decide(struct dir *d, const struct firing *f);

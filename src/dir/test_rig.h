@@ -69,7 +69,7 @@ static void peer_end(void *self, struct turn *t)
 }
 static const struct actor_ops peer_ops = {.on_cells = peer_cells, .end_turn = peer_end};
 
-/* Answers CHAN_CREATED, unless told to wait. */
+/* Answers CHAN_CREATED and CHAN_POST, unless told to wait. */
 struct chan_peer {
     struct recorder seen;
     bool slow;
@@ -85,8 +85,8 @@ static void chan_end(void *self, struct turn *t)
 }
 static const struct actor_ops chan_ops = {.on_cells = recorder_cells, .end_turn = chan_end};
 
-enum { ID_DIR, ID_LOG, ID_ASKER, ID_ACC, ID_FAN, ID_CHAN };
-static const actor_id acceptors[] = {ID_ACC}, fanouts[] = {ID_FAN}, chans[] = {ID_CHAN};
+enum { ID_DIR, ID_LOG, ID_ASKER, ID_ACC, ID_FAN, ID_CHAN, ID_CHAN2 };
+static const actor_id acceptors[] = {ID_ACC}, fanouts[] = {ID_FAN}, chans[] = {ID_CHAN, ID_CHAN2};
 
 struct fix {
     struct scratch scratch;
@@ -98,7 +98,8 @@ struct fix {
     struct rig rig;
     struct recorder asker;
     struct peer acceptor, fanout;
-    struct chan_peer chan;
+    struct chan_peer chan, chan2;
+    uint16_t chans_len; /* 1, unless set before the start */
     struct arena_pool pool;
     struct arena arena;
     struct view view;
@@ -116,7 +117,7 @@ static inline void start(bool real_log, uint32_t event_cells)
                          .acceptors_len = 1,
                          .fanouts_len = 1,
                          .chans = chans,
-                         .chans_len = 1,
+                         .chans_len = f.chans_len,
                          .frames_max = 16,
                          .tokens_max = 64,
                          .secret = "secret"};
@@ -131,6 +132,7 @@ static inline void start(bool real_log, uint32_t event_cells)
     memset(&f.acceptor, 0, sizeof f.acceptor);
     memset(&f.fanout, 0, sizeof f.fanout);
     memset(&f.chan, 0, sizeof f.chan);
+    memset(&f.chan2, 0, sizeof f.chan2);
     memset(&f.wishes, 0, sizeof f.wishes);
     rig_init(&f.rig);
     rig_add(&f.rig, &dir_actor_ops, f.dir);
@@ -140,7 +142,9 @@ static inline void start(bool real_log, uint32_t event_cells)
     rig_add(&f.rig, &peer_ops, &f.acceptor);
     rig_add(&f.rig, &peer_ops, &f.fanout);
     rig_add(&f.rig, &chan_ops, &f.chan);
+    rig_add(&f.rig, &chan_ops, &f.chan2);
     rig_wire_requests(&f.rig, ID_DIR, ID_CHAN, 4);
+    rig_wire_requests(&f.rig, ID_DIR, ID_CHAN2, 4);
     rig_wire_requests(&f.rig, ID_DIR, ID_LOG, 8);
     rig_wire_requests(&f.rig, ID_ASKER, ID_DIR, 512);
     rig_wire(&f.rig, ID_DIR, ID_ACC, CLASS_CONTROL, 4);
@@ -165,6 +169,7 @@ static inline void stop(void)
 static inline void fix_init(void)
 {
     memset(&f, 0, sizeof f);
+    f.chans_len = 1;
     scratch_init(&f.scratch);
     arena_pool_init(&f.pool, 16384, 1, UINT64_MAX);
     CHECK_EQ(arena_init(&f.arena, &f.pool, 1 << 20), ERR_OK);
