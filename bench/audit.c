@@ -58,21 +58,15 @@ static uint64_t sent_hash(struct ledger *l, uint32_t i)
 
 /* ---- rows ---- */
 
-static struct str_view member_str(struct json_member *m, uint32_t len, const char *name)
-{
-    struct json_value *v = json_find(m, len, sv_from(name));
-    return v != NULL && v->type == JSON_STRING ? v->s : SV_NONE;
-}
-
 bool audit_read_row(struct ledger *l, struct str_view text, uint32_t channel, struct audit_row *out)
 {
     struct bench *b = l->bench;
     if (json_read_object(b->json, &b->scratch, text, &out->members, &out->len) != ERR_OK ||
-        !ts_parse(member_str(out->members, out->len, "ts"), &out->ts_us)) {
+        !ts_parse(json_text(out->members, out->len, "ts"), &out->ts_us)) {
         report_problem(&b->report, "%s has a row without ts", l->channels[channel]);
         return false;
     }
-    out->key = member_str(out->members, out->len, "client_msg_id");
+    out->key = json_text(out->members, out->len, "client_msg_id");
     return true;
 }
 
@@ -111,7 +105,7 @@ void audit_judge(struct ledger *l, uint32_t i, uint32_t channel, const struct au
         report_problem(r, "message %u is stored with another ts than acknowledged", i);
     if (reactions_of(l->bench, row) < m->reactions)
         report_problem(r, "message %u has lost a reaction of %u", i, m->reactions);
-    struct str_view text = member_str(row->members, row->len, "text");
+    struct str_view text = json_text(row->members, row->len, "text");
     if (sent_hash(l, i) != ledger_text_hash(text))
         report_problem(r, "message %u has another text: %.*s", i, (int)MIN(text.len, (size_t)120),
                        text.p);
@@ -122,7 +116,7 @@ void audit_foreign(struct ledger *l, uint32_t channel, const struct audit_row *r
     if (l->newest_us != NULL && row->ts_us > l->newest_us[channel])
         return; /* of a later run */
     l->history_messages++;
-    if (member_str(row->members, row->len, "subtype").p != NULL)
+    if (json_text(row->members, row->len, "subtype").p != NULL)
         return; /* joins and the like have no key */
     l->history_foreign++;
     report_problem(&l->bench->report, "%s holds a message that was not sent: key \"%.*s\"",

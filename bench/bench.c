@@ -39,8 +39,7 @@ void reply_read(struct bench *b, const struct http_answer *a, struct reply *out)
 
 struct str_view reply_str(const struct reply *r, const char *name)
 {
-    struct json_value *v = json_find(r->members, r->len, sv_from(name));
-    return v != NULL && v->type == JSON_STRING ? v->s : SV_NONE;
+    return json_text(r->members, r->len, name);
 }
 
 bool object_member(struct bench *b, struct str_view object, const char *name,

@@ -34,12 +34,6 @@ struct calls {
 
 /* ---- the list ---- */
 
-static struct str_view text_member(struct json_member *m, uint32_t len, const char *name)
-{
-    struct json_value *v = json_find(m, len, sv_from(name));
-    return v != NULL && v->type == JSON_STRING ? v->s : SV("");
-}
-
 static bool read_line(struct calls *c, struct str_view line)
 {
     struct bench *b = c->bench;
@@ -53,13 +47,13 @@ static bool read_line(struct calls *c, struct str_view line)
         ASSERT(c->list != NULL);
     }
     struct json_value *args = json_find(m, len, SV("args"));
-    struct str_view token = text_member(m, len, "token"), method = text_member(m, len, "method");
+    struct str_view token = json_text(m, len, "token"), method = json_text(m, len, "method");
     if (token.len == 0 || method.len == 0 || (args != NULL && args->type != JSON_OBJECT))
         return false;
     c->list[c->len++] = (struct wanted){.token = bench_text(b, token),
                                         .method = bench_text(b, method),
                                         .body = args != NULL ? args->s : SV("{}"),
-                                        .holds = text_member(m, len, "holds")};
+                                        .holds = json_text(m, len, "holds")};
     return true;
 }
 

@@ -71,12 +71,6 @@ static int kind_of(struct str_view subtype, struct str_view text)
     return plain && text.len > 0 ? STEP_POST : none;
 }
 
-static struct str_view text_member(struct json_member *m, uint32_t len, const char *name)
-{
-    struct json_value *v = json_find(m, len, sv_from(name));
-    return v != NULL && v->type == JSON_STRING ? v->s : SV("");
-}
-
 static bool read_line(struct plan *p, struct str_view line)
 {
     struct bench *b = p->bench;
@@ -84,10 +78,10 @@ static bool read_line(struct plan *p, struct str_view line)
     uint32_t len;
     uint64_t ts_us;
     if (json_read_object(b->json, &b->arena, line, &m, &len) != ERR_OK ||
-        !ts_parse(text_member(m, len, "ts"), &ts_us))
+        !ts_parse(json_text(m, len, "ts"), &ts_us))
         return false;
-    struct str_view subtype = text_member(m, len, "subtype"), text = text_member(m, len, "text");
-    struct str_view channel = text_member(m, len, "channel"), user = text_member(m, len, "user");
+    struct str_view subtype = json_text(m, len, "subtype"), text = json_text(m, len, "text");
+    struct str_view channel = json_text(m, len, "channel"), user = json_text(m, len, "user");
     int kind = kind_of(subtype, text);
     if (kind == none || channel.len == 0) {
         skip(p, subtype.len > 0 ? subtype : SV("no_text"));

@@ -19,10 +19,9 @@ struct rtm { /* one frame, read */
     int64_t id; /* 0: none */
 };
 
-static struct str_view string_of(const struct rtm *m, struct str_view name)
+static struct str_view string_of(const struct rtm *m, const char *name)
 {
-    const struct json_value *v = json_find(m->members, m->len, name);
-    return v != NULL && v->type == JSON_STRING ? v->s : SV_NONE;
+    return json_text(m->members, m->len, name);
 }
 
 /* ---- replies ---- */
@@ -140,7 +139,7 @@ static void on_typing(struct fanout *f, struct fan_conn *c, const struct rtm *m)
 {
     uint64_t cid;
     struct principal *p = speaker(f, c);
-    if (p == NULL || !id_parse_channel(string_of(m, SV("channel")), &cid) || !subs_has(f, c, cid) ||
+    if (p == NULL || !id_parse_channel(string_of(m, "channel"), &cid) || !subs_has(f, c, cid) ||
         !within_rate(f, p))
         return;
     actor_id to = f->conf.chans[chan_of(cid, f->conf.chans_len)];
@@ -188,13 +187,13 @@ static bool judge(struct fanout *f, struct fan_conn *c, const struct rtm *m, str
     const struct json_value *broadcast = json_find(m->members, m->len, SV("reply_broadcast"));
     out->thread_ts_us = 0;
     out->broadcast = broadcast != NULL && broadcast->type == JSON_BOOL && broadcast->b;
-    out->text = string_of(m, SV("text"));
-    out->client_msg_id = string_of(m, SV("client_msg_id"));
+    out->text = string_of(m, "text");
+    out->client_msg_id = string_of(m, "client_msg_id");
     if (out->text.len == 0)
         reply_error(f, c, m->id, code_text, SV("message text is missing"));
     else if (utf8_count(out->text) > f->conf.conf->api_text_max)
         reply_err(f, c, m->id, ERR_MSG_TOO_LONG);
-    else if (!id_parse_channel(string_of(m, SV("channel")), &out->cid))
+    else if (!id_parse_channel(string_of(m, "channel"), &out->cid))
         reply_err(f, c, m->id, ERR_CHANNEL_NOT_FOUND);
     else if (key != NULL && key->type != JSON_NULL &&
              (out->client_msg_id.len == 0 || out->client_msg_id.len > client_msg_id_max))
@@ -415,7 +414,7 @@ void rtm_text(struct fanout *f, struct fan_conn *c, struct str_view text)
     }
     const struct json_value *id = json_find(m.members, m.len, SV("id"));
     m.id = id != NULL && id->type == JSON_INT && id->i > 0 ? id->i : 0;
-    struct str_view type = string_of(&m, SV("type"));
+    struct str_view type = string_of(&m, "type");
     if (sv_eq(type, SV("ping")))
         on_ping(f, c, &m);
     else if (sv_eq(type, SV("typing")))

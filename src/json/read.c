@@ -273,6 +273,12 @@ struct json_value *json_find(struct json_member *members, uint32_t len, struct s
     return NULL;
 }
 
+struct str_view json_text(struct json_member *members, uint32_t len, const char *name)
+{
+    const struct json_value *v = json_find(members, len, sv_from(name));
+    return v != NULL && v->type == JSON_STRING ? v->s : SV_NONE;
+}
+
 bool utf8_valid(struct str_view s)
 {
     return s.len == 0 || shim_utf8_valid(s.p, s.len);

@@ -54,6 +54,8 @@ MUST_USE enum err json_read_array(struct json_reader *r, struct arena *a, struct
 
 struct json_value *json_find(struct json_member *members, uint32_t len,
                              struct str_view name); /* or NULL */
+/* The text of that member; p NULL: there is none, or it is no string. */
+struct str_view json_text(struct json_member *members, uint32_t len, const char *name);
 
 /* Strict UTF-8 (no surrogates, no overlong forms); NUL is legal here. */
 bool utf8_valid(struct str_view s);

@@ -13,8 +13,7 @@
 
 static struct str_view arg_str(const struct admin_call *c, const char *name)
 {
-    struct json_value *v = json_find(c->args, c->args_len, sv_from(name));
-    return v != NULL && v->type == JSON_STRING ? v->s : SV_NONE;
+    return json_text(c->args, c->args_len, name);
 }
 
 static bool arg_bool(const struct admin_call *c, const char *name)
