@@ -1,5 +1,6 @@
 /* head.c - what the head of a request tells before its body: fields, trace, deadline, path. */
 #include "api/internal.h"
+#include "base/hex.h"
 
 /* ---- fields ---- */
 
@@ -83,23 +84,14 @@ static bool is_traceparent(struct str_view s)
            is_hex(s.p + 53, 2, &any);
 }
 
-static void to_hex(char *out, const uint8_t *p, size_t n)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < n; i++) {
-        out[2 * i] = digits[p[i] >> 4];
-        out[2 * i + 1] = digits[p[i] & 15];
-    }
-}
-
 void head_name(struct request *r)
 {
     uint8_t random[24];
     rand_bytes(r->a->t->rand, random, sizeof random);
     random[0] |= 1; /* neither id may be all zeros */
     random[16] |= 1;
-    to_hex(r->id, random, 16);
-    to_hex(r->span, random + 16, 8);
+    hex_write(r->id, random, 16);
+    hex_write(r->span, random + 16, 8);
     struct str_view t = r->fields.traceparent;
     bool given = t.p != NULL && is_traceparent(t);
     memcpy(r->trace, given ? t.p + 3 : r->id, sizeof r->trace);

@@ -51,6 +51,12 @@ bool id_parse_channel(struct str_view s, uint64_t *out)
     return id_parse(s, ID_CHANNEL, out) || id_parse(s, ID_GROUP, out) || id_parse(s, ID_IM, out);
 }
 
+void id_random_digits(char *out, const uint8_t *random, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = digits[random[i] & 31];
+}
+
 void file_id_make(struct file_id *id, const uint8_t random[file_id_random_bytes])
 {
     uint32_t bits = 0, held = 0, at = 0;

@@ -39,6 +39,9 @@ void ts_format(char out[ts_text_len], uint64_t ts_us);
  * dot and 1..6 digits. False on anything else. */
 MUST_USE bool ts_parse(struct str_view s, uint64_t *ts_us);
 
+/* n base32 digits, 5 bits of each random byte: a secret, no number. No NUL. */
+void id_random_digits(char *out, const uint8_t *random, size_t n);
+
 /* A file's id: F and 20 base32 digits of 100 random bits, since who knows it may upload to it. Not
  * a number inside: it is its text. */
 enum { file_id_len = 21, file_id_random_bytes = 13 };

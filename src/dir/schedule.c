@@ -5,10 +5,10 @@
  * where and when: a request that is made again, by an SDK that got no answer, is the same message.
  * Source: Slack chat.scheduleMessage. */
 #include <openssl/sha.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/hex.h"
 #include "base/mutant.h"
 #include "chan/chan.h"
 #include "chan/chan_msg.h"
@@ -30,7 +30,7 @@ struct firing {
     struct due *due;
     struct chan_post post;
     struct arena arena;
-    char key[key_bytes + 1];
+    char key[key_bytes];
     enum err err; /* why it was not posted */
 };
 
@@ -351,8 +351,7 @@ static void make_key(struct firing *f, const struct row_scheduled *row)
     identify(key, row);
     f->key[0] = '\0';
     f->key[1] = 'Q';
-    for (uint32_t i = 0; i < key128_bytes; i++)
-        snprintf(f->key + 2 + 2 * (size_t)i, 3, "%02x", key[i]);
+    hex_write(f->key + 2, key, key128_bytes);
     f->post.client_msg_id = (struct str_view){f->key, key_bytes};
     key128_of(f->post.key128, f->post.client_msg_id);
 }

@@ -1,4 +1,5 @@
 #include "dir/token.h"
+#include "base/hex.h"
 
 #include <stdio.h>
 
@@ -37,6 +38,6 @@ void token_make(char out[token_text_max], enum token_kind kind, uint64_t team, u
     int n = snprintf(out, token_text_max, "%s-%llu-%llu-%llu-", prefixes[kind],
                      (unsigned long long)team, (unsigned long long)uid, (unsigned long long)now_s);
     ASSERT(n > 0 && n + 2 * random_bytes < token_text_max);
-    for (size_t i = 0; i < random_bytes; i++)
-        snprintf(out + n + 2 * i, 3, "%02x", random[i]);
+    hex_write(out + n, random, random_bytes);
+    out[n + 2 * random_bytes] = '\0';
 }

@@ -1,13 +1,13 @@
 #include "dir/user_json.h"
 
+#include "base/hex.h"
 #include "base/rand.h"
 
 struct str_view user_color(char out[6], uint64_t uid)
 {
-    static const char hex[] = "0123456789abcdef";
     uint64_t v = mix64(uid);
     for (int i = 0; i < 6; i++, v >>= 4)
-        out[i] = hex[v & 15];
+        out[i] = hex_digit(v);
     return (struct str_view){out, 6};
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mutant.h"
+#include "base/hex.h"
 #include "fanout/internal.h"
 
 enum err tickets_init(struct tickets *t, uint32_t max)
@@ -85,9 +86,8 @@ static struct ticket *issue(struct tickets *t, struct rand_src *rand)
 
 static void write_hex(char *out, uint64_t v, unsigned digits)
 {
-    static const char hex[] = "0123456789abcdef";
     for (unsigned i = 0; i < digits; i++)
-        out[i] = hex[v >> (4 * (digits - 1 - i)) & 15];
+        out[i] = hex_digit(v >> (4 * (digits - 1 - i)));
 }
 
 static bool read_hex(const char *p, unsigned digits, uint64_t *out)

@@ -1,5 +1,6 @@
 #include "json/write.h"
 
+#include "base/hex.h"
 #include "base/span.h"
 
 static void before(struct json_out *j)
@@ -56,7 +57,6 @@ void json_key_of(struct json_out *j, const char *name, size_t len)
  * are any. */
 static size_t escape(char out[6], unsigned char c)
 {
-    static const char hex[] = "0123456789abcdef";
     const char *shorts = "\b\f\n\r\t\"\\", *names = "bfnrt\"\\";
     const char *at = c == 0 ? NULL : strchr(shorts, c);
     out[0] = '\\';
@@ -65,8 +65,8 @@ static size_t escape(char out[6], unsigned char c)
         return 2;
     }
     memcpy(out + 1, "u00", 3);
-    out[4] = hex[c >> 4];
-    out[5] = hex[c & 15];
+    out[4] = hex_digit(c >> 4);
+    out[5] = hex_digit(c);
     return 6;
 }
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hex.h"
 #include "base/log.h"
 
 enum {
@@ -27,11 +28,7 @@ static enum err failed(const char *what)
 
 void sha256_hex(char out[sha256_hex_len + 1], const uint8_t sha256[sha256_bytes])
 {
-    static const char hex[] = "0123456789abcdef";
-    for (size_t i = 0; i < sha256_bytes; i++) {
-        out[2 * i] = hex[sha256[i] >> 4];
-        out[2 * i + 1] = hex[sha256[i] & 15];
-    }
+    hex_write(out, sha256, sha256_bytes);
     out[sha256_hex_len] = '\0';
 }
 

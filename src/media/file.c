@@ -172,11 +172,9 @@ void decide_share(struct media *m, struct media_op *op)
 /* Whoever has the link has the file: the secret is not guessed, nor is the id. */
 static struct str_view make_secret(struct media *m, char out[secret_len])
 {
-    static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     uint8_t random[secret_len];
     rand_bytes(m->turn->rand, random, sizeof random);
-    for (int i = 0; i < secret_len; i++)
-        out[i] = digits[random[i] & 31];
+    id_random_digits(out, random, secret_len);
     return (struct str_view){out, secret_len};
 }
 

@@ -111,19 +111,6 @@ static const char *const methods[OP_KINDS] = {[OP_POST] = "chat.postMessage",
                                               [OP_REMINDERS] = "reminders.list",
                                               [OP_CONNECT] = "rtm.connect"};
 
-static void format_id(char *out, char letter, uint64_t id)
-{
-    static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    char reversed[16];
-    int n = 0;
-    for (; id != 0; id >>= 5)
-        reversed[n++] = digits[id & 31];
-    *out++ = letter;
-    while (n > 0)
-        *out++ = reversed[--n];
-    *out = '\0';
-}
-
 struct words { /* storage behind the arguments */
     char cid[16], other[16], users[16 * plan_users_max], text[oracle_text_max], key[256], limit[16],
         oldest[24], name[32], ts[24];
@@ -159,9 +146,9 @@ static void format_channel(const struct client *cl, const struct op *op, char ou
     uint32_t others = c->members & ~(1u << cl->user);
     bool pair = c->kind == CHANNEL_IM && others != 0 && others != c->members;
     if (pair && op->kind == OP_POST && op->number % 4 == 1)
-        format_id(out, 'U', o->users[__builtin_ctz(others)].uid);
+        js_format_id(out, 'U', o->users[__builtin_ctz(others)].uid);
     else
-        format_id(out, c->kind == CHANNEL_IM ? 'D' : 'C', op->cid);
+        js_format_id(out, c->kind == CHANNEL_IM ? 'D' : 'C', op->cid);
 }
 
 /* In an order of its own. */
@@ -176,7 +163,7 @@ static struct str_view format_users(const struct client *cl, const struct op *op
             continue; /* itself goes without saying */
         if (len > 0)
             out[len++] = ',';
-        format_id(out + len, 'U', o->users[u].uid);
+        js_format_id(out + len, 'U', o->users[u].uid);
         len += strlen(out + len);
     }
     return (struct str_view){out, len};
@@ -219,11 +206,11 @@ static uint32_t make_args(const struct client *cl, const struct op *op, struct w
             args[n++] = (struct arg){"client_msg_id", oracle_key(&o->msgs[op->number], s->key)};
     }
     if (op->kind == OP_INVITE) {
-        format_id(s->other, 'U', o->users[op->other].uid);
+        js_format_id(s->other, 'U', o->users[op->other].uid);
         args[n++] = (struct arg){"users", sv_from(s->other)};
     }
     if (op->kind == OP_KICK) {
-        format_id(s->other, 'U', o->users[op->other].uid);
+        js_format_id(s->other, 'U', o->users[op->other].uid);
         args[n++] = (struct arg){"user", sv_from(s->other)};
     }
     if (op->kind == OP_OPEN)

@@ -155,13 +155,9 @@ static void send_frame(struct client *cl, uint8_t opcode, const void *payload, s
 
 static void put_id(struct bytes *b, char letter, uint64_t id)
 {
-    static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    char text[16];
-    size_t n = sizeof text;
-    for (; id != 0; id >>= 5)
-        text[--n] = digits[id & 31];
-    text[--n] = letter;
-    put_json_string(b, (struct str_view){text + n, sizeof text - n});
+    char text[js_id_max];
+    js_format_id(text, letter, id);
+    put_json_string(b, sv_from(text));
 }
 
 static void put_channel(struct client *cl, struct bytes *b, uint64_t cid)

@@ -180,9 +180,10 @@ uint64_t js_u64(struct str_view value)
     return v;
 }
 
+static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
 uint64_t js_id(struct str_view value)
 {
-    static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     uint64_t v = 0;
     if (value.len < 4 || value.p[0] != '"')
         return 0;
@@ -193,6 +194,18 @@ uint64_t js_id(struct str_view value)
         v = v << 5 | (uint64_t)(at - digits);
     }
     return v;
+}
+
+void js_format_id(char out[js_id_max], char letter, uint64_t id)
+{
+    char reversed[js_id_max];
+    int n = 0;
+    for (; id != 0; id >>= 5)
+        reversed[n++] = digits[id & 31];
+    *out++ = letter;
+    while (n > 0)
+        *out++ = reversed[--n];
+    *out = '\0';
 }
 
 uint64_t js_ts(struct str_view value)

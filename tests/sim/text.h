@@ -21,6 +21,8 @@ bool js_whole(struct str_view text);
 uint64_t js_u64(struct str_view value);
 /* "C1A2" and the like, with quotes; 0: not an id. */
 uint64_t js_id(struct str_view value);
+enum { js_id_max = 16 };
+void js_format_id(char out[js_id_max], char letter, uint64_t id); /* with NUL */
 /* "1517436010.000936" with quotes; 0: not a ts. */
 uint64_t js_ts(struct str_view value);
 
