@@ -3,31 +3,9 @@
 #include <stdlib.h>
 
 #include "base/id.h"
+#include "base/varint.h"
 
 /* Packed: for each emoji its name's length and bytes, number of users, users. */
-
-static bool get_v(struct str_view *s, uint64_t *out)
-{
-    uint64_t v = 0;
-    for (unsigned shift = 0; shift < 64 && s->len > 0; shift += 7) {
-        uint8_t b = (uint8_t)*s->p;
-        s->p++;
-        s->len--;
-        v |= (uint64_t)(b & 0x7f) << shift;
-        if (b < 0x80) {
-            *out = v;
-            return true;
-        }
-    }
-    return false;
-}
-
-static void put_v(struct buf *b, uint64_t v)
-{
-    for (; v >= 0x80; v >>= 7)
-        buf_putc(b, (char)(v | 0x80));
-    buf_putc(b, (char)v);
-}
 
 struct emoji {
     struct str_view name, users; /* users: packed */
@@ -39,17 +17,17 @@ struct emoji {
 static bool next_emoji(struct str_view *s, uint64_t uid, struct emoji *e)
 {
     uint64_t n, u;
-    if (!get_v(s, &n) || n == 0 || n > s->len)
+    if (!varint_get(s, &n) || n == 0 || n > s->len)
         return false;
     *e = (struct emoji){.name = {s->p, (size_t)n}};
     s->p += n;
     s->len -= n;
-    if (!get_v(s, &n) || n == 0 || n > reactions_users_max)
+    if (!varint_get(s, &n) || n == 0 || n > reactions_users_max)
         return false;
     e->users_len = (uint32_t)n;
     e->users.p = s->p;
     for (uint32_t i = 0; i < e->users_len; i++) {
-        if (!get_v(s, &u))
+        if (!varint_get(s, &u))
             return false;
         e->has_uid |= u == uid;
     }
@@ -59,17 +37,17 @@ static bool next_emoji(struct str_view *s, uint64_t uid, struct emoji *e)
 
 static void put_name(struct buf *b, struct str_view name, uint32_t users)
 {
-    put_v(b, name.len);
+    varint_put(b, name.len);
     buf_put_sv(b, name);
-    put_v(b, users);
+    varint_put(b, users);
 }
 
 static void put_users_without(struct buf *b, const struct emoji *e, uint64_t uid)
 {
     struct str_view users = e->users;
-    for (uint64_t u; get_v(&users, &u);) {
+    for (uint64_t u; varint_get(&users, &u);) {
         if (u != uid)
-            put_v(b, u);
+            varint_put(b, u);
     }
 }
 
@@ -92,7 +70,7 @@ enum err reactions_add(struct str_view packed, struct str_view name, uint64_t ui
         put_name(&b, e.name, e.users_len + this_one);
         buf_put_sv(&b, e.users);
         if (this_one)
-            put_v(&b, uid);
+            varint_put(&b, uid);
         known |= this_one;
         own += e.has_uid;
         emoji++;
@@ -103,7 +81,7 @@ enum err reactions_add(struct str_view packed, struct str_view name, uint64_t ui
         return ERR_TOO_MANY_EMOJI;
     if (!known) {
         put_name(&b, name, 1);
-        put_v(&b, uid);
+        varint_put(&b, uid);
     }
     *out = buf_view(&b);
     return b.failed ? ERR_NOMEM : ERR_OK;
@@ -163,7 +141,7 @@ uint32_t reactions_users(struct str_view packed, uint64_t *uids, uint32_t max)
     struct emoji e;
     uint32_t n = 0, kept = 0;
     while (packed.len > 0 && n < max && next_emoji(&packed, ID_NONE, &e)) {
-        while (n < max && e.users.len > 0 && get_v(&e.users, &uids[n]))
+        while (n < max && e.users.len > 0 && varint_get(&e.users, &uids[n]))
             n++;
     }
     if (n > 0)
@@ -184,7 +162,7 @@ void reactions_json(struct json_out *j, struct str_view packed)
         json_kv_str(j, "name", e.name);
         json_key(j, "users");
         json_arr(j);
-        for (uint64_t u; get_v(&e.users, &u);)
+        for (uint64_t u; varint_get(&e.users, &u);)
             json_id(j, ID_USER, u);
         json_arr_end(j);
         json_kv_u64(j, "count", e.users_len);

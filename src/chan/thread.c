@@ -1,31 +1,6 @@
 #include "chan/thread.h"
 
-enum { varint_bytes_max = 10 };
-
-/* ---- packed numbers ---- */
-
-static bool get_v(struct str_view *s, uint64_t *out)
-{
-    uint64_t v = 0;
-    for (unsigned shift = 0; shift < 64 && s->len > 0; shift += 7) {
-        uint8_t b = (uint8_t)*s->p;
-        s->p++;
-        s->len--;
-        v |= (uint64_t)(b & 0x7f) << shift;
-        if (b < 0x80) {
-            *out = v;
-            return true;
-        }
-    }
-    return false;
-}
-
-static void put_v(struct buf *b, uint64_t v)
-{
-    for (; v >= 0x80; v >>= 7)
-        buf_putc(b, (char)(v | 0x80));
-    buf_putc(b, (char)v);
-}
+#include "base/varint.h"
 
 /* ---- threads ---- */
 
@@ -35,8 +10,9 @@ enum err thread_read(struct thread *t, struct str_view packed)
     *t = (struct thread){0};
     if (packed.len == 0)
         return ERR_OK;
-    if (!get_v(&packed, &replies) || !get_v(&packed, &t->latest_us) || !get_v(&packed, &users) ||
-        replies > UINT32_MAX || users > thread_users_max || users > replies)
+    if (!varint_get(&packed, &replies) || !varint_get(&packed, &t->latest_us) ||
+        !varint_get(&packed, &users) || replies > UINT32_MAX || users > thread_users_max ||
+        users > replies)
         return ERR_CORRUPT;
     t->replies = (uint32_t)replies;
     t->users = (uint32_t)users;
@@ -50,7 +26,7 @@ struct user {
 
 static bool next_user(struct str_view *s, struct user *u)
 {
-    return get_v(s, &u->uid) && get_v(s, &u->replies);
+    return varint_get(s, &u->uid) && varint_get(s, &u->replies);
 }
 
 /* Packs t anew with uid's count changed by one; who comes down to none leaves the list. */
@@ -72,8 +48,8 @@ static enum err pack(const struct thread *t, uint64_t uid, bool more, uint64_t l
         }
         if (u.replies == 0)
             continue;
-        put_v(&list, u.uid);
-        put_v(&list, u.replies);
+        varint_put(&list, u.uid);
+        varint_put(&list, u.replies);
         kept++;
     }
     if (!known && !more)
@@ -81,14 +57,14 @@ static enum err pack(const struct thread *t, uint64_t uid, bool more, uint64_t l
     if (!known) {
         if (kept == thread_users_max)
             return ERR_FULL;
-        put_v(&list, uid);
-        put_v(&list, 1);
+        varint_put(&list, uid);
+        varint_put(&list, 1);
         kept++;
     }
     buf_init(&b, a, list.len + 3 * varint_bytes_max);
-    put_v(&b, more ? t->replies + 1ull : t->replies - 1ull);
-    put_v(&b, latest_us);
-    put_v(&b, kept);
+    varint_put(&b, more ? t->replies + 1ull : t->replies - 1ull);
+    varint_put(&b, latest_us);
+    varint_put(&b, kept);
     buf_put_sv(&b, buf_view(&list));
     *out = buf_view(&b);
     return list.failed || b.failed ? ERR_NOMEM : ERR_OK;

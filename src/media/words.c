@@ -1,5 +1,7 @@
 #include "media/words.h"
 
+#include "base/varint.h"
+
 #define XXH_INLINE_ALL
 #include <stdlib.h>
 #include <xxhash.h>
@@ -154,13 +156,6 @@ void words_sort(struct words *w)
 
 /* ---- packing ---- */
 
-static void put_v(struct buf *b, uint32_t v)
-{
-    for (; v >= 0x80; v >>= 7)
-        buf_putc(b, (char)(v | 0x80));
-    buf_putc(b, (char)v);
-}
-
 static void pack(const struct words *w, const struct word *word, struct buf *out)
 {
     uint32_t n = 0, last = 0;
@@ -169,9 +164,9 @@ static void pack(const struct words *w, const struct word *word, struct buf *out
     buf_put_sv(out, word->text);
     for (uint32_t i = word->first; i != 0; i = w->places[i].next)
         n++;
-    put_v(out, n);
+    varint_put(out, n);
     for (uint32_t i = word->first; i != 0; i = w->places[i].next) {
-        put_v(out, w->places[i].at - last);
+        varint_put(out, w->places[i].at - last);
         last = w->places[i].at;
     }
 }

@@ -3,6 +3,7 @@
 #ifndef PARLEY_STORE_ROW_CODE_H
 #define PARLEY_STORE_ROW_CODE_H
 
+#include "base/varint.h"
 #include "store/crc32c.h"
 #include "store/row.h"
 
@@ -23,16 +24,9 @@ struct writer {
     const struct key *key;
 };
 
-enum { varint_bytes_max = 10 };
-
 static inline void put_v(struct writer *w, uint64_t v)
 {
-    uint8_t b[varint_bytes_max];
-    size_t n = 0;
-    for (; v >= 0x80; v >>= 7)
-        b[n++] = (uint8_t)(v | 0x80);
-    b[n++] = (uint8_t)v;
-    buf_put(w->b, b, n);
+    varint_put(w->b, v);
 }
 
 static inline void put_s(struct writer *w, struct str_view s)
