@@ -279,6 +279,23 @@ static bool says(struct str_view event, const char *what)
     return memmem(event.p, event.len, what, strlen(what)) != NULL;
 }
 
+/* A call tells few, so that the rings of events hold what many callers set at once. */
+TEST(more_preferences_than_are_told_are_refused)
+{
+    struct world *w = start();
+    char body[1024] = "{\"prefs\":{";
+    for (int i = 0; i <= 32; i++)
+        snprintf(body + strlen(body), sizeof body - strlen(body), "%s\"p%d\":1", i == 0 ? "" : ",",
+                 i);
+    strcat(body, "}}");
+    ask(w, 0, "POST /api/users.prefs.set", BEARER(ADA_TOKEN) JSON_TYPE, body);
+    struct cell c = take(w, A_HIST);
+    reply(w, A_HIST, c, ERR_OK, 0);
+    SAID(0, "too_long");
+    CHECK(!asked(w, A_DIR));
+    world_free(w);
+}
+
 /* What a group or a preference lists is kept in the one form; an empty list takes it away. */
 TEST(lists_that_are_kept)
 {

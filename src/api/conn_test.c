@@ -134,6 +134,7 @@ TEST(one_channel_leaves_credits_to_the_others)
     struct cell crowd[share];
     w->conf.ring_request_cells = credits + 1;
     w->conf.http_pipeline_max = share + 1;
+    w->conf.api_channel_window = 64;
     w->conf.http_parked_max = 2;
     world_start(w);
     for (conn_id c = 0; c < 4; c++)
@@ -194,7 +195,7 @@ TEST(a_workspace_leaves_commits_to_another)
     world_start(w);
     for (conn_id c = 0; c < 8; c++)
         open_conn(w, c);
-    post_as(w, 0, BEARER(ADA_TOKEN), "CR0");
+    post_as(w, 0, BEARER(ADA_TOKEN), "CR8"); /* not in the bucket of another */
     post_as(w, 1, BEARER(EVE_TOKEN), "CR1");
     flood[0] = take(w, A_CHAN);
     posted(w, take(w, A_CHAN), 1000000);

@@ -1,6 +1,5 @@
 /* park.c - requests on their way to other actors: what cannot be sent at once (ring/gate.h) waits
- * here, until its deadline; sockets that come back wait for their turn as well. Those that are over
- * a share of their own may take 7/8 of http.parked_max. */
+ * here, until its deadline; sockets that come back wait for their turn as well. */
 #include "base/probe.h"
 #include "api/internal.h"
 
@@ -94,28 +93,29 @@ void park_leave(struct request *r)
     }
 }
 
-static bool no_room_to_park(const struct request *r)
+static bool has_room(const struct request *r)
 {
     const struct acceptor *a = r->a;
     const struct conf *conf = a->conf.conf;
-    uint64_t max = conf->http_parked_max;
-    if (r->out.paced)
-        return a->held_len >= conf->ws_connects_held_max;
-    if (r->out.gate.crowded && a->gate.crowded_len >= max - max / 8)
+    uint32_t max = (uint32_t)conf->http_parked_max, waiting = a->gate.waiting - a->held_len;
+    if (r->goes_on)
         return true;
-    return a->gate.waiting - a->held_len >= max;
+    if (r->out.paced)
+        return a->held_len < conf->ws_connects_held_max;
+    return gate_has_room(&r->out.gate, max - MIN(max, waiting));
 }
 
 static void send_or_park(struct request *r)
 {
     struct acceptor *a = r->a;
     struct gate_item *i = &r->out.gate;
-    if (gate_open(&a->gate, i, a->t->out->credits[i->dst]) && in_turn(r)) {
+    bool turn = !r->out.paced || (a->held_len == 0 && in_turn(r));
+    if (gate_open(&a->gate, i, a->t->out->credits[i->dst]) && turn) {
         use_turn(r);
         send_now(r);
         return;
     }
-    if (!r->goes_on && no_room_to_park(r)) {
+    if (!has_room(r)) {
         metric_add(a->t->metrics, METRIC_RING_STALLS, 1);
         answer_error(r, ERR_SERVICE_UNAVAILABLE);
         return;
@@ -130,10 +130,17 @@ void park_answered(struct request *r)
     gate_back(&r->out.gate);
 }
 
+static bool is_chan(const struct acceptor *a, actor_id dst)
+{
+    return dst >= a->conf.chans[0] && dst < a->conf.chans[0] + a->conf.chans_len;
+}
+
 void req_send(struct request *r, actor_id dst, uint16_t type, uint64_t cid, void *p, req_then *then)
 {
     r->then = then;
     gate_aim(&r->a->gate, &r->out.gate, dst, cid, r->known ? r->who.team : ID_NONE);
+    if (r->known && is_chan(r->a, dst)) /* who reads only takes nothing of a commit */
+        gate_posts(&r->a->gate, cid, r->who.team);
     r->out.type = type;
     r->out.paced = false;
     r->out.cid = cid;
@@ -168,12 +175,10 @@ void park_resume(struct acceptor *a)
     const uint32_t *credits = a->t->out->credits;
     gate_turn(g, a->t->mono_us);
     for (uint32_t dst = 0; dst < actors_max && g->waiting > 0; dst++) {
-        bool crowds_first = false;
         struct gate_item *i;
-        while ((i = gate_next(g, (actor_id)dst, credits[dst], crowds_first)) != NULL &&
-               in_turn(of_item(i))) {
+        gate_scan(g, (actor_id)dst);
+        while ((i = gate_next(g, (actor_id)dst, credits[dst])) != NULL && in_turn(of_item(i))) {
             struct request *r = of_item(i);
-            crowds_first = !crowds_first;
             park_leave(r);
             enum err err = still_good(r);
             if (err != ERR_OK) {
@@ -207,8 +212,6 @@ static void revoke_in(struct gate_line *line)
 /* A token was revoked: whoever waits with it is told now, before the revocation is acknowledged. */
 void park_revoke(struct acceptor *a)
 {
-    for (uint32_t dst = 0; dst < actors_max && a->gate.waiting > 0; dst++) {
-        revoke_in(&a->gate.plain[dst]);
-        revoke_in(&a->gate.crowded[dst]);
-    }
+    for (uint32_t dst = 0; dst < actors_max && a->gate.waiting > 0; dst++)
+        revoke_in(&a->gate.lines[dst]);
 }

@@ -3,7 +3,9 @@
 #include "api/document.h"
 #include "api/handlers.h"
 
-enum { prefs_bytes_max = 32768, pref_name_max = 100 }; /* an event has room for the longest */
+/* An event has room for the longest; and the events of a call are few beside what a fanout's ring
+ * holds. */
+enum { prefs_bytes_max = 32768, pref_name_max = 100, prefs_set_max = 32 };
 
 /* What clients ask for whether or not it was ever set. */
 static const char *const always[] = {"muted_channels", "highlight_words"};
@@ -150,7 +152,7 @@ static enum err edit_prefs(struct request *r, struct document *d)
     json_obj_end(&j);
     if (b.failed)
         return ERR_NOMEM;
-    if (b.len > prefs_bytes_max || old_len + set_len > json_members_max)
+    if (b.len > prefs_bytes_max || old_len + set_len > json_members_max || set_len > prefs_set_max)
         return ERR_TOO_LONG;
     d->changed = set_len > 0;
     d->next = buf_view(&b);

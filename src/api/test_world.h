@@ -208,7 +208,8 @@ static void world_start(struct world *w)
                                .fanouts_len = 2,
                                .dir = A_DIR,
                                .media = A_MEDIA,
-                               .gate = {.window = (uint32_t)w->conf.api_workspace_window},
+                               .gate = {.windows = {(uint32_t)w->conf.api_workspace_window,
+                                                    (uint32_t)w->conf.api_channel_window}},
                                .net = {&world_port_ops, w},
                                .dir_reader = w->reader,
                                .conf = &w->conf};

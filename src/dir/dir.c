@@ -35,11 +35,11 @@ void dir_free(struct dir *d)
 {
     if (d == NULL)
         return;
+    schedule_free(d);
     arena_deinit(&d->batch.arena);
     arena_pool_deinit(&d->pool);
     frame_slab_deinit(&d->frames);
     tables_deinit(&d->tables);
-    schedule_free(d);
     free(d->ops);
     free(d->revoking);
     free(d);

@@ -254,6 +254,13 @@ void schedule_free(struct dir *d)
             free(s->lines[l].heap[--s->lines[l].len]);
         free(s->lines[l].heap);
     }
+    while (s->firings != NULL) {
+        struct firing *f = s->firings;
+        s->firings = f->next;
+        arena_deinit(&f->arena);
+        free(f->due);
+        free(f);
+    }
     free(s->lines);
     free(s->users);
 }

@@ -13,7 +13,8 @@ enum { arena_first_bytes = 4096, arenas_keep = 256, arenas_bytes_max = 128 << 20
 static enum err init(struct fanout *f)
 {
     const struct conf *conf = f->conf.conf;
-    uint64_t posts_max = (conf->ring_request_cells - 1) * f->conf.chans_len; /* all credits */
+    /* All credits, and as many as a chan's that wait for one. */
+    uint64_t posts_max = (conf->ring_request_cells - 1) * f->conf.chans_len + posts_waiting_max(f);
     f->conns_max = (uint32_t)conf->ws_conns_max;
     f->wait_first = f->wait_last = slot_none;
     f->shed_turn_us = UINT64_MAX;

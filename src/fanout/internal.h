@@ -321,6 +321,12 @@ struct fanout {
     uint64_t drain_us;
 };
 
+/* Messages by socket that wait at the gate; past it they are refused. */
+static inline uint32_t posts_waiting_max(const struct fanout *f)
+{
+    return (uint32_t)f->conf.conf->ring_request_cells - 1;
+}
+
 /* table.c */
 MUST_USE enum err conns_init(struct fanout *f);
 void conns_deinit(struct fanout *f);

@@ -275,14 +275,14 @@ static void send_post(struct fanout *f, struct post_req *r)
     gate_sent(&r->gate);
 }
 
-/* False: too many wait already. Those over a share of their own leave an eighth to the others. */
+/* False: too many wait already. */
 static bool send_or_wait(struct fanout *f, struct post_req *r)
 {
     if (gate_open(&f->gate, &r->gate, f->turn->out->credits[r->gate.dst])) {
         send_post(f, r);
         return true;
     }
-    if (r->gate.crowded && f->gate.crowded_len >= f->posts.cap - f->posts.cap / 8)
+    if (!gate_has_room(&r->gate, posts_waiting_max(f) - f->gate.waiting))
         return false;
     gate_put(&f->gate, &r->gate);
     return true;
@@ -315,6 +315,7 @@ static void on_message(struct fanout *f, struct fan_conn *c, const struct rtm *m
     r->cid = msg.cid;
     gate_aim(&f->gate, &r->gate, f->conf.chans[chan_of(r->cid, f->conf.chans_len)], r->cid,
              p->team);
+    gate_posts(&f->gate, r->cid, p->team);
     if (send_or_wait(f, r)) {
         c->requests_out++;
         return;
@@ -387,17 +388,30 @@ static void resume(struct fanout *f, struct post_req *r)
     }
 }
 
+static struct post_req *of_item(struct gate_item *i)
+{
+    return (struct post_req *)((char *)i - offsetof(struct post_req, gate));
+}
+
+/* All have the same time, so that the first is the next whose time is up. */
+static struct gate_item *late_or_next(struct fanout *f, actor_id to)
+{
+    struct gate_item *first = f->gate.lines[to].first;
+    if (first != NULL && of_item(first)->post.deadline_us <= f->turn->mono_us)
+        return first;
+    return gate_next(&f->gate, to, f->turn->out->credits[to]);
+}
+
 void rtm_resume(struct fanout *f)
 {
     gate_turn(&f->gate, f->turn->mono_us);
-    for (uint16_t i = 0; i < f->conf.chans_len && f->gate.waiting > 0; i++) {
-        actor_id to = f->conf.chans[i];
-        bool crowds_first = false;
-        struct gate_item *g;
-        while ((g = gate_next(&f->gate, to, f->turn->out->credits[to], crowds_first)) != NULL) {
-            crowds_first = !crowds_first;
-            gate_leave(&f->gate, g);
-            resume(f, (struct post_req *)((char *)g - offsetof(struct post_req, gate)));
+    for (uint16_t c = 0; c < f->conf.chans_len && f->gate.waiting > 0; c++) {
+        actor_id to = f->conf.chans[c];
+        struct gate_item *i;
+        gate_scan(&f->gate, to);
+        while ((i = late_or_next(f, to)) != NULL) {
+            gate_leave(&f->gate, i);
+            resume(f, of_item(i));
         }
     }
 }

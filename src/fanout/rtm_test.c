@@ -137,24 +137,29 @@ TEST(a_message_that_cannot_be_is_told_why)
 
 static void one_a_second(struct conf *c)
 {
-    c->api_rate_posts_per_s = 1;
-    c->ring_request_cells = 2; /* one credit */
+    c->api_rate_posts_per_s = 2;
+    c->ring_request_cells = 2; /* one credit, and room for one that waits */
 }
 
 TEST(rates_and_credits_bound_messages)
 {
     begin(one_a_second);
     open_socket(0, 1, C1, 1);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 5; i++)
         client(0, WS_TEXT, "{\"id\":1,\"type\":\"message\",\"channel\":\"CB\",\"text\":\"x\"}");
     end_turn();
     read_all(0);
-    check_frame(
-        0, WS_TEXT,
-        "{\"ok\":false,\"reply_to\":1,\"error\":{\"code\":503,\"msg\":\"service_unavailable\"}}");
+    for (int i = 0; i < 2; i++)
+        check_frame(0, WS_TEXT,
+                    "{\"ok\":false,\"reply_to\":1,\"error\":{\"code\":503,\"msg\":\"service_"
+                    "unavailable\"}}");
     check_frame(0, WS_TEXT,
                 "{\"ok\":false,\"reply_to\":1,\"error\":{\"code\":-1,\"msg\":\"slow down, too many "
                 "messages...\"}}");
+    CHECK_EQ(w.f->gate.waiting, 1);
+    advance(16000); /* its time is up, although chan does not answer */
+    end_turn();
+    CHECK_EQ(w.f->gate.waiting, 0);
     post_answer(ERR_OK, 1700000000000001);
     end();
 }
@@ -187,13 +192,13 @@ TEST(one_channel_leaves_credits_to_the_frames_of_others)
     begin(some_credits);
     open_socket(0, 1, C1, 1);
     open_socket(1, 2, C1, 1);
-    for (unsigned i = 0; i < share + 2; i++)
+    for (unsigned i = 0; i < share + 8; i++)
         say(i % 2, "CB");
     CHECK_EQ(w.out.requests_out, share);
     say(1, "CC");
     CHECK_EQ(w.out.requests_out, share + 1);
     end_turn();
-    for (int i = 0; i < share + 3; i++)
+    for (int i = 0; i < share + 9; i++)
         post_answer(ERR_OK, 1700000000000001);
     CHECK_EQ(w.out.requests_out, 0);
     CHECK_EQ(slab_used(&w.f->posts), 0);

@@ -5,12 +5,12 @@
 #include "base/id.h"
 #include "base/rand.h"
 
-/* Workspaces by 32 bits of their hash: two that have the same are taken for one. */
+/* Channels and workspaces by 32 bits of their hash: two that have the same are taken for one. */
 static const uint32_t who_nobody = 0, who_several = UINT32_MAX;
 
-static uint32_t who_of(uint64_t team)
+static uint32_t who_of(uint64_t id)
 {
-    uint32_t who = (uint32_t)(mix64(team) >> 32);
+    uint32_t who = (uint32_t)(mix64(id) >> 32);
     return who == who_nobody || who == who_several ? 1 : who;
 }
 
@@ -34,79 +34,115 @@ struct gate_views *gate_views_new(uint32_t len)
 
 void gate_init(struct gate *g, const struct gate_conf *conf)
 {
-    ASSERT(conf->window > 0 && (conf->views == NULL || conf->self < conf->views->len));
+    ASSERT(conf->windows[GATE_TEAM] > 0 && conf->windows[GATE_CHANNEL] > 0);
+    ASSERT(conf->views == NULL || conf->self < conf->views->len);
     g->conf = *conf;
 }
 
-/* ---- who calls at present ---- */
+/* ---- who posts at present ---- */
 
-static uint32_t of_others(const struct gate *g)
+void gate_posts(struct gate *g, uint64_t cid, uint64_t team)
+{
+    g->who[GATE_TEAM].fresh = both(g->who[GATE_TEAM].fresh, who_of(team));
+    g->who[GATE_CHANNEL].fresh = both(g->who[GATE_CHANNEL].fresh, who_of(cid));
+}
+
+static uint32_t of_others(const struct gate *g, enum gate_kind kind)
 {
     uint32_t who = who_nobody;
     for (uint32_t i = 0; i < g->conf.views->len; i++) {
         if (i == g->conf.self)
             continue;
-        uint64_t word = __atomic_load_n(&g->conf.views->of[i].word, __ATOMIC_RELAXED);
+        uint64_t word = __atomic_load_n(&g->conf.views->of[i].words[kind], __ATOMIC_RELAXED);
         if (g->epoch - (uint32_t)(word >> 32) + 1 <= 2) /* its clock may be a turn ahead */
             who = both(who, (uint32_t)word);
     }
     return who;
 }
 
+static bool several_post(struct gate *g, enum gate_kind kind, bool begins, bool follows)
+{
+    if (begins) {
+        g->who[kind].before = follows ? g->who[kind].now : who_nobody;
+        g->who[kind].now = who_nobody;
+    }
+    g->who[kind].now = both(g->who[kind].now, g->who[kind].fresh);
+    g->who[kind].fresh = who_nobody;
+    uint32_t who = both(g->who[kind].now, g->who[kind].before);
+    if (g->conf.views == NULL)
+        return who == who_several;
+    uint64_t *own = &g->conf.views->of[g->conf.self].words[kind];
+    uint64_t word = (uint64_t)g->epoch << 32 | who;
+    if (*own != word) /* the line stays with its readers as long as nothing is new */
+        __atomic_store_n(own, word, __ATOMIC_RELAXED);
+    return both(who, of_others(g, kind)) == who_several;
+}
+
 void gate_turn(struct gate *g, uint64_t mono_us)
 {
     uint32_t epoch = (uint32_t)(mono_us >> gate_epoch_us_log2);
-    if (epoch != g->epoch) {
-        g->before = epoch == g->epoch + 1 ? g->now : who_nobody;
-        g->now = who_nobody;
-        g->epoch = epoch;
-    }
-    g->now = both(g->now, g->fresh);
-    g->fresh = who_nobody;
-    uint32_t who = both(g->now, g->before);
-    if (g->conf.views != NULL) {
-        uint64_t *own = &g->conf.views->of[g->conf.self].word;
-        uint64_t word = (uint64_t)epoch << 32 | who;
-        if (*own != word) /* the line stays with its readers as long as nothing is new */
-            __atomic_store_n(own, word, __ATOMIC_RELAXED);
-        who = both(who, of_others(g));
-    }
-    g->several = who == who_several;
+    bool begins = epoch != g->epoch, follows = epoch == g->epoch + 1;
+    g->epoch = epoch;
+    for (enum gate_kind kind = 0; kind < GATE_KINDS; kind++)
+        g->several[kind] = several_post(g, kind, begins, follows);
 }
 
 /* ---- shares ---- */
+
+static struct gate_share *share_of(struct gate *g, enum gate_kind kind, uint64_t id, actor_id dst)
+{
+    return id == ID_NONE ? NULL : &g->shares[kind][mix64(mix64(id) + dst) % gate_buckets];
+}
 
 void gate_aim(struct gate *g, struct gate_item *i, actor_id dst, uint64_t cid, uint64_t team)
 {
     ASSERT(!gate_waits(i));
     i->dst = dst;
-    i->crowded = false;
-    i->channel = cid == ID_NONE ? NULL : &g->channels[mix64(cid) % gate_buckets];
-    i->team = NULL;
-    if (team == ID_NONE)
-        return;
-    i->team = &g->teams[mix64(mix64(team) + dst) % gate_buckets];
-    g->fresh = both(g->fresh, who_of(team));
+    i->over = false;
+    i->channel = share_of(g, GATE_CHANNEL, cid, dst);
+    i->team = share_of(g, GATE_TEAM, team, dst);
 }
 
-/* Who has nothing under way is over no share, so that none is ever zero. */
+static uint32_t out_of(const struct gate_share *s)
+{
+    return s == NULL ? 0 : s->out;
+}
+
+static uint32_t waits_of(const struct gate_share *s)
+{
+    return s == NULL ? 0 : s->waits;
+}
+
+/* What is left of the window of its workspace to it. */
+static bool over_team(const struct gate *g, const struct gate_item *i)
+{
+    uint32_t window = g->conf.windows[GATE_TEAM];
+    uint32_t kept = out_of(i->channel) == 0 ? 0 : MIN(MAX(window / 8, 1), window - 1);
+    return out_of(i->team) > 0 && out_of(i->team) + kept >= window;
+}
+
 static bool over_share(const struct gate *g, const struct gate_item *i, uint32_t credits)
 {
-    uint32_t in_channel = i->channel == NULL ? 0 : i->channel->out;
-    if (g->several && i->team != NULL) {
-        uint32_t kept = in_channel == 0 ? 0 : MAX(g->conf.window / 8, 1);
-        if (i->team->out + kept >= g->conf.window)
-            return true;
-    }
-    return in_channel > 0 && in_channel >= (uint64_t)gate_crowd * credits;
+    uint32_t in_channel = out_of(i->channel);
+    if (g->several[GATE_TEAM] && over_team(g, i))
+        return true;
+    if (in_channel == 0)
+        return false;
+    return in_channel >= (uint64_t)gate_crowd * credits ||
+           (g->several[GATE_CHANNEL] && in_channel >= g->conf.windows[GATE_CHANNEL]);
 }
 
 bool gate_open(const struct gate *g, struct gate_item *i, uint32_t credits)
 {
-    bool behind = (i->channel != NULL && i->channel->waits > 0) ||
-                  (g->several && i->team != NULL && i->team->waits > 0);
-    i->crowded = behind || over_share(g, i, credits);
-    return !i->crowded && credits > 0 && g->plain[i->dst].first == NULL;
+    i->over = waits_of(i->channel) > 0 || (g->several[GATE_TEAM] && waits_of(i->team) > 0) ||
+              over_share(g, i, credits);
+    return !i->over && credits > 0 && !g->lines[i->dst].dry;
+}
+
+bool gate_has_room(const struct gate_item *i, uint32_t left)
+{
+    uint32_t own = MAX(waits_of(i->channel), waits_of(i->team));
+    return left > 0 && (own == 0 || own < (uint64_t)gate_crowd * left);
 }
 
 void gate_sent(struct gate_item *i)
@@ -127,17 +163,9 @@ void gate_back(struct gate_item *i)
 
 /* ---- lines ---- */
 
-static struct gate_line *line_of(struct gate *g, const struct gate_item *i)
-{
-    return i->crowded ? &g->crowded[i->dst] : &g->plain[i->dst];
-}
-
 static void count_waiting(struct gate *g, const struct gate_item *i, uint32_t n)
 {
     g->waiting += n;
-    if (!i->crowded)
-        return;
-    g->crowded_len += n;
     if (i->channel != NULL)
         i->channel->waits += n;
     if (i->team != NULL)
@@ -146,41 +174,43 @@ static void count_waiting(struct gate *g, const struct gate_item *i, uint32_t n)
 
 void gate_put(struct gate *g, struct gate_item *i)
 {
-    struct gate_line *line = line_of(g, i);
+    struct gate_line *line = &g->lines[i->dst];
     if (line->first == NULL)
         line->last = &line->first;
     i->next = NULL;
     i->link = line->last;
     *line->last = i;
     line->last = &i->next;
+    line->dry |= !i->over;
     count_waiting(g, i, 1);
 }
 
 void gate_leave(struct gate *g, struct gate_item *i)
 {
+    struct gate_line *line = &g->lines[i->dst];
     *i->link = i->next;
     if (i->next != NULL)
         i->next->link = i->link;
     else
-        line_of(g, i)->last = i->link;
+        line->last = i->link;
+    if (line->at == i)
+        line->at = i->next;
     i->link = NULL;
+    line->dry &= line->first != NULL;
     count_waiting(g, i, UINT32_MAX); /* one less */
-    i->crowded = false;
 }
 
-static struct gate_item *first_of_crowds(const struct gate *g, actor_id dst, uint32_t credits)
+void gate_scan(struct gate *g, actor_id dst)
 {
-    struct gate_item *i = g->crowded[dst].first;
-    while (i != NULL && over_share(g, i, credits))
-        i = i->next;
-    return i;
+    g->lines[dst].at = g->lines[dst].first;
 }
 
-struct gate_item *gate_next(const struct gate *g, actor_id dst, uint32_t credits, bool crowds_first)
+struct gate_item *gate_next(struct gate *g, actor_id dst, uint32_t credits)
 {
-    if (credits == 0)
-        return NULL;
-    struct gate_item *plain = g->plain[dst].first;
-    struct gate_item *i = crowds_first || plain == NULL ? first_of_crowds(g, dst, credits) : plain;
-    return i != NULL ? i : plain;
+    struct gate_line *line = &g->lines[dst];
+    while (credits > 0 && line->at != NULL && over_share(g, line->at, credits))
+        line->at = line->at->next;
+    struct gate_item *i = line->at;
+    line->dry = credits == 0 && i != NULL;
+    return credits == 0 ? NULL : i;
 }

@@ -248,14 +248,16 @@ static enum err make_media(struct server *s)
     return ERR_OK;
 }
 
-/* What HTTP may have under way for a workspace is divided among the acceptors; what sockets may,
- * among the fanouts. */
+/* What HTTP may have under way for a channel or a workspace is divided among the acceptors; what
+ * sockets may, among the fanouts. */
 static struct gate_conf gate_of(struct server *s, enum actor_kind kind, uint16_t index)
 {
     const struct topology *t = &s->topology;
-    uint32_t window = (uint32_t)s->conf->api_workspace_window / t->len[kind];
+    uint32_t of_team = (uint32_t)s->conf->api_workspace_window / t->len[kind];
+    uint32_t of_channel = (uint32_t)s->conf->api_channel_window / t->len[kind];
     uint32_t first = kind == ACTOR_FANOUT ? t->len[ACTOR_ACCEPTOR] : 0;
-    return (struct gate_conf){.window = MAX(window, 1), .views = s->views, .self = first + index};
+    return (struct gate_conf){
+        .windows = {MAX(of_team, 1), MAX(of_channel, 1)}, .views = s->views, .self = first + index};
 }
 
 static enum err make_fanouts(struct server *s)

@@ -1,5 +1,5 @@
-// Who floods harms himself first. A workspace under a flood of another one, with rates as an operator sets them: its posts take at
-// most twice as long. A channel beside a hot one, of the same chan and of another, without rates: nobody there is refused for the
+// Who floods harms himself first. A workspace beside a flooded one, by default: its posts take at most
+// twice as long. A channel beside a hot one, of the same chan and of another, without rates: nobody there is refused for the
 // other's sake, or waits as long as who writes to the hot one.
 import { describe, test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
@@ -47,9 +47,8 @@ describe('fairness', at('fair'), () => {
     });
   }
 
-  test('a flooded workspace and its neighbour', { timeout: 180000 }, async (t) => {
-    const rate = 50; // of a token; 16 of them offer without end and get 800 a second, and bursts of 1,600
-    const parley = await Parley.start({ settings: { 'api.rate_posts_per_s': rate } });
+  test('a flooded workspace and its neighbour', { timeout: 240000 }, async (t) => {
+    const parley = await Parley.start(); // with the rates and the window that a server has by default
     const [hot, many] = population(parley, 16, [1, 64]);
     const [neighbour] = population(parley, 16, [4]);
     const posts = () => bench(['send', '--demo', neighbour, '--rate', '200', '--conns', '8', '--channels', '4', '--seconds', '2']);
@@ -67,7 +66,6 @@ describe('fairness', at('fair'), () => {
     }
     const medians = [0, 1].map((i) => ['p50', 'p99'].map((q) => percentile(pairs.map((p) => p[i].post_us[q]), 0.5)));
     t.diagnostic(`${pairs.length} pairs: calm p50, p99 ${medians[0]} us; flooded ${medians[1]} us; median ratio of p99s ${ratio().toFixed(2)}`);
-    assert.ok((await parley.metrics()).parley_rate_limited_total > 0, 'the flood was limited');
     assert.ok(ratio() <= 2, `p99 is ${ratio()} times that of calm: ${JSON.stringify(pairs.map((p) => p.map((x) => x.post_us.p99)))}`);
     await parley.stop();
   });
@@ -92,8 +90,8 @@ describe('fairness', at('fair'), () => {
       }
       c.end();
     };
-    // More posters at once than the chan's ring has credits (1,023) and the acceptor has room for who waits (256): some are refused.
-    const flood = bench(['send', '--demo', hot, '--conns', '2500', '--channels', '1', '--seconds', '4']);
+    // More posters at once than the chan's ring has credits (1,023) and the acceptor has room for who waits (1,024): some are refused.
+    const flood = bench(['send', '--demo', hot, '--conns', '3000', '--channels', '1', '--seconds', '4']);
     await parley.metric('parley_conns_open', (n) => n > 100);
     const run = [0, 1].map(victim);
     const f = await flood;

@@ -31,6 +31,7 @@ static void shrink(struct conf *c, struct rng *r)
     c->ring_frames = pow2(r, 1024);
     c->chan_channels_max = rng_range(r, 2, 12);
     c->chan_parked_max = rng_skewed(r, 2, 64);
+    c->api_channel_window = rng_skewed(r, 1, 64);
     c->api_workspace_window = rng_skewed(r, 1, 64);
     c->http_parked_max = rng_skewed(r, 1, 64);
     c->http_pipeline_max = rng_range(r, 1, 8);

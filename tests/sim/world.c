@@ -340,8 +340,11 @@ static void make_login(struct world *w)
 
 static struct gate_conf gate_of(struct world *w, uint32_t self)
 {
+    const struct conf *c = &w->plan.conf;
     return (struct gate_conf){
-        .window = (uint32_t)w->plan.conf.api_workspace_window, .views = w->views, .self = self};
+        .windows = {(uint32_t)c->api_workspace_window, (uint32_t)c->api_channel_window},
+        .views = w->views,
+        .self = self};
 }
 
 static void make_fanouts(struct world *w)
