@@ -411,7 +411,7 @@ static enum err react(struct chan_shard *s, struct chan *c, struct chan_change *
     TRY(change_rewrite(s, c, &now));
     reacted_put(s, c, row, &now, m->uid);
     commit_head(s, c);
-    if (MUTANT(REACTION_NOT_TOLD, true, false))
+    if (MUTANT(REACTION_NOT_TOLD, true, false) && MUTANT(UNREACT_NOT_TOLD, true, add))
         tell_reaction(s, c, m, row, add ? "reaction_added" : "reaction_removed");
     return ERR_OK;
 }

@@ -43,7 +43,7 @@ void reacted_put(struct chan_shard *s, const struct chan *c, const struct row_me
     bool was = reactions_of(before->reactions, uid) > 0, is = reactions_of(now->reactions, uid) > 0;
     if (!was && MUTANT(REACTION_NOT_LISTED, is, false))
         put(s, c, now->ts_us, uid);
-    if (was && !is)
+    if (was && MUTANT(UNREACT_STAYS_LISTED, !is, false))
         away(s, c, now->ts_us, uid);
 }
 

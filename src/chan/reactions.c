@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/id.h"
+#include "base/mutant.h"
 #include "base/varint.h"
 
 /* Packed: for each emoji its name's length and bytes, number of users, users. */
@@ -99,7 +100,7 @@ enum err reactions_remove(struct str_view packed, struct str_view name, uint64_t
             return ERR_CORRUPT;
         bool this_one = e.has_uid && sv_eq(e.name, name);
         found |= this_one;
-        if (this_one && e.users_len == 1)
+        if (this_one && MUTANT(UNREACT_TAKES_ALL, e.users_len == 1, true))
             continue;
         put_name(&b, e.name, e.users_len - this_one);
         if (this_one)
@@ -108,7 +109,7 @@ enum err reactions_remove(struct str_view packed, struct str_view name, uint64_t
             buf_put_sv(&b, e.users);
     }
     *out = buf_view(&b);
-    return !found ? ERR_NO_REACTION : b.failed ? ERR_NOMEM : ERR_OK;
+    return MUTANT(UNREACT_TWICE, !found, false) ? ERR_NO_REACTION : b.failed ? ERR_NOMEM : ERR_OK;
 }
 
 bool reactions_have(struct str_view packed, struct str_view name)

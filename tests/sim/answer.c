@@ -71,13 +71,6 @@ static void check_not_found(const struct ctx *x)
         untrue(x, "refusals_are_durable", "a channel that it may see was not found");
 }
 
-static void check_reacted(const struct ctx *x)
-{
-    uint64_t pos = oracle_reacted(&x->w->oracle.msgs[x->op->number], x->cl->index);
-    if (pos == 0 || pos > x->pos)
-        untrue(x, "ok_is_durable", "the reaction is not stored");
-}
-
 /* The message of the question, or what a reply answers to. */
 static void check_deleted(const struct ctx *x)
 {
@@ -102,8 +95,6 @@ static void judge_refusal(const struct ctx *x)
         check_not_in_channel(x);
     } else if (x->chan != NULL && error_is(x, "channel_not_found")) {
         check_not_found(x);
-    } else if (op->kind == OP_REACT && error_is(x, "already_reacted")) {
-        check_reacted(x);
     } else if ((op->number != 0 && error_is(x, "message_not_found")) ||
                (op->kind == OP_REPLIES && error_is(x, "thread_not_found")) ||
                (op->kind == OP_POST && error_is(x, "cannot_reply_to_message"))) {
@@ -112,7 +103,7 @@ static void judge_refusal(const struct ctx *x)
         return; /* clocks step, and requests wait */
     } else if (op->kind == OP_SIGN_IN && error_is(x, "invalid_credentials")) {
         check_not_signed_in(x);
-    } else if (keep_judge_refusal(x)) {
+    } else if (keep_judge_refusal(x) || judge_reaction_refusal(x)) {
         return;
     } else if (!judge_channel_refusal(x)) {
         untrue(x, "errors_have_causes", "an error that this call cannot have");
@@ -150,58 +141,32 @@ static void judge_edit(const struct ctx *x)
         untrue(x, "ok_is_durable", "the edit was never stored");
 }
 
-/* What was there before the question is there in the answer. */
-static void check_reactions(const struct ctx *x, struct str_view item, uint32_t n)
-{
-    struct str_view list = js_get(item, "reactions"), one;
-    uint32_t shown = 0;
-    size_t at = 0;
-    while ((one = js_next(list, &at)).p != NULL) {
-        char name[32];
-        struct str_view got = js_string(js_get(one, "name"), name, sizeof name);
-        uint64_t client = 0;
-        if (got.p == NULL || got.len < 2 ||
-            !sv_to_u64((struct str_view){got.p + 1, got.len - 1}, &client) ||
-            client >= plan_clients_max)
-            untrue(x, "answers_whole", "a reaction that nobody gave");
-        uint64_t pos = x->w->oracle.msgs[n].reacted_pos[client];
-        if (pos == 0 || pos > x->pos)
-            untrue(x, "nothing_undurable_visible", "a reaction that is not stored");
-        shown |= 1u << client;
-    }
-    for (uint32_t i = 0; i < plan_clients_max; i++) {
-        uint64_t pos = x->w->oracle.msgs[n].reacted_pos[i];
-        if (pos != 0 && pos <= x->op->sent_pos && (shown >> i & 1) == 0)
-            untrue(x, "history_complete", "a reaction is missing");
-    }
-}
-
 /* What is left of a deleted message that has replies. */
-static uint32_t judge_tombstone(const struct ctx *x, struct str_view item)
+static uint32_t judge_tombstone(const struct ctx *x, uint64_t cid, struct str_view item)
 {
     const struct oracle *o = &x->w->oracle;
-    const struct omsg *m = oracle_by_ts(&x->w->oracle, x->op->cid, js_ts(js_get(item, "ts")));
+    const struct omsg *m = oracle_by_ts(&x->w->oracle, cid, js_ts(js_get(item, "ts")));
     if (m == NULL || m->deleted_pos == 0 || m->deleted_pos > x->pos || !m->threaded)
         untrue(x, "changes_kept", "a message is deleted, it says");
     return (uint32_t)(m - o->msgs);
 }
 
-uint32_t judge_item(const struct ctx *x, struct str_view item, const char *where)
+uint32_t judge_item(const struct ctx *x, uint64_t cid, struct str_view item, const char *where)
 {
     char text[oracle_text_max];
     struct str_view got = js_string(js_get(item, "text"), text, sizeof text);
     if (got.p == NULL)
         untrue(x, "answers_whole", "a message without text");
     if (sv_eq(js_get(item, "subtype"), SV("\"tombstone\"")))
-        return judge_tombstone(x, item);
-    uint32_t n = oracle_check_shown(x->w, x->op->cid, got, js_ts(js_get(item, "ts")),
+        return judge_tombstone(x, cid, item);
+    uint32_t n = oracle_check_shown(x->w, cid, got, js_ts(js_get(item, "ts")),
                                     js_id(js_get(item, "user")), x->pos, where);
     if (x->w->oracle.msgs[n].deleted_pos != 0 &&
         x->w->oracle.msgs[n].deleted_pos <= x->op->sent_pos)
         untrue(x, "changes_kept", "a message that was deleted before the question");
     if (!oracle_was_text(&x->w->oracle, n, got, x->op->sent_pos, x->pos))
         untrue(x, "history_complete", "a text that had been edited before the question");
-    check_reactions(x, item, n);
+    judge_reactions(x, item, n);
     return n;
 }
 
@@ -227,7 +192,7 @@ static void judge_replies(const struct ctx *x)
     if (x->chan->kind != CHANNEL_PUBLIC && !was(x, x->cl->user, true))
         untrue(x, "members_only", "a private channel's thread for a stranger");
     for (; (item = js_next(list, &at)).p != NULL; seen++) {
-        uint32_t n = judge_item(x, item, "a thread");
+        uint32_t n = judge_item(x, x->op->cid, item, "a thread");
         const struct omsg *m = &o->msgs[n];
         if (seen == 0 ? n != x->op->number : m->thread != x->op->number)
             untrue(x, "one_answer_per_request", "a message of another thread");
@@ -286,7 +251,7 @@ static void judge_page(const struct ctx *x, uint32_t low)
     bool perhaps = false;
     size_t at = 0;
     while ((item = js_next(list, &at)).p != NULL) {
-        uint32_t ordinal = o->msgs[judge_item(x, item, "history")].ordinal;
+        uint32_t ordinal = o->msgs[judge_item(x, x->op->cid, item, "history")].ordinal;
         /* Above the first may be what became durable behind the question. */
         uint32_t end = count == 0 ? MIN(above, rows_until(x, x->op->sent_pos)) : above;
         if (ordinal >= above || seen_between(x, ordinal + 1, MAX(end, ordinal + 1), &perhaps) > 0)
@@ -426,29 +391,21 @@ static void judge_who(const struct ctx *x)
     check_named(x, x->w->operator_.tokens[x->op->token].user);
 }
 
-static judge_fn *const judges[OP_KINDS] = {[OP_POST] = judge_post,
-                                           [OP_HISTORY] = judge_history,
-                                           [OP_EDIT] = judge_edit,
-                                           [OP_REACT] = check_reacted,
-                                           [OP_DELETE] = check_deleted,
-                                           [OP_REPLIES] = judge_replies,
-                                           [OP_MARK] = judge_mark,
-                                           [OP_SCHEDULE] = judge_schedule,
-                                           [OP_PREF] = judge_pref,
-                                           [OP_SIGN_IN] = judge_sign_in,
-                                           [OP_WHO] = judge_who,
-                                           [OP_CONNECT] = judge_connect,
-                                           [OP_STAR] = keep_judge_added,
-                                           [OP_UNSTAR] = keep_judge_dropped,
-                                           [OP_STARS] = keep_judge_list,
-                                           [OP_BOOKMARK] = keep_judge_added,
-                                           [OP_BOOKMARKS] = keep_judge_list,
-                                           [OP_REMIND] = keep_judge_added,
-                                           [OP_REMINDERS] = keep_judge_list};
+static judge_fn *const judges[OP_KINDS] = {
+    [OP_POST] = judge_post,           [OP_HISTORY] = judge_history,
+    [OP_EDIT] = judge_edit,           [OP_DELETE] = check_deleted,
+    [OP_REPLIES] = judge_replies,     [OP_MARK] = judge_mark,
+    [OP_SCHEDULE] = judge_schedule,   [OP_PREF] = judge_pref,
+    [OP_SIGN_IN] = judge_sign_in,     [OP_WHO] = judge_who,
+    [OP_CONNECT] = judge_connect,     [OP_STAR] = keep_judge_added,
+    [OP_UNSTAR] = keep_judge_dropped, [OP_STARS] = keep_judge_list,
+    [OP_BOOKMARK] = keep_judge_added, [OP_BOOKMARKS] = keep_judge_list,
+    [OP_REMIND] = keep_judge_added,   [OP_REMINDERS] = keep_judge_list};
 
 static void judge_success(const struct ctx *x)
 {
     judge_fn *judge = channel_judges[x->op->kind];
+    judge = judge == NULL ? reaction_judges[x->op->kind] : judge;
     judge = judge == NULL ? judges[x->op->kind] : judge;
     ASSERT(judge != NULL);
     judge(x);
@@ -487,6 +444,7 @@ enum verdict answer_judge(struct client *cl, const struct op *op, int status, st
     }
     if (status != 200)
         untrue(&x, "errors_have_causes", "a status that this call cannot have");
+    judge_reaction_is_refused(&x);
     judge_refusal(&x);
     return VERDICT_DONE;
 }

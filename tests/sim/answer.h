@@ -32,13 +32,19 @@ static inline bool was_archived(const struct ctx *x, bool archived)
     return levels_was(&x->chan->archived, archived, x->op->sent_pos, x->pos);
 }
 
-/* A message as a page shows it: whole, durable, and not older than the question. Its number. */
-uint32_t judge_item(const struct ctx *x, struct str_view item, const char *where);
+/* A message of cid as a page shows it: whole, durable, and not older than the question. Its number.
+ */
+uint32_t judge_item(const struct ctx *x, uint64_t cid, struct str_view item, const char *where);
+/* answer_reactions.c: the reactions that item shows are those of message n. */
+void judge_reactions(const struct ctx *x, struct str_view item, uint32_t n);
 
 /* answer_channel.c: what holds of an answer `ok`, by op; NULL: not one of its. */
 typedef void judge_fn(const struct ctx *x);
 extern judge_fn *const channel_judges[OP_KINDS];
+extern judge_fn *const reaction_judges[OP_KINDS];    /* answer_reactions.c */
+void judge_reaction_is_refused(const struct ctx *x); /* whatever was asked is not done */
 /* False: an error that the op cannot have. */
+bool judge_reaction_refusal(const struct ctx *x);
 bool judge_channel_refusal(const struct ctx *x);
 
 #endif

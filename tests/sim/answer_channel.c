@@ -138,7 +138,8 @@ static void judge_pins(const struct ctx *x)
     if (x->chan->kind != CHANNEL_PUBLIC && !was(x, x->cl->user, true))
         untrue(x, "members_only", "a private channel's pins for a stranger");
     while ((item = js_next(list, &at)).p != NULL) {
-        const struct omsg *m = &o->msgs[judge_item(x, js_get(item, "message"), "a pin")];
+        const struct omsg *m =
+            &o->msgs[judge_item(x, x->op->cid, js_get(item, "message"), "a pin")];
         if (!was_pinned(x, m, true))
             untrue(x, "pins_equal_recount", "a message that was not pinned");
         if (m->ts_us >= last_us)

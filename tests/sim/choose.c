@@ -82,6 +82,20 @@ uint32_t choose_reply(struct client *cl, const struct ochan *c)
     return 0;
 }
 
+/* Mostly one more, or of those that are there one less; mostly of the emoji that all give. */
+static void choose_reaction(struct client *cl, struct op *op)
+{
+    const struct oracle *o = &cl->w->oracle;
+    uint64_t mask = levels_at(&o->msgs[op->number].reactions, o->pos);
+    op->name = rng_one_in(&cl->rng, 3) ? (uint32_t)rng_below(&cl->rng, oracle_emoji_max) : 0;
+    bool is = (mask >> oracle_reaction(op->name, cl->user) & 1) != 0;
+    op->kind = is != rng_one_in(&cl->rng, 8) ? OP_UNREACT : OP_REACT;
+    if (rng_one_in(&cl->rng, 8))
+        *op = (struct op){.kind = OP_REACTED,
+                          .limit = 200,
+                          .other = (uint8_t)rng_below(&cl->rng, cl->w->plan.users)};
+}
+
 /* False: there is nothing to change. */
 static bool choose_change(struct client *cl, struct op *op, const struct ochan *c)
 {
@@ -90,20 +104,21 @@ static bool choose_change(struct client *cl, struct op *op, const struct ochan *
     if (n == 0)
         return false;
     *op = (struct op){.cid = c->cid, .number = n};
-    switch (rng_below(&cl->rng, 6)) {
+    switch (rng_below(&cl->rng, 8)) {
     case 0:
         op->kind = OP_REPLIES;
         op->limit = 1000;
         return true;
     case 1:
-        op->kind = OP_REACT;
-        return true;
     case 2:
+        choose_reaction(cl, op);
+        return true;
+    case 3:
         op->kind = OP_DELETE;
         op->number = o->msgs[n].user == cl->user ? n : choose_reply(cl, c);
         o->msgs[op->number].delete_asked = true; /* of 0: nobody looks */
         return op->number != 0;
-    case 3:
+    case 4:
         if (o->msgs[n].user != cl->user || o->msgs[n].edits == oracle_edits_max)
             return false;
         op->kind = OP_EDIT;

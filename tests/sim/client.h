@@ -32,7 +32,9 @@ enum op_kind {
     OP_MEMBERS,
     OP_EDIT,
     OP_REACT,
-    OP_DELETE, /* a reply */
+    OP_UNREACT,
+    OP_REACTED, /* the messages that other has reacted to */
+    OP_DELETE,  /* a reply */
     OP_REPLIES,
     OP_MARK,     /* read up to oldest_us */
     OP_SCHEDULE, /* of an unkeyed message */
@@ -66,7 +68,7 @@ struct op {
     uint64_t cid;
     uint8_t other;        /* user to invite, to kick, or to sign in as; plan_users_max: as nobody */
     uint32_t users;       /* OP_OPEN: bit per user, the client's own too */
-    uint32_t limit, name; /* name: that a channel is to get */
+    uint32_t limit, name; /* name: that a channel is to get; OP_REACT, OP_UNREACT: which emoji */
     uint32_t version;     /* OP_EDIT; OP_PREF: which name; OP_LIST: 1 without archived ones */
     bool resumes;         /* OP_CONNECT: goes on from oldest_us */
     uint64_t oldest_us;
@@ -218,7 +220,7 @@ void view_message(struct client *cl, const struct ochan *c, uint32_t number);
 /* It is told, by pos, of an edit, a deletion, a reaction, a pin, a join or leave of another. */
 void view_text(struct client *cl, uint32_t number, uint32_t version, uint64_t pos);
 void view_deleted(struct client *cl, uint32_t number);
-void view_reaction(struct client *cl, uint32_t number, uint32_t by);
+void view_reaction(struct client *cl, uint32_t number, uint32_t bit, uint64_t pos);
 void view_pins(struct client *cl, const struct ochan *c, uint64_t pos);
 void view_member(struct client *cl, const struct ochan *c, uint8_t u, bool joined, uint64_t pos);
 /* All that it should have seen it has seen, or was told to fetch. */

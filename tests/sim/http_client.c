@@ -85,6 +85,8 @@ static const char *const methods[OP_KINDS] = {[OP_POST] = "chat.postMessage",
                                               [OP_MEMBERS] = "conversations.members",
                                               [OP_EDIT] = "chat.update",
                                               [OP_REACT] = "reactions.add",
+                                              [OP_UNREACT] = "reactions.remove",
+                                              [OP_REACTED] = "reactions.list",
                                               [OP_DELETE] = "chat.delete",
                                               [OP_REPLIES] = "conversations.replies",
                                               [OP_MARK] = "conversations.mark",
@@ -186,15 +188,16 @@ static uint32_t make_args(const struct client *cl, const struct op *op, struct w
         bool bookmarks = op->kind == OP_BOOKMARK || op->kind == OP_BOOKMARKS;
         args[n++] = (struct arg){bookmarks ? "channel_id" : "channel", sv_from(s->cid)};
     }
-    bool item = op->kind == OP_REACT || op->kind == OP_PIN || op->kind == OP_UNPIN ||
-                op->kind == OP_STAR || op->kind == OP_UNSTAR;
+    bool reaction = op->kind == OP_REACT || op->kind == OP_UNREACT;
+    bool item = reaction || op->kind == OP_PIN || op->kind == OP_UNPIN || op->kind == OP_STAR ||
+                op->kind == OP_UNSTAR;
     if (item || op->kind == OP_EDIT || op->kind == OP_DELETE || op->kind == OP_REPLIES)
         args[n++] =
             (struct arg){item ? "timestamp" : "ts", format_ts(s->ts, o->msgs[op->number].ts_us)};
     if (op->kind == OP_EDIT)
         args[n++] = (struct arg){"text", oracle_version(op->number, op->version, s->text)};
-    if (op->kind == OP_REACT) {
-        snprintf(s->name, sizeof s->name, "c%u", (unsigned)cl->index);
+    if (reaction) {
+        snprintf(s->name, sizeof s->name, "r%u", op->name);
         args[n++] = (struct arg){"name", sv_from(s->name)};
     }
     if (op->kind == OP_POST && o->msgs[op->number].thread != 0)
@@ -205,9 +208,9 @@ static uint32_t make_args(const struct client *cl, const struct op *op, struct w
         if (o->msgs[op->number].keyed)
             args[n++] = (struct arg){"client_msg_id", oracle_key(&o->msgs[op->number], s->key)};
     }
-    if (op->kind == OP_INVITE) {
+    if (op->kind == OP_INVITE || op->kind == OP_REACTED) {
         js_format_id(s->other, 'U', o->users[op->other].uid);
-        args[n++] = (struct arg){"users", sv_from(s->other)};
+        args[n++] = (struct arg){op->kind == OP_INVITE ? "users" : "user", sv_from(s->other)};
     }
     if (op->kind == OP_KICK) {
         js_format_id(s->other, 'U', o->users[op->other].uid);
@@ -340,6 +343,9 @@ void http_send(struct client *cl, struct http_client *h, const struct op *op)
     o->attempts++;
     if (o->kind == OP_POST)
         w->oracle.msgs[o->number].sent = true;
+    if (o->kind == OP_REACT || o->kind == OP_UNREACT)
+        oracle_reaction_sent(&w->oracle, o->number, oracle_reaction(o->name, cl->user),
+                             o->kind == OP_REACT);
     trace_add(&w->trace, (struct trace_entry){.at_us = w->now_us,
                                               .what = methods[o->kind],
                                               .kind = TRACE_CLIENT,

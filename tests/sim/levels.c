@@ -47,3 +47,15 @@ bool levels_became(const struct levels *l, uint64_t n, uint64_t from, uint64_t t
         i--;
     return i > 0 && l->all[i - 1].pos > from;
 }
+
+void levels_bits(const struct levels *l, uint64_t from, uint64_t to, uint64_t *always,
+                 uint64_t *ever)
+{
+    *always = *ever = levels_at(l, from);
+    for (uint32_t i = l->len; i > 0 && l->all[i - 1].pos > from; i--) {
+        if (l->all[i - 1].pos > to)
+            continue;
+        *always &= l->all[i - 1].n;
+        *ever |= l->all[i - 1].n;
+    }
+}

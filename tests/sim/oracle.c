@@ -238,11 +238,6 @@ bool oracle_read_was(const struct ochan *c, uint8_t user, uint64_t ts_us, uint64
     return i > 0 && c->reads[i - 1].ts_us == ts_us;
 }
 
-uint64_t oracle_reacted(const struct omsg *m, uint32_t client)
-{
-    return m->reacted_pos[client] != 0 ? m->reacted_pos[client] : m->deleted_pos;
-}
-
 /* ---- answers and what is shown ---- */
 
 void oracle_check_ok(struct world *w, uint32_t number, uint64_t ts_us, uint64_t pos)
@@ -306,9 +301,13 @@ void oracle_deinit(struct oracle *o)
         levels_free(&o->chans[i].pins);
         levels_free(&o->chans[i].newest);
     }
-    for (uint32_t n = 1; n <= o->msgs_len; n++)
+    for (uint32_t n = 1; n <= o->msgs_len; n++) {
         levels_free(&o->msgs[n].pinned);
+        levels_free(&o->msgs[n].reactions);
+        levels_free(&o->msgs[n].written);
+    }
     free(o->msgs);
+    free(o->wishes);
     free(o->tokens);
     free(o->ends);
     free(o->ts_set);

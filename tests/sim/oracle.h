@@ -16,7 +16,8 @@ enum {
     oracle_channels_max = 128,
     oracle_text_max = 2048,
     oracle_edits_max = 12,
-    oracle_passwords_max = 4
+    oracle_passwords_max = 4,
+    oracle_emoji_max = 4 /* that clients react with: r0, r1... */
 };
 
 struct omsg { /* by its number, which stands in its text */
@@ -42,7 +43,8 @@ struct omsg { /* by its number, which stands in its text */
     } rows[oracle_edits_max + 1];             /* whenever it was edited, to the same text too */
     uint64_t edited_us;                       /* of the newest */
     uint64_t asked_pos[oracle_edits_max + 1]; /* when each version was first sent */
-    uint64_t reacted_pos[plan_clients_max];   /* since when client i's reaction is there */
+    struct levels reactions;                  /* a bit for each, oracle_reaction() */
+    struct levels written;                    /* how many rows of it */
     /* What its newest row says of its thread. */
     uint32_t replies, repliers;
     uint64_t latest_us;
@@ -110,6 +112,13 @@ struct ochan {
     uint32_t acked_len; /* ordinal behind the newest message answered ok */
 };
 
+/* That a reaction be given or taken back: sent so many times more often than it was refused, or
+ * became true in a row. */
+struct wish {
+    uint32_t number, bit, may_be;
+    bool add;
+};
+
 struct oracle {
     uint64_t pos;
     uint64_t batch_pos; /* before the present batch */
@@ -130,6 +139,8 @@ struct oracle {
     uint32_t passwords_len;
     struct otoken *tokens;
     uint32_t tokens_len, tokens_cap;
+    struct wish *wishes;
+    uint32_t wishes_len, wishes_cap;
 };
 
 void oracle_init(struct oracle *o);
@@ -198,10 +209,6 @@ bool oracle_had_read(const struct ochan *c, uint8_t user, uint64_t ts_us, uint64
 bool oracle_read_was(const struct ochan *c, uint8_t user, uint64_t ts_us, uint64_t from,
                      uint64_t to);
 
-/* When the client's reaction became stored, or the message was deleted in the batch that would have
- * brought it; 0: never. */
-uint64_t oracle_reacted(const struct omsg *m, uint32_t client);
-
 /* The text was the message's at some position from..to. */
 bool oracle_was_text(const struct oracle *o, uint32_t number, struct str_view text, uint64_t from,
                      uint64_t to);
@@ -214,8 +221,25 @@ uint32_t oracle_check_shown(struct world *w, uint64_t cid, struct str_view text,
 
 uint64_t oracle_be64(struct str_view key, size_t at); /* a number in a key */
 
+/* oracle_reactions.c. */
+static inline uint32_t oracle_reaction(uint32_t emoji, uint8_t user)
+{
+    return emoji * plan_users_max + user;
+}
+_Static_assert(oracle_emoji_max *plan_users_max <= 64, "a bit for each");
+uint32_t oracle_emoji(struct str_view name); /* oracle_emoji_max: none of theirs */
+uint64_t oracle_reactions_of(uint8_t user);  /* bits */
+/* A request was written; it was refused for good. */
+void oracle_reaction_sent(struct oracle *o, uint32_t number, uint32_t bit, bool add);
+void oracle_reaction_refused(struct world *w, uint32_t number, uint32_t bit, bool add);
+/* It may have been done and undone in one batch, whose row tells nothing of it. */
+bool oracle_may_be_hidden(struct oracle *o, uint32_t number, uint32_t bit, bool add);
+void oracle_on_reactions(struct world *w, const struct ochan *c, uint32_t n,
+                         struct str_view packed);
+/* When it last came, or went, up to pos; 0: never. */
+uint64_t oracle_reaction_became(const struct omsg *m, uint32_t bit, bool there, uint64_t pos);
+
 /* oracle_lists.c: rows beside messages. */
-uint32_t oracle_reactors(struct world *w, const struct row_message *row); /* bit per user */
 void oracle_on_reacted(struct world *w, const struct row *r);
 void oracle_on_follow(struct world *w, const struct row *r);
 void oracle_check_lists(struct world *w);

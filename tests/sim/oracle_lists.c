@@ -1,23 +1,7 @@
 /* oracle_lists.c - rows beside messages that say again, from another side, what messages say: which
  * of them a user has reacted to, and who follows their threads. After each whole batch both agree.
  */
-#include "chan/reactions.h"
 #include "world.h"
-
-enum { reactions_max = 4096 };
-
-uint32_t oracle_reactors(struct world *w, const struct row_message *row)
-{
-    static uint64_t uids[reactions_max];
-    uint32_t n = reactions_users(row->reactions, uids, reactions_max), users = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        uint8_t u = oracle_user(&w->oracle, uids[i]);
-        if (u == plan_users_max)
-            violation(w, "rows_whole", "a reaction of no user");
-        users |= 1u << u;
-    }
-    return users;
-}
 
 void oracle_on_reacted(struct world *w, const struct row *r)
 {

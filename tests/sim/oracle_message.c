@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "chan/reactions.h"
 #include "chan/thread.h"
 #include "text.h"
 #include "world.h"
@@ -141,24 +140,6 @@ static void on_new(struct world *w, struct ochan *c, uint32_t n, const struct ro
         violation(w, "archived_is_quiet", "message #%u was stored in an archived channel", n);
 }
 
-static void on_reactions(struct world *w, const struct ochan *c, struct omsg *m, uint32_t n,
-                         const struct row_message *row)
-{
-    m->reacted = oracle_reactors(w, row);
-    m->lists_touched = true;
-    for (uint32_t i = 0; i < plan_clients_max; i++) {
-        char name[16];
-        snprintf(name, sizeof name, "c%u", i);
-        bool is = reactions_have(row->reactions, sv_from(name));
-        if (!is && m->reacted_pos[i] != 0)
-            violation(w, "changes_kept", "message #%u lost the reaction of client %u", n, i);
-        if (!is || m->reacted_pos[i] != 0)
-            continue;
-        m->reacted_pos[i] = w->oracle.pos;
-        oracle_check_quiet(w, c, "somebody reacts");
-    }
-}
-
 static uint32_t system_number(struct world *w, const struct ochan *c, const struct row_message *row)
 {
     struct oracle *o = &w->oracle;
@@ -204,6 +185,8 @@ static void on_tombstone(struct world *w, struct ochan *c, const struct row_mess
         return;
     m->deleted_pos = o->pos;
     m->reacted = 0;
+    levels_set(&m->reactions, o->pos, 0);
+    levels_set(&m->written, o->pos, levels_at(&m->written, o->pos) + 1);
     m->lists_touched = true;
     on_text(w, c, m, oracle_edits_max + 1, 0); /* what was edited in the same batch has no row */
     c->pins_touched |= m->says_pinned;
@@ -238,7 +221,8 @@ void oracle_on_message(struct world *w, struct ochan *c, const struct row *r)
     if (m->deleted_pos != 0)
         violation(w, "changes_kept", "message #%u comes back after it was deleted", n);
     on_text(w, c, m, version, row.edited_us);
-    on_reactions(w, c, m, n, &row);
+    oracle_on_reactions(w, c, n, row.reactions);
+    levels_set(&m->written, o->pos, levels_at(&m->written, o->pos) + 1);
     bool pinned = (row.flags & MSG_PINNED) != 0;
     c->pins_touched |= m->says_pinned != pinned;
     m->says_pinned = pinned;

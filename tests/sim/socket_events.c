@@ -302,25 +302,61 @@ static uint64_t became(const struct client *cl, const struct ochan *c, const str
     return last_pos;
 }
 
-static void on_reaction(struct client *cl, struct str_view e, uint64_t pos)
+/* What was given and taken back in one batch is told twice and has no row of its own. */
+static bool reaction_is_hidden(const struct client *cl, const struct ochan *c, uint32_t n,
+                               uint32_t bit, bool add, uint64_t pos)
+{
+    struct oracle *o = &cl->w->oracle;
+    const struct levels *rows = &o->msgs[n].written;
+    bool written = false;
+    for (uint32_t i = 0; i < rows->len && rows->all[i].pos <= pos; i++)
+        written |= is_for(cl, c, rows->all[i].pos);
+    return written && oracle_may_be_hidden(o, n, bit, add);
+}
+
+/* When it last came or went while the listener was a member; 0: never. */
+static uint64_t reaction_became(const struct client *cl, const struct ochan *c,
+                                const struct omsg *m, uint32_t bit, bool there, uint64_t pos)
+{
+    while (pos != 0) {
+        uint64_t at = oracle_reaction_became(m, bit, there, pos);
+        if (at == 0 || is_for(cl, c, at))
+            return at;
+        pos = at - 1;
+    }
+    return 0;
+}
+
+static void on_reaction(struct client *cl, struct str_view e, uint64_t pos, bool added)
 {
     struct oracle *o = &cl->w->oracle;
     char name[32];
-    uint64_t by = 0;
     const struct ochan *c = own_channel_of(cl, e, js_get(e, "item"), pos);
     const struct omsg *m = oracle_by_ts(o, c->cid, js_ts(js_get(js_get(e, "item"), "ts")));
     struct str_view got = js_string(js_get(e, "reaction"), name, sizeof name);
-    if (got.p == NULL || got.len < 2 ||
-        !sv_to_u64((struct str_view){got.p + 1, got.len - 1}, &by) || by >= plan_clients_max)
-        violation(cl->w, "answers_whole", "a reaction that nobody gave: %.*s", SV_ARG(e));
-    uint64_t since = m == NULL ? 0 : oracle_reacted(m, (uint32_t)by);
-    if (since == 0 || since > pos)
-        violation(cl->w, "nothing_undurable_visible", "a reaction that is not stored: %.*s",
-                  SV_ARG(e));
-    if (!is_for(cl, c, since))
-        violation(cl->w, "members_only", "client %u hears of a reaction in %s when it is out",
-                  (unsigned)cl->index, c->name);
-    view_reaction(cl, (uint32_t)(m - o->msgs), (uint32_t)by);
+    uint32_t emoji = got.p == NULL ? oracle_emoji_max : oracle_emoji(got);
+    uint8_t u = oracle_user(o, js_id(js_get(e, "user")));
+    if (m == NULL || emoji == oracle_emoji_max || u == plan_users_max)
+        violation(cl->w, "answers_whole", "a reaction that nobody gives: %.*s", SV_ARG(e));
+    uint32_t n = (uint32_t)(m - o->msgs), bit = oracle_reaction(emoji, u);
+    uint64_t at = reaction_became(cl, c, m, bit, added, pos);
+    if (at == 0 && !reaction_is_hidden(cl, c, n, bit, added, pos)) {
+        bool stored = oracle_reaction_became(m, bit, added, pos) != 0;
+        violation(cl->w, stored ? "members_only" : "nothing_undurable_visible",
+                  "client %u hears of a reaction in %s %s: %.*s", (unsigned)cl->index, c->name,
+                  stored ? "when it is out" : "that is not stored", SV_ARG(e));
+    }
+    view_reaction(cl, n, bit, at);
+}
+
+static void on_reacted(struct client *cl, struct str_view e, uint64_t pos)
+{
+    on_reaction(cl, e, pos, true);
+}
+
+static void on_unreacted(struct client *cl, struct str_view e, uint64_t pos)
+{
+    on_reaction(cl, e, pos, false);
 }
 
 static void on_pin(struct client *cl, struct str_view e, uint64_t pos, bool pinned)
@@ -418,7 +454,8 @@ static const struct {
                 {"channel_created", on_created},
                 {"presence_change", on_presence},
                 {"user_typing", on_typing},
-                {"reaction_added", on_reaction},
+                {"reaction_added", on_reacted},
+                {"reaction_removed", on_unreacted},
                 {"pin_added", on_pinned},
                 {"pin_removed", on_unpinned},
                 {"channel_archive", on_archived},

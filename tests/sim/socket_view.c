@@ -4,11 +4,10 @@
 
 #include "world.h"
 
-struct heard {          /* of one message */
-    uint64_t text_pos;  /* the row of its newest text, or of its deletion */
-    uint32_t reactions; /* bit per client */
+struct heard {              /* of one message */
+    uint64_t text_pos;      /* the row of its newest text, or of its deletion */
+    uint64_t *reaction_pos; /* by bit: the row of its last change; NULL: of none */
 };
-_Static_assert(plan_clients_max <= 32, "a bit per client");
 
 /* Channels past ws.subscriptions_max are not pushed: which they are it cannot know. A join may be
  * heard of before the leave that made room for it: they come from different chans. */
@@ -46,6 +45,8 @@ void view_begin(struct client *cl)
 {
     struct socket *s = &cl->ws;
     memset(s->subs, 0, sizeof s->subs);
+    for (uint32_t i = 0; i < s->heard_len; i++)
+        free(s->heard[i].reaction_pos);
     free(s->heard);
     s->heard = NULL;
     s->heard_len = 0;
@@ -151,9 +152,13 @@ void view_deleted(struct client *cl, uint32_t number)
     heard_of(cl, number)->text_pos = cl->w->oracle.msgs[number].deleted_pos;
 }
 
-void view_reaction(struct client *cl, uint32_t number, uint32_t by)
+void view_reaction(struct client *cl, uint32_t number, uint32_t bit, uint64_t pos)
 {
-    heard_of(cl, number)->reactions |= 1u << by;
+    struct heard *h = heard_of(cl, number);
+    if (h->reaction_pos == NULL)
+        h->reaction_pos = calloc(64, sizeof *h->reaction_pos);
+    ASSERT(h->reaction_pos != NULL);
+    h->reaction_pos[bit] = MAX(h->reaction_pos[bit], pos);
 }
 
 void view_pins(struct client *cl, const struct ochan *c, uint64_t pos)
@@ -190,6 +195,28 @@ static void check_messages(struct client *cl, const struct ochan *c, const struc
                   (unsigned)cl->index, (unsigned)cl->user, l->all[*next], c->name);
 }
 
+/* Of each one the last change: it came, or went. */
+static void check_reactions(struct client *cl, const struct ochan *c, uint32_t number)
+{
+    const struct levels *l = &cl->w->oracle.msgs[number].reactions;
+    const struct heard *h = heard_of(cl, number);
+    uint64_t later = 0; /* bits that changed behind this one */
+    for (uint32_t i = l->len; i > 0; i--) {
+        uint64_t changed = (l->all[i - 1].n ^ (i == 1 ? 0 : l->all[i - 2].n)) & ~later;
+        later |= changed;
+        for (; changed != 0; changed &= changed - 1) {
+            uint32_t bit = (uint32_t)__builtin_ctzll(changed);
+            if (is_lost(cl, c, l->all[i - 1].pos,
+                        h->reaction_pos == NULL ? 0 : h->reaction_pos[bit]))
+                violation(cl->w, "view_converges",
+                          "client %u (user %u) never heard that user %u reacts to #%u in %s, or "
+                          "does not any more, and was told to fetch nothing",
+                          (unsigned)cl->index, (unsigned)cl->user, bit % plan_users_max, number,
+                          c->name);
+        }
+    }
+}
+
 /* Of its text the newest change, and of reactions each one. */
 static void check_changes(struct client *cl, const struct ochan *c, uint32_t number)
 {
@@ -201,15 +228,8 @@ static void check_changes(struct client *cl, const struct ochan *c, uint32_t num
                   "client %u (user %u) never heard of the last change of #%u in %s and was told to "
                   "fetch nothing",
                   (unsigned)cl->index, (unsigned)cl->user, number, c->name);
-    for (uint32_t i = 0; i < plan_clients_max && m->deleted_pos == 0; i++) {
-        uint64_t pos = m->reacted_pos[i];
-        if (pos != 0 && is_lost(cl, c, pos, (h->reactions >> i & 1) != 0 ? pos : 0))
-            violation(
-                cl->w, "view_converges",
-                "client %u (user %u) never heard of client %u's reaction to #%u in %s and was "
-                "told to fetch nothing",
-                (unsigned)cl->index, (unsigned)cl->user, i, number, c->name);
-    }
+    if (m->deleted_pos == 0)
+        check_reactions(cl, c, number);
 }
 
 /* It has heard of each one's last change, or has asked since. */
