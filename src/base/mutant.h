@@ -7,7 +7,7 @@
 #ifdef PARLEY_MUTANTS
 enum mutant {
     MUTANT_NONE,
-#define MUTANT_DEF(name, what) MUTANT_##name,
+#define MUTANT_DEF(name, by, what) MUTANT_##name,
 #include "mutants.def"
 #undef MUTANT_DEF
 };

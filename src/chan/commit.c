@@ -281,7 +281,8 @@ static void forget(struct chan_batch *cb, struct link *touched)
         struct chan *c = e->c;
         if (c == NULL || c->batch == NULL)
             continue;
-        if (MUTANT(FAILED_BATCH_KEEPS_HEADS, true, false))
+        if (MUTANT(FAILED_BATCH_KEEPS_HEADS, true,
+                   (c->batch = c->member_batch = NULL, c->first != NULL)))
             table_forget(c);
         list_del(&c->ready);
         list_add_tail(touched, &c->waiting);

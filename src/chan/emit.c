@@ -29,7 +29,7 @@ static void owe(struct chan_shard *s, struct chan *c, uint32_t fanout, bool reva
         c->revalidate_owed |= bit;
     else
         c->gap_owed |= MUTANT(MISSED_GAP_MARK, bit, 0);
-    if (c->owed.next == NULL)
+    if (c->owed.next == NULL && MUTANT(MISSED_GAP_MARK, true, revalidate))
         list_add_tail(&s->owed, &c->owed);
     table_place(s, c);
 }

@@ -69,6 +69,10 @@ static void step_clock(struct world *w)
     w->wall_offset_us += by;
     trace_fault(w, by < 0 ? "the clock steps back" : "the clock steps forward",
                 (uint64_t)(by < 0 ? -by : by));
+    w->clock_stepped_us = w->now_us;
+    /* Whoever mends a clock restarts what runs: a large step is not followed before. */
+    if (by < -2000000 && plan_has(&w->plan, FAULT_CRASH) && rng_one_in(&w->fault, 3))
+        world_process_ends(w, "restarted with its clock");
 }
 
 static void maybe_fault(struct world *w)

@@ -26,6 +26,7 @@ struct world {
     struct plan plan;
     uint64_t now_us; /* the steady clock */
     int64_t wall_offset_us;
+    uint64_t clock_stepped_us; /* when that last changed; 0: never */
     struct rng sched, fault;
     bool up;            /* the process runs */
     bool populated;     /* clients may come */
