@@ -515,7 +515,8 @@ static enum err may_change(const struct chan_shard *s, const struct chan *c,
         return c->info.team == m->team ? ERR_OK : ERR_CHANNEL_NOT_FOUND;
     if (c->info.team != m->team || (!member && !open))
         return ERR_CHANNEL_NOT_FOUND;
-    if (!member && m->kind != CHANGE_REACT && m->kind != CHANGE_UNREACT)
+    if (!member && m->kind != CHANGE_REACT && m->kind != CHANGE_UNREACT &&
+        MUTANT(FOLLOW_BY_STRANGERS, true, m->kind != CHANGE_FOLLOW))
         return ERR_NOT_IN_CHANNEL;
     if (MUTANT(ARCHIVED_TAKES_CHANGES, c->info.archived, false) && !is_own_mark(m->kind))
         return ERR_IS_ARCHIVED;

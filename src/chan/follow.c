@@ -66,7 +66,7 @@ static void tell(struct chan_shard *s, struct chan *c, const char *type, uint64_
     json_kv_bool(&j, "active", row->active);
     json_kv_ts(&j, "last_read", row->read_us);
     json_obj_end(&j);
-    e->uid = uid;
+    e->uid = MUTANT(FOLLOW_TOLD_TO_TEAM, uid, ID_NONE);
     e->frame = change_frame(s, c, &j);
 }
 
@@ -119,7 +119,7 @@ static uint64_t read_to(uint64_t read_us, const struct row_follow *was, uint64_t
                         uint64_t newest_us)
 {
     uint64_t to_us = MIN(MAX(read_us, first_us), newest_us);
-    return was->active ? MAX(was->read_us, to_us) : to_us;
+    return MUTANT(THREAD_READ_BACK, was->active, false) ? MAX(was->read_us, to_us) : to_us;
 }
 
 /* What is so already, or would mark a thread that is not followed, stays. */
@@ -128,7 +128,7 @@ static struct row_follow changed(const struct chan_shard *s, const struct chan_c
 {
     struct row_follow now = *was;
     if (m->kind == CHANGE_UNFOLLOW) {
-        now.active = false;
+        now.active = MUTANT(UNFOLLOW_FORGOTTEN, false, was->active);
         return now;
     }
     if (m->kind == CHANGE_THREAD_MARK && !was->active)
@@ -136,7 +136,8 @@ static struct row_follow changed(const struct chan_shard *s, const struct chan_c
     if (!was->active)
         now = (struct row_follow){.active = true, .since_us = s->turn->wall_us};
     /* What was said before somebody follows is not unread. */
-    uint64_t read_us = m->read_us != 0 ? m->read_us : was->active ? was->read_us : newest_us;
+    uint64_t all_us = MUTANT(FOLLOWED_UNREAD, newest_us, m->ts_us);
+    uint64_t read_us = m->read_us != 0 ? m->read_us : was->active ? was->read_us : all_us;
     now.read_us = read_to(read_us, was, m->ts_us, newest_us);
     return now;
 }

@@ -1,5 +1,6 @@
 /* follow.c - what a thread is to who reads it: followed or not, read how far, how much of it is
  * unread. Unread are replies of others behind the last one read, as far as unread_rows_max rows. */
+#include "base/mutant.h"
 #include "chan/follow.h"
 #include "chan/message_json.h"
 #include "chan/thread.h"
@@ -22,7 +23,7 @@ static bool on_reply(void *ctx, struct str_view key, struct str_view value)
     u->err = row_message_decode(&row, key, value);
     if (u->err != ERR_OK || u->rows++ == unread_rows_max)
         return false;
-    if (row.uid == u->uid || (row.flags & MSG_DELETED) != 0)
+    if (MUTANT(OWN_REPLIES_UNREAD, row.uid == u->uid, false) || (row.flags & MSG_DELETED) != 0)
         return true;
     if ((row.flags & MSG_BROADCAST) != 0)
         u->broadcast[u->broadcast_len++] = key_reply_ts(key);

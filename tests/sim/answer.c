@@ -96,14 +96,13 @@ static void judge_refusal(const struct ctx *x)
     } else if (x->chan != NULL && error_is(x, "channel_not_found")) {
         check_not_found(x);
     } else if ((op->number != 0 && error_is(x, "message_not_found")) ||
-               (op->kind == OP_REPLIES && error_is(x, "thread_not_found")) ||
                (op->kind == OP_POST && error_is(x, "cannot_reply_to_message"))) {
         check_deleted(x);
     } else if (op->kind == OP_SCHEDULE && error_is(x, "time_in_past")) {
         return; /* clocks step, and requests wait */
     } else if (op->kind == OP_SIGN_IN && error_is(x, "invalid_credentials")) {
         check_not_signed_in(x);
-    } else if (keep_judge_refusal(x) || judge_reaction_refusal(x)) {
+    } else if (keep_judge_refusal(x) || judge_reaction_refusal(x) || judge_thread_refusal(x)) {
         return;
     } else if (!judge_channel_refusal(x)) {
         untrue(x, "errors_have_causes", "an error that this call cannot have");
@@ -168,47 +167,6 @@ uint32_t judge_item(const struct ctx *x, uint64_t cid, struct str_view item, con
         untrue(x, "history_complete", "a text that had been edited before the question");
     judge_reactions(x, item, n);
     return n;
-}
-
-/* Whether the thread is followed by who asks, as the first message says. */
-static void check_followed(const struct ctx *x, struct str_view parent)
-{
-    const struct omsg *m = &x->w->oracle.msgs[x->op->number];
-    uint64_t pos = m->followed_pos[x->cl->user];
-    bool says = js_true(js_get(parent, "subscribed"));
-    if (!says && pos != 0 && pos <= x->op->sent_pos)
-        untrue(x, "history_complete", "who has replied does not follow, it says");
-    if (says && m->user != x->cl->user && (pos == 0 || pos > x->pos))
-        untrue(x, "nothing_undurable_visible", "a thread is followed, and that is not stored");
-}
-
-static void judge_replies(const struct ctx *x)
-{
-    const struct oracle *o = &x->w->oracle;
-    struct str_view list = js_get(x->body, "messages"), item;
-    uint64_t last_us = 0;
-    size_t at = 0;
-    uint32_t seen = 0;
-    if (x->chan->kind != CHANNEL_PUBLIC && !was(x, x->cl->user, true))
-        untrue(x, "members_only", "a private channel's thread for a stranger");
-    for (; (item = js_next(list, &at)).p != NULL; seen++) {
-        uint32_t n = judge_item(x, x->op->cid, item, "a thread");
-        const struct omsg *m = &o->msgs[n];
-        if (seen == 0 ? n != x->op->number : m->thread != x->op->number)
-            untrue(x, "one_answer_per_request", "a message of another thread");
-        if (seen == 0)
-            check_followed(x, item);
-        if (m->ts_us <= last_us)
-            untrue(x, "history_complete", "a wrong order");
-        last_us = m->ts_us;
-    }
-    uint32_t must = 1;
-    for (uint32_t n = 1; n <= o->msgs_len; n++)
-        must += o->msgs[n].thread == x->op->number && o->msgs[n].ts_us != 0 &&
-                o->msgs[n].pos <= x->op->sent_pos &&
-                (o->msgs[n].deleted_pos == 0 || o->msgs[n].deleted_pos > x->pos);
-    if (seen < must)
-        untrue(x, "history_complete", "a reply is missing");
 }
 
 static uint32_t rows_until(const struct ctx *x, uint64_t pos)
@@ -391,21 +349,29 @@ static void judge_who(const struct ctx *x)
     check_named(x, x->w->operator_.tokens[x->op->token].user);
 }
 
-static judge_fn *const judges[OP_KINDS] = {
-    [OP_POST] = judge_post,           [OP_HISTORY] = judge_history,
-    [OP_EDIT] = judge_edit,           [OP_DELETE] = check_deleted,
-    [OP_REPLIES] = judge_replies,     [OP_MARK] = judge_mark,
-    [OP_SCHEDULE] = judge_schedule,   [OP_PREF] = judge_pref,
-    [OP_SIGN_IN] = judge_sign_in,     [OP_WHO] = judge_who,
-    [OP_CONNECT] = judge_connect,     [OP_STAR] = keep_judge_added,
-    [OP_UNSTAR] = keep_judge_dropped, [OP_STARS] = keep_judge_list,
-    [OP_BOOKMARK] = keep_judge_added, [OP_BOOKMARKS] = keep_judge_list,
-    [OP_REMIND] = keep_judge_added,   [OP_REMINDERS] = keep_judge_list};
+static judge_fn *const judges[OP_KINDS] = {[OP_POST] = judge_post,
+                                           [OP_HISTORY] = judge_history,
+                                           [OP_EDIT] = judge_edit,
+                                           [OP_DELETE] = check_deleted,
+                                           [OP_MARK] = judge_mark,
+                                           [OP_SCHEDULE] = judge_schedule,
+                                           [OP_PREF] = judge_pref,
+                                           [OP_SIGN_IN] = judge_sign_in,
+                                           [OP_WHO] = judge_who,
+                                           [OP_CONNECT] = judge_connect,
+                                           [OP_STAR] = keep_judge_added,
+                                           [OP_UNSTAR] = keep_judge_dropped,
+                                           [OP_STARS] = keep_judge_list,
+                                           [OP_BOOKMARK] = keep_judge_added,
+                                           [OP_BOOKMARKS] = keep_judge_list,
+                                           [OP_REMIND] = keep_judge_added,
+                                           [OP_REMINDERS] = keep_judge_list};
 
 static void judge_success(const struct ctx *x)
 {
     judge_fn *judge = channel_judges[x->op->kind];
     judge = judge == NULL ? reaction_judges[x->op->kind] : judge;
+    judge = judge == NULL ? thread_judges[x->op->kind] : judge;
     judge = judge == NULL ? judges[x->op->kind] : judge;
     ASSERT(judge != NULL);
     judge(x);

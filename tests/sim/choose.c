@@ -96,6 +96,49 @@ static void choose_reaction(struct client *cl, struct op *op)
                           .other = (uint8_t)rng_below(&cl->rng, cl->w->plan.users)};
 }
 
+/* One of the channel's newest threads, or sometimes n, which may be none. */
+static uint32_t some_thread(struct client *cl, const struct ochan *c, uint32_t n)
+{
+    const struct oracle *o = &cl->w->oracle;
+    uint32_t back = (uint32_t)rng_below(&cl->rng, 2);
+    for (uint32_t i = c->roots.len; i > 0 && !rng_one_in(&cl->rng, 16); i--) {
+        if (!o->msgs[c->roots.all[i - 1]].threaded)
+            continue;
+        n = c->roots.all[i - 1];
+        if (back-- == 0)
+            break;
+    }
+    return n;
+}
+
+/* The ts of one of its newest replies, a little more, or one of its own: 1 is before the first
+ * message. */
+static uint64_t some_reading(struct client *cl, const struct ochan *c, uint32_t n)
+{
+    const struct oracle *o = &cl->w->oracle;
+    uint32_t back = (uint32_t)rng_below(&cl->rng, 4);
+    uint64_t ts_us = rng_one_in(&cl->rng, 4) ? o->msgs[n].ts_us : 1;
+    for (uint32_t i = c->replies.len; i > 0; i--) {
+        const struct omsg *m = &o->msgs[c->replies.all[i - 1]];
+        if (m->thread != n)
+            continue;
+        ts_us = m->ts_us;
+        if (back-- == 0)
+            break;
+    }
+    return ts_us + (rng_one_in(&cl->rng, 4) ? rng_below(&cl->rng, 1000000) : 0);
+}
+
+static void choose_thread(struct client *cl, struct op *op, const struct ochan *c)
+{
+    static const enum op_kind kinds[] = {OP_FOLLOW, OP_UNFOLLOW, OP_THREAD_MARK, OP_THREAD_MARK};
+    *op = (struct op){.kind = kinds[rng_below(&cl->rng, ARRAY_LEN(kinds))],
+                      .cid = c->cid,
+                      .number = some_thread(cl, c, op->number)};
+    bool named = op->kind == OP_THREAD_MARK || (op->kind == OP_FOLLOW && rng_one_in(&cl->rng, 2));
+    op->oldest_us = named ? some_reading(cl, c, op->number) : 0;
+}
+
 /* False: there is nothing to change. */
 static bool choose_change(struct client *cl, struct op *op, const struct ochan *c)
 {
@@ -104,9 +147,10 @@ static bool choose_change(struct client *cl, struct op *op, const struct ochan *
     if (n == 0)
         return false;
     *op = (struct op){.cid = c->cid, .number = n};
-    switch (rng_below(&cl->rng, 8)) {
+    switch (rng_below(&cl->rng, 11)) {
     case 0:
         op->kind = OP_REPLIES;
+        op->number = some_thread(cl, c, n);
         op->limit = 1000;
         return true;
     case 1:
@@ -124,6 +168,10 @@ static bool choose_change(struct client *cl, struct op *op, const struct ochan *
         op->kind = OP_EDIT;
         op->version = ++o->msgs[n].edits;
         o->msgs[n].asked_pos[op->version] = o->pos;
+        return true;
+    case 5:
+    case 6:
+        choose_thread(cl, op, c);
         return true;
     default:
         op->kind = OP_POST;

@@ -36,6 +36,9 @@ enum op_kind {
     OP_REACTED, /* the messages that other has reacted to */
     OP_DELETE,  /* a reply */
     OP_REPLIES,
+    OP_FOLLOW, /* the thread of a message; oldest_us: read up to there, 0: not named */
+    OP_UNFOLLOW,
+    OP_THREAD_MARK,
     OP_MARK,     /* read up to oldest_us */
     OP_SCHEDULE, /* of an unkeyed message */
     OP_PREF,     /* one more member of the user's preferences */

@@ -89,6 +89,9 @@ static const char *const methods[OP_KINDS] = {[OP_POST] = "chat.postMessage",
                                               [OP_REACTED] = "reactions.list",
                                               [OP_DELETE] = "chat.delete",
                                               [OP_REPLIES] = "conversations.replies",
+                                              [OP_FOLLOW] = "subscriptions.thread.add",
+                                              [OP_UNFOLLOW] = "subscriptions.thread.remove",
+                                              [OP_THREAD_MARK] = "subscriptions.thread.mark",
                                               [OP_MARK] = "conversations.mark",
                                               [OP_SCHEDULE] = "chat.scheduleMessage",
                                               [OP_PREF] = "users.prefs.set",
@@ -169,6 +172,20 @@ static struct str_view format_users(const struct client *cl, const struct op *op
         len += strlen(out + len);
     }
     return (struct str_view){out, len};
+}
+
+static bool is_about_thread(const struct op *op)
+{
+    return op->kind == OP_FOLLOW || op->kind == OP_UNFOLLOW || op->kind == OP_THREAD_MARK;
+}
+
+static struct follow_ask ask_of(const struct client *cl, const struct op *op)
+{
+    enum follow_wish kind = op->kind == OP_FOLLOW     ? WISH_FOLLOW
+                            : op->kind == OP_UNFOLLOW ? WISH_UNFOLLOW
+                                                      : WISH_MARK;
+    return (struct follow_ask){
+        .number = op->number, .user = cl->user, .kind = kind, .read_us = op->oldest_us};
 }
 
 static uint32_t make_args(const struct client *cl, const struct op *op, struct words *s,
@@ -257,7 +274,12 @@ static uint32_t make_args(const struct client *cl, const struct op *op, struct w
         snprintf(s->limit, sizeof s->limit, "%u", op->limit);
         args[n++] = (struct arg){"limit", sv_from(s->limit)};
     }
-    if (op->oldest_us > 0) {
+    if (is_about_thread(op)) {
+        args[n++] = (struct arg){"thread_ts", format_ts(s->ts, o->msgs[op->number].ts_us)};
+        if (op->oldest_us > 0)
+            args[n++] = (struct arg){op->kind == OP_FOLLOW ? "last_read" : "ts",
+                                     format_ts(s->oldest, op->oldest_us)};
+    } else if (op->oldest_us > 0) {
         args[n++] = (struct arg){"oldest", format_ts(s->oldest, op->oldest_us)};
     }
     if (op->kind == OP_LIST) {
@@ -343,6 +365,8 @@ void http_send(struct client *cl, struct http_client *h, const struct op *op)
     o->attempts++;
     if (o->kind == OP_POST)
         w->oracle.msgs[o->number].sent = true;
+    if (is_about_thread(o))
+        oracle_follow_sent(&w->oracle, ask_of(cl, o));
     if (o->kind == OP_REACT || o->kind == OP_UNREACT)
         oracle_reaction_sent(&w->oracle, o->number, oracle_reaction(o->name, cl->user),
                              o->kind == OP_REACT);
@@ -426,7 +450,10 @@ static bool one_answer(struct client *cl, struct http_client *h)
     struct op op = h->pipe[0];
     h->pipe_len--;
     memmove(h->pipe, h->pipe + 1, h->pipe_len * sizeof *h->pipe);
-    if (answer_judge(cl, &op, status, body, pos) == VERDICT_DONE) {
+    enum verdict verdict = answer_judge(cl, &op, status, body, pos);
+    if (is_about_thread(&op))
+        oracle_follow_answered(&w->oracle, ask_of(cl, &op));
+    if (verdict == VERDICT_DONE) {
         if (!op.quiet)
             w->ops_done++;
     } else if (!op.quiet) {

@@ -305,9 +305,11 @@ void oracle_deinit(struct oracle *o)
         levels_free(&o->msgs[n].pinned);
         levels_free(&o->msgs[n].reactions);
         levels_free(&o->msgs[n].written);
+        free(o->msgs[n].follows);
     }
     free(o->msgs);
     free(o->wishes);
+    free(o->follow_asks);
     free(o->tokens);
     free(o->ends);
     free(o->ts_set);

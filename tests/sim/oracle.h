@@ -20,6 +20,12 @@ enum {
     oracle_emoji_max = 4 /* that clients react with: r0, r1... */
 };
 
+struct follow { /* what a thread is to a user since pos */
+    uint64_t pos, read_us, since_us;
+    uint8_t user;
+    bool active;
+};
+
 struct omsg { /* by its number, which stands in its text */
     uint64_t cid;
     uint8_t user;
@@ -49,10 +55,16 @@ struct omsg { /* by its number, which stands in its text */
     uint32_t replies, repliers;
     uint64_t latest_us;
     bool thread_touched;
-    /* Bit per user: whose reactions it has; in whose lists it is; who ever replied. */
-    uint32_t reacted, listed, replied;
-    uint64_t followed_pos[plan_users_max]; /* since when that user's row says so */
+    uint32_t reacted, listed; /* bit per user: whose reactions it has; in whose lists it is */
     bool lists_touched;
+    /* Of its thread: rows of those who follow it, or do not any more; the newest reply of each; the
+     * newest of all, or itself, as it was before this batch. */
+    struct follow *follows;
+    uint32_t follows_len, follows_cap;
+    uint64_t replied_pos[plan_users_max];
+    uint64_t newest_before_us;
+    uint64_t newest_reply_us; /* that ever was */
+    uint64_t reply_gone_pos;  /* when one was last deleted */
 };
 
 struct ouser {
@@ -119,6 +131,16 @@ struct wish {
     bool add;
 };
 
+enum follow_wish { WISH_FOLLOW, WISH_UNFOLLOW, WISH_MARK };
+
+struct follow_ask { /* one request of user's, about the thread of a message */
+    uint32_t number;
+    uint8_t user;
+    enum follow_wish kind;
+    uint64_t read_us; /* 0: not named */
+    bool answered;    /* what it leads to is stored */
+};
+
 struct oracle {
     uint64_t pos;
     uint64_t batch_pos; /* before the present batch */
@@ -141,6 +163,8 @@ struct oracle {
     uint32_t tokens_len, tokens_cap;
     struct wish *wishes;
     uint32_t wishes_len, wishes_cap;
+    struct follow_ask *follow_asks;
+    uint32_t follow_asks_len, follow_asks_cap;
 };
 
 void oracle_init(struct oracle *o);
@@ -239,9 +263,22 @@ void oracle_on_reactions(struct world *w, const struct ochan *c, uint32_t n,
 /* When it last came, or went, up to pos; 0: never. */
 uint64_t oracle_reaction_became(const struct omsg *m, uint32_t bit, bool there, uint64_t pos);
 
+/* oracle_follows.c: what a thread is to a user at pos; false: it becomes nothing else up to `to`.
+ */
+struct follow oracle_follow_at(const struct omsg *m, uint8_t user, uint64_t pos);
+bool oracle_follow_next(const struct omsg *m, uint8_t user, uint64_t to, struct follow *f);
+/* Replies of others behind read_us to message n: of those that were there at pos, and not deleted
+ * at gone_pos. */
+uint32_t oracle_unread_replies(const struct oracle *o, uint32_t n, uint8_t user, uint64_t read_us,
+                               uint64_t pos, uint64_t gone_pos);
+void oracle_follow_sent(struct oracle *o, struct follow_ask ask);
+void oracle_follow_answered(struct oracle *o, struct follow_ask ask);
+void oracle_on_follow(struct world *w, const struct row *r);
+/* After each whole batch. */
+void oracle_check_follows(struct world *w, uint32_t n);
+
 /* oracle_lists.c: rows beside messages. */
 void oracle_on_reacted(struct world *w, const struct row *r);
-void oracle_on_follow(struct world *w, const struct row *r);
 void oracle_check_lists(struct world *w);
 
 /* oracle_signin.c: rows of passwords and tokens. */

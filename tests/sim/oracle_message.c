@@ -80,7 +80,8 @@ static void on_reply_row(struct world *w, struct ochan *c, struct omsg *m, uint3
     if (parent == NULL || parent->thread != 0 || parent != &w->oracle.msgs[m->thread])
         violation(w, "no_orphan_reply", "message #%u is stored in a thread that is not there", n);
     parent->thread_touched = parent->threaded = parent->lists_touched = true;
-    parent->replied |= 1u << m->user;
+    parent->replied_pos[m->user] = w->oracle.pos;
+    parent->newest_reply_us = row->ts_us;
     m->ordinal = add_number(&c->replies, n);
 }
 
@@ -181,6 +182,7 @@ static void on_tombstone(struct world *w, struct ochan *c, const struct row_mess
     m->repliers = t->users;
     m->latest_us = t->latest_us;
     m->thread_touched |= m->thread == 0;
+    m->lists_touched |= m->thread == 0;
     if (m->deleted_pos != 0)
         return;
     m->deleted_pos = o->pos;
@@ -191,8 +193,10 @@ static void on_tombstone(struct world *w, struct ochan *c, const struct row_mess
     on_text(w, c, m, oracle_edits_max + 1, 0); /* what was edited in the same batch has no row */
     c->pins_touched |= m->says_pinned;
     m->says_pinned = false;
-    if (m->thread != 0)
+    if (m->thread != 0) {
         o->msgs[m->thread].thread_touched = true;
+        o->msgs[m->thread].reply_gone_pos = o->pos;
+    }
 }
 
 void oracle_on_message(struct world *w, struct ochan *c, const struct row *r)
@@ -230,6 +234,7 @@ void oracle_on_message(struct world *w, struct ochan *c, const struct row *r)
     m->repliers = t.users;
     m->latest_us = t.latest_us;
     m->thread_touched |= m->thread == 0;
+    m->lists_touched |= m->thread == 0;
 }
 
 /* After each whole batch a thread's counts are those of its replies. */

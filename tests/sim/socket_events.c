@@ -413,6 +413,38 @@ static void on_marked(struct client *cl, struct str_view e, uint64_t pos)
                   (unsigned)cl->user, SV_ARG(e));
 }
 
+/* What its thread is to the user, or was. */
+static void on_thread(struct client *cl, struct str_view e, uint64_t pos, bool active)
+{
+    struct oracle *o = &cl->w->oracle;
+    struct str_view s = js_get(e, "subscription");
+    const struct ochan *c = channel_of(cl, s, pos);
+    const struct omsg *m = oracle_by_ts(o, c->cid, js_ts(js_get(s, "thread_ts")));
+    uint64_t read_us = js_ts(js_get(s, "last_read"));
+    if (m == NULL || m->thread != 0 || m->pos > pos || js_true(js_get(s, "active")) != active)
+        violation(cl->w, "nothing_undurable_visible", "no thread, or one that is not so: %.*s",
+                  SV_ARG(e));
+    /* The author without a row is told when there is a first reply. */
+    struct follow f = oracle_follow_at(m, cl->user, 0);
+    bool is = f.active == active && f.read_us == read_us && m->threaded;
+    while (!is && oracle_follow_next(m, cl->user, pos, &f))
+        is = f.active == active && f.read_us == read_us;
+    if (!is)
+        violation(cl->w, "members_only",
+                  "client %u (user %u) is told of #%u what it is not to it: %.*s",
+                  (unsigned)cl->index, (unsigned)cl->user, (unsigned)(m - o->msgs), SV_ARG(e));
+}
+
+static void on_following(struct client *cl, struct str_view e, uint64_t pos)
+{
+    on_thread(cl, e, pos, true);
+}
+
+static void on_unfollowing(struct client *cl, struct str_view e, uint64_t pos)
+{
+    on_thread(cl, e, pos, false);
+}
+
 static void on_sight(struct client *cl, struct str_view e, uint64_t pos, bool open)
 {
     const struct oracle *o = &cl->w->oracle;
@@ -466,6 +498,9 @@ static const struct {
                 {"group_marked", on_marked},
                 {"im_marked", on_marked},
                 {"mpim_marked", on_marked},
+                {"thread_subscribed", on_following},
+                {"thread_unsubscribed", on_unfollowing},
+                {"thread_marked", on_following},
                 {"im_open", on_opened},
                 {"mpim_open", on_opened},
                 {"im_close", on_closed},
