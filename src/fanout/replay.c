@@ -72,7 +72,8 @@ void replay_keep(struct fanout *f, struct sub_chan *h, const struct frame *frame
     struct str_view wire = frame_wire(frame);
     uint64_t need = sizeof(struct kept) + (wire.len + kept_align - 1) / kept_align * kept_align;
     if (need > r->bytes || frame->takes_back) {
-        forget_channel(f, h);
+        if (MUTANT(TAKEN_BACK_IS_REPLAYED, true, need > r->bytes))
+            forget_channel(f, h);
         return;
     }
     uint8_t *p = make_room(r, need);

@@ -97,6 +97,7 @@ struct http_client { /* one connection */
 /* What a socket knows of a channel. */
 struct sub {
     uint64_t covered_pos; /* up to here it knows the channel by hello, join or refetch */
+    uint32_t covers;      /* how often it was told to fetch it */
     uint32_t next;        /* ordinal of the first message not yet received or covered */
     uint32_t next_reply;  /* and of the first reply */
     uint64_t last_ts_us;
@@ -220,6 +221,9 @@ void view_cover(struct client *cl, const struct ochan *c, uint64_t pos, uint64_t
 void view_cover_all(struct client *cl, uint64_t pos, uint64_t members_pos);
 /* It is told of the message; nothing before it may be missing. */
 void view_message(struct client *cl, const struct ochan *c, uint32_t number);
+/* It is shown, at pos, a text that could be read until until_pos. */
+void view_shown(struct client *cl, const struct ochan *c, uint32_t number, uint64_t until_pos,
+                uint64_t pos);
 /* It is told, by pos, of an edit, a deletion, a reaction, a pin, a join or leave of another. */
 void view_text(struct client *cl, uint32_t number, uint32_t version, uint64_t pos);
 void view_deleted(struct client *cl, uint32_t number);

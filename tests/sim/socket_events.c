@@ -155,6 +155,7 @@ static void on_message(struct client *cl, struct str_view e, uint64_t pos)
                   (unsigned)cl->index, n, c->name);
     sub->last_ts_us = ts_us;
     view_message(cl, c, n);
+    view_shown(cl, c, n, read_until(m, oracle_version_of(o, n, got)), pos);
     cl->ws.events++;
 }
 

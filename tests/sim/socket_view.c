@@ -7,6 +7,8 @@
 struct heard {              /* of one message */
     uint64_t text_pos;      /* the row of its newest text, or of its deletion */
     uint64_t *reaction_pos; /* by bit: the row of its last change; NULL: of none */
+    uint64_t stale_pos;     /* what it was shown had been taken back by this row; 0: it had not */
+    uint32_t stale_covers;  /* the channel's covers then */
 };
 
 /* Channels past ws.subscriptions_max are not pushed: which they are it cannot know. A join may be
@@ -72,6 +74,7 @@ void view_cover(struct client *cl, const struct ochan *c, uint64_t pos, uint64_t
     struct sub *sub = sub_of(cl, c);
     sub->covered_pos = MAX(sub->covered_pos, pos);
     sub->members_pos = MAX(sub->members_pos, members_pos);
+    sub->covers++;
     sub->left = false; /* that it is in again may be what it was not told */
 }
 
@@ -132,6 +135,32 @@ void view_message(struct client *cl, const struct ochan *c, uint32_t number)
     if (m->ordinal < *next)
         check_again(cl, c, number);
     *next = MAX(*next, m->ordinal + 1);
+}
+
+/* Promised: what a socket is shown after hello, again or for the first time, may have been edited
+ * or deleted since it was posted: before its rtm.connect, before its hello, or just now. Then the
+ * change, or a hint to fetch the channel, comes behind it, never only before it: who takes each
+ * event for the truth ends with the truth. (Who came later than the change is not shown the text at
+ * all: socket_events.c.) */
+void view_shown(struct client *cl, const struct ochan *c, uint32_t number, uint64_t until_pos,
+                uint64_t pos)
+{
+    struct heard *h = heard_of(cl, number);
+    h->stale_pos = until_pos <= pos ? until_pos : 0;
+    h->stale_covers = sub_of(cl, c)->covers;
+    if (h->stale_pos != 0)
+        h->text_pos = 0; /* what it heard of that before is overruled */
+}
+
+static void check_shown(struct client *cl, const struct ochan *c, uint32_t number)
+{
+    const struct heard *h = heard_of(cl, number);
+    if (h->stale_pos != 0 && h->text_pos < h->stale_pos &&
+        h->stale_covers == sub_of(cl, c)->covers && !was_out(cl, c, h->stale_pos))
+        violation(
+            cl->w, "taken_back_is_told",
+            "client %u (user %u) is shown what #%u of %s said, and then nothing of its change",
+            (unsigned)cl->index, (unsigned)cl->user, number, c->name);
 }
 
 /* ---- changes ---- */
@@ -269,6 +298,10 @@ void socket_check_converged(struct client *cl)
                   "client %u goes on from %llu and was never told up to "
                   "where",
                   (unsigned)cl->index, (unsigned long long)cl->ws.last_ts_us);
+    for (uint32_t n = 1; n <= o->msgs_len; n++) {
+        if (o->msgs[n].ts_us != 0)
+            check_shown(cl, oracle_chan(o, o->msgs[n].cid), n);
+    }
     for (uint32_t i = 0; i < o->chans_len; i++) {
         const struct ochan *c = &o->chans[i];
         check_messages(cl, c, &c->roots, &cl->ws.subs[i].next);
