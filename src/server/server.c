@@ -249,7 +249,7 @@ static enum err make_media(struct server *s)
 }
 
 /* What HTTP may have under way for a channel or a workspace is divided among the acceptors; what
- * sockets may, among the fanouts. */
+ * sockets may, among the fanouts; each has two at least. */
 static struct gate_conf gate_of(struct server *s, enum actor_kind kind, uint16_t index)
 {
     const struct topology *t = &s->topology;
@@ -257,7 +257,7 @@ static struct gate_conf gate_of(struct server *s, enum actor_kind kind, uint16_t
     uint32_t of_channel = (uint32_t)s->conf->api_channel_window / t->len[kind];
     uint32_t first = kind == ACTOR_FANOUT ? t->len[ACTOR_ACCEPTOR] : 0;
     return (struct gate_conf){
-        .windows = {MAX(of_team, 1), MAX(of_channel, 1)}, .views = s->views, .self = first + index};
+        .windows = {MAX(of_team, 2), MAX(of_channel, 2)}, .views = s->views, .self = first + index};
 }
 
 static enum err make_fanouts(struct server *s)

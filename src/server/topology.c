@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -190,9 +191,19 @@ void topology_log_map(const struct topology *t, const struct conf *c)
         (unsigned long long)c->ring_event_cells, (unsigned long long)c->ring_frames);
 }
 
+/* What computes off the message path yields the cores to it: words for the index, passwords. */
+static bool yields(const struct loop *l)
+{
+    enum actor_kind kind = l->actors[0]->kind;
+    return kind == ACTOR_SEARCH || kind == ACTOR_LOGIN;
+}
+
 static void *loop_main(void *arg)
 {
+    enum { yielding_nice = 5 };
     struct loop *l = arg;
+    if (yields(l)) /* of a thread, on Linux; may always be raised */
+        setpriority(PRIO_PROCESS, (id_t)gettid(), yielding_nice);
     __atomic_store_n(&l->thread_id, (uint32_t)gettid(), __ATOMIC_RELAXED);
     loop_run(l);
     return NULL;

