@@ -62,12 +62,22 @@ static void park_deadline(struct timer *timer, void *ctx)
     answer_error(r, ERR_DEADLINE);
 }
 
+/* There is a turn then, also when nothing else happens. */
+static void arm_connect(struct acceptor *a)
+{
+    if (a->held_len > 0 && a->connect_due_us > a->t->mono_us && !timer_armed(&a->connect_timer)) {
+        a->connect_timer.fire = on_connect_due;
+        wheel_arm(a->t->wheel, &a->connect_timer, a->connect_due_us);
+    }
+}
+
 static void park_put(struct request *r)
 {
     struct acceptor *a = r->a;
     gate_put(&a->gate, &r->out.gate);
     r->state = REQ_PARKED;
     a->held_len += r->out.paced;
+    arm_connect(a);
     if (r->conn != NULL) {
         r->conn->parked++;
         hconn_mark(r->conn);
@@ -138,9 +148,8 @@ static bool is_chan(const struct acceptor *a, actor_id dst)
 void req_send(struct request *r, actor_id dst, uint16_t type, uint64_t cid, void *p, req_then *then)
 {
     r->then = then;
-    gate_aim(&r->a->gate, &r->out.gate, dst, cid, r->known ? r->who.team : ID_NONE);
-    if (r->known && is_chan(r->a, dst)) /* who reads only takes nothing of a commit */
-        gate_posts(&r->a->gate, cid, r->who.team);
+    gate_aim(&r->a->gate, &r->out.gate, dst, cid, r->known ? r->who.team : ID_NONE,
+             is_chan(r->a, dst));
     r->out.type = type;
     r->out.paced = false;
     r->out.cid = cid;
@@ -151,7 +160,8 @@ void req_send(struct request *r, actor_id dst, uint16_t type, uint64_t cid, void
 void req_send_paced(struct request *r, actor_id dst, uint16_t type, void *p, req_then *then)
 {
     r->then = then;
-    gate_aim(&r->a->gate, &r->out.gate, dst, ID_NONE, ID_NONE); /* a pace of its own is enough */
+    gate_aim(&r->a->gate, &r->out.gate, dst, ID_NONE, ID_NONE,
+             false); /* a pace of its own is enough */
     r->out.type = type;
     r->out.paced = true;
     r->out.cid = ID_NONE;
@@ -174,10 +184,12 @@ void park_resume(struct acceptor *a)
     struct gate *g = &a->gate;
     const uint32_t *credits = a->t->out->credits;
     gate_turn(g, a->t->mono_us);
-    for (uint32_t dst = 0; dst < actors_max && g->waiting > 0; dst++) {
+    /* By turns who is first: the pace of connects is one for all fanouts. */
+    for (uint32_t n = 0; n < actors_max && g->waiting > 0; n++) {
+        actor_id dst = (actor_id)((a->turn + n) % actors_max);
         struct gate_item *i;
-        gate_scan(g, (actor_id)dst);
-        while ((i = gate_next(g, (actor_id)dst, credits[dst])) != NULL && in_turn(of_item(i))) {
+        gate_scan(g, dst);
+        while ((i = gate_next(g, dst, credits[dst])) != NULL && in_turn(of_item(i))) {
             struct request *r = of_item(i);
             park_leave(r);
             enum err err = still_good(r);
@@ -189,10 +201,7 @@ void park_resume(struct acceptor *a)
             }
         }
     }
-    if (a->held_len > 0 && a->connect_due_us > a->t->mono_us && !timer_armed(&a->connect_timer)) {
-        a->connect_timer.fire = on_connect_due;
-        wheel_arm(a->t->wheel, &a->connect_timer, a->connect_due_us);
-    }
+    arm_connect(a);
 }
 
 static void revoke_in(struct gate_line *line)

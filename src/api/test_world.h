@@ -208,8 +208,8 @@ static void world_start(struct world *w)
                                .fanouts_len = 2,
                                .dir = A_DIR,
                                .media = A_MEDIA,
-                               .gate = {.windows = {(uint32_t)w->conf.api_workspace_window,
-                                                    (uint32_t)w->conf.api_channel_window}},
+                               .gate = {.team_window = (uint32_t)w->conf.api_workspace_window,
+                                        .channel_window = (uint32_t)w->conf.api_channel_window},
                                .net = {&world_port_ops, w},
                                .dir_reader = w->reader,
                                .conf = &w->conf};

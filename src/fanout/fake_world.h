@@ -177,8 +177,8 @@ static inline void begin_behind(uint64_t ts_high_us, void (*tune)(struct conf *)
                              .chans = &w.chan,
                              .chans_len = 1,
                              .hist = HIST,
-                             .gate = {.windows = {(uint32_t)w.conf.api_workspace_window,
-                                                  (uint32_t)w.conf.api_channel_window}},
+                             .gate = {.team_window = (uint32_t)w.conf.api_workspace_window,
+                                      .channel_window = (uint32_t)w.conf.api_channel_window},
                              .net = {&fake_net, NULL},
                              .ts_high_us = ts_high_us,
                              .conf = &w.conf};

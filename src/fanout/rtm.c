@@ -313,9 +313,8 @@ static void on_message(struct fanout *f, struct fan_conn *c, const struct rtm *m
     r->conn = c->self;
     r->reply_to = m->id;
     r->cid = msg.cid;
-    gate_aim(&f->gate, &r->gate, f->conf.chans[chan_of(r->cid, f->conf.chans_len)], r->cid,
-             p->team);
-    gate_posts(&f->gate, r->cid, p->team);
+    gate_aim(&f->gate, &r->gate, f->conf.chans[chan_of(r->cid, f->conf.chans_len)], r->cid, p->team,
+             true);
     if (send_or_wait(f, r)) {
         c->requests_out++;
         return;

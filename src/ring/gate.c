@@ -34,17 +34,17 @@ struct gate_views *gate_views_new(uint32_t len)
 
 void gate_init(struct gate *g, const struct gate_conf *conf)
 {
-    ASSERT(conf->windows[GATE_TEAM] > 0 && conf->windows[GATE_CHANNEL] > 0);
+    ASSERT(conf->team_window > 0 && conf->channel_window > 0);
     ASSERT(conf->views == NULL || conf->self < conf->views->len);
     g->conf = *conf;
 }
 
-/* ---- who posts at present ---- */
+/* ---- who posts and calls at present ---- */
 
-void gate_posts(struct gate *g, uint64_t cid, uint64_t team)
+static void note(struct gate *g, enum gate_kind kind, uint64_t id)
 {
-    g->who[GATE_TEAM].fresh = both(g->who[GATE_TEAM].fresh, who_of(team));
-    g->who[GATE_CHANNEL].fresh = both(g->who[GATE_CHANNEL].fresh, who_of(cid));
+    if (id != ID_NONE)
+        g->who[kind].fresh = both(g->who[kind].fresh, who_of(id));
 }
 
 static uint32_t of_others(const struct gate *g, enum gate_kind kind)
@@ -60,7 +60,7 @@ static uint32_t of_others(const struct gate *g, enum gate_kind kind)
     return who;
 }
 
-static bool several_post(struct gate *g, enum gate_kind kind, bool begins, bool follows)
+static bool are_several(struct gate *g, enum gate_kind kind, bool begins, bool follows)
 {
     if (begins) {
         g->who[kind].before = follows ? g->who[kind].now : who_nobody;
@@ -84,23 +84,35 @@ void gate_turn(struct gate *g, uint64_t mono_us)
     bool begins = epoch != g->epoch, follows = epoch == g->epoch + 1;
     g->epoch = epoch;
     for (enum gate_kind kind = 0; kind < GATE_KINDS; kind++)
-        g->several[kind] = several_post(g, kind, begins, follows);
+        g->several[kind] = are_several(g, kind, begins, follows);
 }
 
 /* ---- shares ---- */
 
-static struct gate_share *share_of(struct gate *g, enum gate_kind kind, uint64_t id, actor_id dst)
+static struct gate_share *share_of(struct gate_share *shares, uint64_t id, actor_id dst)
 {
-    return id == ID_NONE ? NULL : &g->shares[kind][mix64(mix64(id) + dst) % gate_buckets];
+    return id == ID_NONE ? NULL : &shares[mix64(mix64(id) + dst) % gate_buckets];
 }
 
-void gate_aim(struct gate *g, struct gate_item *i, actor_id dst, uint64_t cid, uint64_t team)
+void gate_aim(struct gate *g, struct gate_item *i, actor_id dst, uint64_t cid, uint64_t team,
+              bool decides)
 {
     ASSERT(!gate_waits(i));
     i->dst = dst;
+    i->decides = decides;
     i->over = false;
-    i->channel = share_of(g, GATE_CHANNEL, cid, dst);
-    i->team = share_of(g, GATE_TEAM, team, dst);
+    i->channel = share_of(g->channels, cid, dst);
+    i->team = share_of(g->teams, team, dst);
+    note(g, GATE_CALLER, team);
+    if (decides) {
+        note(g, GATE_TEAM, team);
+        note(g, GATE_CHANNEL, cid);
+    }
+}
+
+static bool has_window(const struct gate *g, const struct gate_item *i)
+{
+    return g->several[i->decides ? GATE_TEAM : GATE_CALLER];
 }
 
 static uint32_t out_of(const struct gate_share *s)
@@ -116,7 +128,7 @@ static uint32_t waits_of(const struct gate_share *s)
 /* What is left of the window of its workspace to it. */
 static bool over_team(const struct gate *g, const struct gate_item *i)
 {
-    uint32_t window = g->conf.windows[GATE_TEAM];
+    uint32_t window = g->conf.team_window;
     uint32_t kept = out_of(i->channel) == 0 ? 0 : MIN(MAX(window / 8, 1), window - 1);
     return out_of(i->team) > 0 && out_of(i->team) + kept >= window;
 }
@@ -124,17 +136,17 @@ static bool over_team(const struct gate *g, const struct gate_item *i)
 static bool over_share(const struct gate *g, const struct gate_item *i, uint32_t credits)
 {
     uint32_t in_channel = out_of(i->channel);
-    if (g->several[GATE_TEAM] && over_team(g, i))
+    if (has_window(g, i) && over_team(g, i))
         return true;
     if (in_channel == 0)
         return false;
     return in_channel >= (uint64_t)gate_crowd * credits ||
-           (g->several[GATE_CHANNEL] && in_channel >= g->conf.windows[GATE_CHANNEL]);
+           (i->decides && g->several[GATE_CHANNEL] && in_channel >= g->conf.channel_window);
 }
 
 bool gate_open(const struct gate *g, struct gate_item *i, uint32_t credits)
 {
-    i->over = waits_of(i->channel) > 0 || (g->several[GATE_TEAM] && waits_of(i->team) > 0) ||
+    i->over = waits_of(i->channel) > 0 || (has_window(g, i) && waits_of(i->team) > 0) ||
               over_share(g, i, credits);
     return !i->over && credits > 0 && !g->lines[i->dst].dry;
 }
@@ -203,6 +215,7 @@ void gate_leave(struct gate *g, struct gate_item *i)
 void gate_scan(struct gate *g, actor_id dst)
 {
     g->lines[dst].at = g->lines[dst].first;
+    g->lines[dst].dry = false;
 }
 
 struct gate_item *gate_next(struct gate *g, actor_id dst, uint32_t credits)
@@ -211,6 +224,6 @@ struct gate_item *gate_next(struct gate *g, actor_id dst, uint32_t credits)
     while (credits > 0 && line->at != NULL && over_share(g, line->at, credits))
         line->at = line->at->next;
     struct gate_item *i = line->at;
-    line->dry = credits == 0 && i != NULL;
+    line->dry |= credits == 0 && i != NULL;
     return credits == 0 ? NULL : i;
 }

@@ -7,8 +7,9 @@
  *   more than gate_crowd times the credits that are left: a lone crowd stops at 8/9 of them, two at
  *   8/17 each. (Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory packet
  *   switches", 1998.)
- * - a workspace may, while another one posts, have no more than a smaller window under way at one
- *   actor. Its last eighth, where it has one, is for channels with nothing under way.
+ * - a workspace may have no more than a smaller window under way at one actor: at a chan while
+ *   another one posts, elsewhere while another one calls at all. Its last eighth, at least one
+ *   place of more, is for channels with nothing under way.
  * Who has nothing under way is over no share. What must wait does so in order of arrival, and is
  * passed by only by those who are over no share while it is; in one channel nothing is passed.
  * The room for who waits is shared like the credits.
@@ -20,7 +21,7 @@
 #include "ring/cell.h"
 
 enum {
-    gate_buckets = 1024, /* pairs of channel and actor, and of workspace and actor, share a share */
+    gate_buckets = 65536, /* of a hash of channel, or workspace, and actor: few share a share */
     gate_crowd = 8,
     gate_epoch_us_log2 = 23 /* 8.4 s: who posts is remembered for one to three of them */
 };
@@ -34,10 +35,13 @@ struct gate_item {
     struct gate_item *next, **link;    /* in the line; link NULL: waits in none */
     struct gate_share *channel, *team; /* NULL: it counts for none */
     actor_id dst;
-    bool over; /* must wait for a share, not for a credit alone */
+    bool decides; /* dst is a chan */
+    bool over;    /* must wait for a share, not for a credit alone */
 };
 
-enum gate_kind { GATE_TEAM, GATE_CHANNEL, GATE_KINDS };
+/* Of whom there may be several: workspaces that post, channels that are posted to, workspaces that
+ * call. */
+enum gate_kind { GATE_TEAM, GATE_CHANNEL, GATE_CALLER, GATE_KINDS };
 
 /* Who has posted of late, as each of the gates saw it. Words of a gate, on a line of their own:
  * written by its thread, read by all, both relaxed. */
@@ -52,9 +56,9 @@ struct gate_views {
 struct gate_views *gate_views_new(uint32_t len);
 
 struct gate_conf {
-    uint32_t windows[GATE_KINDS]; /* requests at one actor, while others post; >= 1 */
-    struct gate_views *views;     /* borrowed for life; NULL: this gate alone */
-    uint32_t self;                /* its index in views */
+    uint32_t team_window, channel_window; /* requests at one actor; >= 1 */
+    struct gate_views *views;             /* borrowed for life; NULL: this gate alone */
+    uint32_t self;                        /* its index in views */
 };
 
 struct gate {
@@ -63,7 +67,7 @@ struct gate {
         struct gate_item *at; /* where the present scan is */
         bool dry;             /* somebody waits for a credit alone */
     } lines[actors_max];
-    struct gate_share shares[GATE_KINDS][gate_buckets];
+    struct gate_share channels[gate_buckets], teams[gate_buckets];
     uint32_t waiting;         /* in all lines */
     bool several[GATE_KINDS]; /* post at present */
     uint32_t epoch;
@@ -77,11 +81,11 @@ struct gate {
 void gate_init(struct gate *g, const struct gate_conf *conf);
 /* At the end of each turn, before gate_scan: who posts at present? */
 void gate_turn(struct gate *g, uint64_t mono_us);
-void gate_posts(struct gate *g, uint64_t cid, uint64_t team);
 
-/* Where it goes and for whom; ID_NONE: for no channel, for no workspace. It is neither waiting nor
- * under way. */
-void gate_aim(struct gate *g, struct gate_item *i, actor_id dst, uint64_t cid, uint64_t team);
+/* Where it goes and for whom; ID_NONE: for no channel, for no workspace. decides: to a chan, so
+ * that it may become a part of a commit. It is neither waiting nor under way. */
+void gate_aim(struct gate *g, struct gate_item *i, actor_id dst, uint64_t cid, uint64_t team,
+              bool decides);
 /* May it be sent now? credits: what is left of its destination's. */
 bool gate_open(const struct gate *g, struct gate_item *i, uint32_t credits);
 /* If not, may it wait? left: room for more that wait. */

@@ -6,7 +6,7 @@
 #include "base/id.h"
 #include "test.h"
 
-enum { CHAN_A = 3, CHAN_B = 4, team_window = 4, channel_window = 20, credits_max = 90 };
+enum { CHAN_A = 3, HIST = 4, team_window = 4, channel_window = 20, credits_max = 90 };
 static const uint64_t team1 = 101, team2 = 102, room1 = 201, room2 = 202;
 
 struct world {
@@ -19,8 +19,10 @@ static struct world *world_with(uint32_t window, struct gate_views *views, uint3
 {
     struct world *w = calloc(1, sizeof *w);
     CHECK(w != NULL);
-    gate_init(&w->g, &(struct gate_conf){
-                         .windows = {window, channel_window}, .views = views, .self = self});
+    gate_init(&w->g, &(struct gate_conf){.team_window = window,
+                                         .channel_window = channel_window,
+                                         .views = views,
+                                         .self = self});
     w->credits = credits_max;
     return w;
 }
@@ -33,7 +35,7 @@ static struct world *world_new(void)
 /* True: it was sent; else it waits. */
 static bool ask(struct world *w, struct gate_item *i, actor_id dst, uint64_t cid, uint64_t team)
 {
-    gate_aim(&w->g, i, dst, cid, team);
+    gate_aim(&w->g, i, dst, cid, team, dst == CHAN_A);
     if (!gate_open(&w->g, i, w->credits)) {
         gate_put(&w->g, i);
         return false;
@@ -63,6 +65,11 @@ static bool go(struct world *w, actor_id dst, const struct gate_item *first, uin
         w->credits--;
     }
     return sent == n;
+}
+
+static void gate_posts(struct gate *g, uint64_t cid, uint64_t team)
+{
+    gate_aim(g, &(struct gate_item){0}, CHAN_A, cid, team, true);
 }
 
 static void both_post(struct world *w)
@@ -120,7 +127,7 @@ TEST(a_channel_has_a_window_while_another_is_posted_to)
     gate_turn(&w->g, 1);
     CHECK(!ask(w, &w->items[n], CHAN_A, room1, team1));
     CHECK(ask(w, &w->items[101], CHAN_A, room2, team1));
-    CHECK(ask(w, &w->items[102], CHAN_B, room1, team1)); /* its reads are no posts */
+    CHECK(ask(w, &w->items[102], HIST, room1, team1)); /* its reads are no posts */
     for (uint32_t i = 0; i < channel_window; i++) {
         CHECK(go(w, CHAN_A, NULL, 0));
         answered(w, &w->items[i]);
@@ -138,12 +145,30 @@ TEST(a_workspace_has_a_window_at_each_actor_while_another_posts)
     while (ask(w, &w->items[n], CHAN_A, 1000 + n, team1))
         n++;
     CHECK_EQ(n, team_window);
-    CHECK(ask(w, &w->items[100], CHAN_B, 2000, team1)); /* another actor */
+    CHECK(ask(w, &w->items[100], HIST, 2000, team1));   /* another actor */
     CHECK(ask(w, &w->items[101], CHAN_A, 2001, team2)); /* another workspace */
     CHECK(!ask(w, &w->items[102], CHAN_A, 2002, team1));
     answered(w, &w->items[0]);
     CHECK(!ask(w, &w->items[103], CHAN_A, 2003, team1)); /* does not overtake */
     CHECK(go(w, CHAN_A, &w->items[n], 1));
+    free(w);
+}
+
+/* A flood of reads, by who posts nothing, beside another who only reads. */
+TEST(readers_have_a_window_while_another_workspace_calls)
+{
+    struct world *w = world_new();
+    uint32_t n = 0;
+    CHECK(ask(w, &w->items[100], HIST, ID_NONE, team1));
+    CHECK(ask(w, &w->items[101], HIST, ID_NONE, team2));
+    gate_turn(&w->g, 1);
+    CHECK(!w->g.several[GATE_TEAM]);
+    while (ask(w, &w->items[n], HIST, ID_NONE, team1))
+        n++;
+    CHECK_EQ(n, team_window - 1);
+    CHECK(ask(w, &w->items[102], HIST, ID_NONE, team2));
+    for (n = 50; n < 50 + 2 * team_window; n++)
+        CHECK(ask(w, &w->items[n], CHAN_A, room1 + n, team1)); /* it alone posts */
     free(w);
 }
 
@@ -168,7 +193,7 @@ TEST(a_window_of_one_lets_one_pass)
 {
     struct world *w = world_with(1, NULL, 0);
     both_post(w);
-    CHECK(ask(w, &w->items[0], CHAN_B, room1, team1)); /* is being read */
+    CHECK(ask(w, &w->items[0], HIST, room1, team1)); /* is being read */
     CHECK(ask(w, &w->items[1], CHAN_A, room1, team1));
     CHECK(!ask(w, &w->items[2], CHAN_A, room1, team1));
     answered(w, &w->items[1]);
@@ -202,13 +227,13 @@ TEST(a_crowd_leaves_room_to_wait)
     struct world *w = world_new();
     w->credits = 0;
     for (uint32_t i = 0; i < 16; i++) {
-        gate_aim(&w->g, &w->items[i], CHAN_A, room1 + i, team1);
+        gate_aim(&w->g, &w->items[i], CHAN_A, room1 + i, team1, true);
         CHECK(gate_has_room(&w->items[i], room - w->g.waiting));
         CHECK(!ask(w, &w->items[i], CHAN_A, room1 + i, team1));
     }
-    gate_aim(&w->g, &w->items[20], CHAN_A, 999, team1);
+    gate_aim(&w->g, &w->items[20], CHAN_A, 999, team1, true);
     CHECK(!gate_has_room(&w->items[20], room - w->g.waiting));
-    gate_aim(&w->g, &w->items[20], CHAN_A, 999, team2);
+    gate_aim(&w->g, &w->items[20], CHAN_A, 999, team2, true);
     CHECK(gate_has_room(&w->items[20], room - w->g.waiting));
     CHECK(!gate_has_room(&w->items[20], 0));
     free(w);

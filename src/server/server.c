@@ -253,11 +253,13 @@ static enum err make_media(struct server *s)
 static struct gate_conf gate_of(struct server *s, enum actor_kind kind, uint16_t index)
 {
     const struct topology *t = &s->topology;
-    uint32_t of_team = (uint32_t)s->conf->api_workspace_window / t->len[kind];
-    uint32_t of_channel = (uint32_t)s->conf->api_channel_window / t->len[kind];
+    uint32_t team = (uint32_t)s->conf->api_workspace_window;
+    uint32_t channel = (uint32_t)s->conf->api_channel_window;
     uint32_t first = kind == ACTOR_FANOUT ? t->len[ACTOR_ACCEPTOR] : 0;
-    return (struct gate_conf){
-        .windows = {MAX(of_team, 2), MAX(of_channel, 2)}, .views = s->views, .self = first + index};
+    return (struct gate_conf){.team_window = MAX(team / t->len[kind], MIN(team, 2)),
+                              .channel_window = MAX(channel / t->len[kind], MIN(channel, 2)),
+                              .views = s->views,
+                              .self = first + index};
 }
 
 static enum err make_fanouts(struct server *s)

@@ -1,5 +1,5 @@
-// Who floods harms himself first. A workspace beside a flooded one, by default: its posts take at most
-// twice as long. A channel beside a hot one, of the same chan and of another, without rates: nobody there is refused for the
+// Who floods harms himself first. A workspace beside a flooded one, by default: its posts take hardly
+// longer. A channel beside a hot one, of the same chan and of another, without rates: nobody there is refused for the
 // other's sake, or waits as long as who writes to the hot one.
 import { describe, test, before, after } from 'node:test';
 import assert from 'node:assert/strict';

@@ -240,22 +240,28 @@ bool run_mutants(const struct run_opts *o, uint64_t first_seed, uint64_t seeds_m
     printf("%-32s %-6s %-26s %-50s %s\n", "planted bug", "seeds", "found by", "expected", "what");
     for (size_t m = 0; m < ARRAY_LEN(all); m++) {
         struct run_opts with = *o;
-        struct result r = {0};
+        struct result r = {0}, other = {0};
         uint64_t n = 0;
+        bool found = false;
         with.mutant = (int)m + 1;
         if (only != NULL && strcmp(only, all[m].name) != 0)
             continue;
-        while (n < seeds_max && !r.violated)
+        /* Found by luck of an unrelated check it is not found. */
+        while (n < seeds_max && !found) {
             r = run_seed(first_seed + n++, &with, false);
+            found = r.violated && is_one_of(sv_from(all[m].by), r.name);
+            if (r.violated && !found)
+                other = r;
+        }
         /* What the seed violates without it is not what was planted. */
-        bool own = r.violated && !run_seed(first_seed + n - 1, o, false).violated;
-        bool expected = own && is_one_of(sv_from(all[m].by), r.name);
-        every &= expected;
+        bool own = found && !run_seed(first_seed + n - 1, o, false).violated;
+        every &= own;
         printf("%-32s %-6llu %s%-26s %-50s %s\n", all[m].name, (unsigned long long)n,
-               own && !expected ? "BY ANOTHER: " : "",
-               own          ? r.name
-               : r.violated ? "NOTHING: VIOLATED ANYWAY"
-                            : "NOT FOUND",
+               !found && other.violated ? "ONLY BY " : "",
+               own              ? r.name
+               : found          ? "NOTHING: VIOLATED ANYWAY"
+               : other.violated ? other.name
+                                : "NOT FOUND",
                all[m].by, all[m].what);
         fflush(stdout);
     }

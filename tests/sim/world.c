@@ -341,10 +341,10 @@ static void make_login(struct world *w)
 static struct gate_conf gate_of(struct world *w, uint32_t self)
 {
     const struct conf *c = &w->plan.conf;
-    return (struct gate_conf){
-        .windows = {(uint32_t)c->api_workspace_window, (uint32_t)c->api_channel_window},
-        .views = w->views,
-        .self = self};
+    return (struct gate_conf){.team_window = (uint32_t)c->api_workspace_window,
+                              .channel_window = (uint32_t)c->api_channel_window,
+                              .views = w->views,
+                              .self = self};
 }
 
 static void make_fanouts(struct world *w)
