@@ -68,7 +68,7 @@ describe('who may what', at('matrix'), () => {
       if (/^CHANNEL/.test(a.type)) args[a.name] = channel;
       else if (a.type === 'TS' && (a.required || a.name === 'thread_ts')) args[a.name] = ids.ts[channel] ?? '1700000000.000001';
       else if (a.type === 'USER' && a.required) args[a.name] = user;
-      else if (a.type === 'USERS' && a.required) args[a.name] = user;
+      else if (a.type === 'LIST' && a.name === 'users' && a.required) args[a.name] = user;
       else if (a.name === 'file' && a.required) args[a.name] = ids.file[channel];
       else if (a.name === 'files' && a.required) args[a.name] = JSON.stringify([{ id: ids.file[channel] }]);
       else if (a.type === 'TEXT' && a.required) {

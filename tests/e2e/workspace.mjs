@@ -69,7 +69,7 @@ export class Workspace {
       if (/^CHANNEL/.test(type)) args[name] = this.room;
       else if (type === 'TS') { if (required || name === 'thread_ts' || name === 'timestamp') args[name] = this.ts; else if (/oldest|from/.test(name)) args[name] = '1700000000.000001'; }
       else if (type === 'USER') args[name] = this.users.grace;
-      else if (type === 'USERS') args[name] = [this.users.grace, this.users.linus];
+      else if (type === 'LIST' && name === 'users') args[name] = [this.users.grace, this.users.linus];
       else if (name in byName) args[name] = byName[name];
       else if (type in optional && !required) args[name] = type === 'BOOL' ? bools : optional[type];
     }
