@@ -358,7 +358,7 @@ static void serve(struct world *w, struct fuzz *f, const uint8_t *data, size_t n
     if (!c->gone)
         leave(w, 0);
     settle(w, f);
-    CLAIM(slab_used(&w->a->requests) == 0 && w->a->parked_len == 0 && w->out.requests_out == 0);
+    CLAIM(slab_used(&w->a->requests) == 0 && w->a->gate.waiting == 0 && w->out.requests_out == 0);
     CLAIM(w->a->pool.bytes_used == 0);
 }
 
