@@ -261,8 +261,7 @@ void req_on_answer(struct acceptor *a, const struct cell *c);
 
 void park_resume(struct acceptor *a); /* sends what may go, at the end of a turn */
 void park_revoke(struct acceptor *a);
-void park_leave(struct request *r);    /* not parked: nothing */
-void park_answered(struct request *r); /* what req_send sent is back */
+void park_leave(struct request *r); /* not parked: nothing */
 actor_id req_chan(const struct request *r, uint64_t cid);
 actor_id req_hist(struct request *r);
 

@@ -135,11 +135,6 @@ static void send_or_park(struct request *r)
     park_put(r);
 }
 
-void park_answered(struct request *r)
-{
-    gate_back(&r->out.gate);
-}
-
 static bool is_chan(const struct acceptor *a, actor_id dst)
 {
     return dst >= a->conf.chans[0] && dst < a->conf.chans[0] + a->conf.chans_len;

@@ -249,7 +249,7 @@ void req_on_answer(struct acceptor *a, const struct cell *cell)
 {
     struct request *r = slab_find(&a->requests, cell->req);
     ASSERT(r != NULL && r->state == REQ_OUT);
-    park_answered(r);
+    gate_back(&r->out.gate);
     stages_take_post(r);
     if (r->conn == NULL && !r->goes_on) { /* the client has left; the arena is ours again */
         stage_mark(r, STAGE_ANSWERED);

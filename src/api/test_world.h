@@ -382,4 +382,18 @@ static __attribute__((unused)) struct world *start(void)
 #define POST_LINE     "POST /api/chat.postMessage"
 #define POSTED        "\"ok\":true,\"channel\":\"CR9\",\"ts\":\"0000000001.000000\""
 
+/* n posts, one behind the other on a connection: m0, m1, ... */
+static const char post_text[] __attribute__((unused)) = POST_LINE
+    " HTTP/1.1\r\nHost: h\r\n" BEARER(ADA_TOKEN) JSON_TYPE "Content-Length: %zu\r\n\r\n%s";
+
+static void __attribute__((unused)) pipeline(char *out, size_t cap, int n)
+{
+    size_t at = 0;
+    for (int i = 0; i < n; i++) {
+        char body[64];
+        snprintf(body, sizeof body, "{\"channel\":\"general\",\"text\":\"m%d\"}", i);
+        at += (size_t)snprintf(out + at, cap - at, post_text, strlen(body), body);
+    }
+}
+
 #endif

@@ -1,5 +1,5 @@
-// Who floods harms himself first. A workspace beside a flooded one, by default: its posts take hardly
-// longer. A channel beside a hot one, of the same chan and of another, without rates: nobody there is refused for the
+// Who floods harms himself first. A workspace beside a flooded one: its posts take at most twice as
+// long by the rates that an operator sets. A channel beside a hot one, of the same chan and of another, without rates: nobody there is refused for the
 // other's sake, or waits as long as who writes to the hot one.
 import { describe, test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
@@ -50,12 +50,12 @@ describe('fairness', at('fair'), () => {
     });
   }
 
-  test('a flooded workspace and its neighbour', { timeout: 240000 }, async (t) => {
-    const parley = await Parley.start(); // with the rates and the window that a server has by default
+  // The neighbour's p99 beside the flood against that without, by pairs.
+  async function beside(t, parley, prefix, most) {
     const [hot, many] = population(parley, 16, [1, 64]);
     const [neighbour] = population(parley, 16, [4]);
     const posts = () => bench(['send', '--demo', neighbour, '--rate', '200', '--conns', '8', '--channels', '4', '--seconds', '2']);
-    const flood = (file, channels) => bench(['send', '--demo', file, '--conns', '64', '--channels', channels, '--seconds', '3'], yielding);
+    const flood = (file, channels) => bench(['send', '--demo', file, '--conns', '64', '--channels', channels, '--seconds', '3'], prefix);
     const pairs = [];
     const ratio = () => percentile(pairs.map(([calm, flooded]) => flooded.post_us.p99 / calm.post_us.p99), 0.5);
     // The machine's own noise is larger than what is looked for: medians, and more pairs while they say otherwise.
@@ -69,8 +69,21 @@ describe('fairness', at('fair'), () => {
     }
     const medians = [0, 1].map((i) => ['p50', 'p99'].map((q) => percentile(pairs.map((p) => p[i].post_us[q]), 0.5)));
     t.diagnostic(`${pairs.length} pairs: calm p50, p99 ${medians[0]} us; flooded ${medians[1]} us; median ratio of p99s ${ratio().toFixed(2)}`);
-    // Half as much again for the generators, which share the cores with the server. Without the window it is 4.6 to 6.6.
-    assert.ok(ratio() <= 3, `p99 is ${ratio()} times that of calm: ${JSON.stringify(pairs.map((p) => p.map((x) => x.post_us.p99)))}`);
+    assert.ok(ratio() <= most, `p99 is ${ratio()} times that of calm: ${JSON.stringify(pairs.map((p) => p.map((x) => x.post_us.p99)))}`);
+  }
+
+  test('a flooded workspace and its neighbour, by the rates of an operator', { timeout: 240000 }, async (t) => {
+    const rate = 50; // of a token; 16 of them offer without end and get 800 a second, and bursts of 1,600
+    const parley = await Parley.start({ settings: { 'api.rate_posts_per_s': rate } });
+    await beside(t, parley, [], 2);
+    assert.ok((await parley.metrics()).parley_rate_limited_total > 0, 'the flood was limited');
+    await parley.stop();
+  });
+
+  // The windows alone. Wanted is 2; the generators share the cores with the server, and 2.1 has been seen. Without windows: 4.6 to 6.6.
+  test('a flooded workspace and its neighbour, by default', { timeout: 240000 }, async (t) => {
+    const parley = await Parley.start();
+    await beside(t, parley, yielding, 3);
     await parley.stop();
   });
 
