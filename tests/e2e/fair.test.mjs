@@ -1,19 +1,36 @@
-// Who floods harms himself first. A workspace beside a flooded one: its posts take at most twice as
-// long by the rates that an operator sets. A channel beside a hot one, of the same chan and of another, without rates: nobody there is refused for the
-// other's sake, or waits as long as who writes to the hot one.
+// Who floods harms himself first. A workspace beside a flooded one, by the rates that an operator sets and by default, and a
+// channel beside a hot one: p50 and p99 of posts there are at most twice those of calm. Where a hot channel is past all bounds,
+// nobody else of the same chan or of another is refused for its sake, or waits as long as who writes to it.
+//
+// What is looked for is what the server does for the neighbour, so that the flood's programs run only where nobody else
+// would (SCHED_IDLE), and calm is measured with the cores held busy in the same way: a virtual core that does not sleep is
+// stalled by its host for milliseconds, 1% of the time where this was written, and p99 is just that far out.
 import { describe, test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { Parley, Conn, bin, at, eventually, percentile, sleep } from './harness.mjs';
 
-// The flood's own programs yield the cores: what is looked for is what the server does for its neighbour.
-const yielding = ['nice', '-n', '19'];
+const idleClass = ['chrt', '--idle', '0'];
+const run = (words, stdio) => spawn('setpriv', ['--pdeathsig', 'KILL', ...words], { stdio });
+
+// The cores are busy while what is under way.
+async function busily(what) {
+  const spinners = Array.from({ length: availableParallelism() }, () => run([...idleClass, 'sh', '-c', 'while :; do :; done'], 'ignore'));
+  try {
+    await Promise.all(spinners.map((s) => once(s, 'spawn')));
+    await sleep(100);
+    return await what();
+  } finally {
+    spinners.forEach((s) => s.kill('SIGKILL'));
+  }
+}
 
 function bench(words, prefix = []) {
-  const child = spawn('setpriv', ['--pdeathsig', 'KILL', ...prefix, join(bin, 'bench/parley-bench'), ...words, '--json'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = run([...prefix, join(bin, 'bench/parley-bench'), ...words, '--json'], ['ignore', 'pipe', 'pipe']);
   let out = '', err = '';
   child.stdout.setEncoding('utf8').on('data', (s) => { out += s; });
   child.stderr.setEncoding('utf8').on('data', (s) => { err += s; });
@@ -50,44 +67,62 @@ describe('fairness', at('fair'), () => {
     });
   }
 
-  // The neighbour's p99 beside the flood against that without, by pairs.
-  async function beside(t, parley, prefix, most) {
-    const [hot, many] = population(parley, 16, [1, 64]);
-    const [neighbour] = population(parley, 16, [4]);
-    const posts = () => bench(['send', '--demo', neighbour, '--rate', '200', '--conns', '8', '--channels', '4', '--seconds', '2']);
-    const flood = (file, channels) => bench(['send', '--demo', file, '--conns', '64', '--channels', channels, '--seconds', '3'], prefix);
+  const flood = (file, conns, channels, seconds) => bench(['send', '--demo', file, '--conns', conns, '--channels', channels, '--seconds', seconds], idleClass);
+
+  // The neighbour beside floods against itself in calm, by pairs: medians, since the disk's own noise is larger. What nine
+  // pairs find too slow, eighteen decide.
+  async function beside(t, neighbour, startFloods) {
+    const posts = async () => (await bench(['send', '--demo', neighbour, '--rate', '200', '--conns', '8', '--channels', '4', '--seconds', '2'])).post_us;
     const pairs = [];
-    const ratio = () => percentile(pairs.map(([calm, flooded]) => flooded.post_us.p99 / calm.post_us.p99), 0.5);
-    // The machine's own noise is larger than what is looked for: medians, and more pairs while they say otherwise.
-    while (pairs.length < 5 || (ratio() > 2 && pairs.length < 15)) {
-      const calm = await posts();
-      const floods = [flood(hot, '1'), flood(many, '64')];
+    const median = (of) => percentile(pairs.map(of), 0.5);
+    const ratio = (q) => (p) => p.beside[q] / p.calm[q];
+    const slow = () => ['p50', 'p99'].filter((q) => median(ratio(q)) > 2);
+    let flooded = 0;
+    while (pairs.length < 9 || (slow().length > 0 && pairs.length < 18)) {
+      const calm = await busily(posts);
+      const floods = startFloods('3');
       await sleep(300);
-      pairs.push([calm, await posts()]);
-      const of = await Promise.all(floods);
-      for (const f of of) assert.ok(f.posts_acknowledged > 0);
+      const beside = await posts();
+      for (const f of await Promise.all(floods)) {
+        assert.ok(f.posts_acknowledged > 0);
+        flooded += f.posts_acknowledged;
+      }
+      pairs.push({ calm, beside });
     }
-    const medians = [0, 1].map((i) => ['p50', 'p99'].map((q) => percentile(pairs.map((p) => p[i].post_us[q]), 0.5)));
-    t.diagnostic(`${pairs.length} pairs: calm p50, p99 ${medians[0]} us; flooded ${medians[1]} us; median ratio of p99s ${ratio().toFixed(2)}`);
-    assert.ok(ratio() <= most, `p99 is ${ratio()} times that of calm: ${JSON.stringify(pairs.map((p) => p.map((x) => x.post_us.p99)))}`);
+    t.diagnostic(`calm p50 ${median((p) => p.calm.p50)}, p99 ${median((p) => p.calm.p99)} us; beside ${Math.round(flooded / pairs.length / 3)} posts/s p50 ${median((p) => p.beside.p50)}, p99 ${median((p) => p.beside.p99)} us; ` +
+      `ratios of p99s ${pairs.map(ratio('p99')).sort((a, b) => a - b).map((r) => r.toFixed(2)).join(' ')}`);
+    assert.deepEqual(slow(), [], 'in the median at most twice as slow as in calm');
+  }
+
+  // A workspace beside another one: that one posts to one channel and to many.
+  async function besideWorkspace(t, parley) {
+    const [one, many] = population(parley, 16, [1, 64]);
+    const [neighbour] = population(parley, 16, [4]);
+    await beside(t, neighbour, (seconds) => [flood(one, '256', '1', seconds), flood(many, '256', '64', seconds)]);
   }
 
   test('a flooded workspace and its neighbour, by the rates of an operator', { timeout: 240000 }, async (t) => {
     const rate = 50; // of a token; 16 of them offer without end and get 800 a second, and bursts of 1,600
     const parley = await Parley.start({ settings: { 'api.rate_posts_per_s': rate } });
-    await beside(t, parley, [], 2);
+    await besideWorkspace(t, parley);
     assert.ok((await parley.metrics()).parley_rate_limited_total > 0, 'the flood was limited');
     await parley.stop();
   });
 
-  // The windows alone. Wanted is 2; the generators share the cores with the server, and 2.1 has been seen. Without windows: 4.6 to 6.6.
   test('a flooded workspace and its neighbour, by default', { timeout: 240000 }, async (t) => {
     const parley = await Parley.start();
-    await beside(t, parley, yielding, 3);
+    await besideWorkspace(t, parley);
     await parley.stop();
   });
 
-  test('a hot channel and others', { timeout: 120000 }, async (t) => {
+  test('a hot channel and others of its workspace', { timeout: 240000 }, async (t) => {
+    const parley = await Parley.start({ settings: { 'api.rate_posts_per_s': 1000000 } });
+    const [hot, others] = population(parley, 16, [1, 4]);
+    await beside(t, others, (seconds) => [flood(hot, '256', '1', seconds)]);
+    await parley.stop();
+  });
+
+  test('a channel hot past its bounds, and others', { timeout: 120000 }, async (t) => {
     const parley = await Parley.start({ settings: { 'api.rate_posts_per_s': 1000000, 'threads.chans': 2 } });
     const [hot, others] = population(parley, 16, [1, 32]);
     const { tokens, channel_ids: ids } = JSON.parse(readFileSync(others));
@@ -108,10 +143,10 @@ describe('fairness', at('fair'), () => {
       return { us, refused, p50: percentile(us, 0.5), p99: percentile(us, 0.99) };
     };
     // More posters at once than the channel may have under way and the acceptor has room for (1,024): some are refused.
-    const flood = bench(['send', '--demo', hot, '--conns', '3000', '--channels', '1', '--seconds', '4'], yielding);
+    const flooding = flood(hot, '3000', '1', '4');
     await parley.metric('parley_conns_open', (n) => n > 2900);
     const [same, other] = await Promise.all([0, 1].map((i) => victim(i, 2500)));
-    const f = await flood;
+    const f = await flooding;
     const m = await parley.metrics();
     t.diagnostic(`hot: ${f.posts_acknowledged} posts, p50 ${f.post_us.p50} us; beside it: ${[same, other].map((v, i) => `${['same', 'other'][i]} chan ${v.us.length} posts, p50 ${Math.round(v.p50)}, p99 ${Math.round(v.p99)} us`).join('; ')}; refused ${m.parley_ring_stalls_total}`);
     assert.ok(m.parley_ring_stalls_total > 0, 'the hot channel was past its bounds');
