@@ -329,6 +329,31 @@ void cursor_write_u64(struct request *r, const char *key, uint64_t value)
     cursor_write(r, key, value == 0 ? SV("") : buf_view(&b));
 }
 
+static uint32_t pages_max(const struct request *r)
+{
+    return r->method->args[arg(r, "page") - r->argv].max;
+}
+
+enum err page_read(struct request *r, uint32_t *page)
+{
+    const struct arg_value *cursor = arg(r, "cursor"), *number = arg(r, "page");
+    struct str_view value;
+    uint64_t n = number->given ? number->n : 1;
+    if (cursor->given && !sv_eq(cursor->s, SV("*"))) {
+        TRY(cursor_read(r, "page", &value));
+        if (!sv_to_u64(value, &n) || n < 2 || n > pages_max(r))
+            return ERR_INVALID_CURSOR;
+    }
+    *page = (uint32_t)n;
+    return ERR_OK;
+}
+
+void page_cursor_write(struct request *r, uint32_t count, uint32_t total, uint32_t page)
+{
+    bool more = page < pages_max(r) && (uint64_t)page * count < total;
+    cursor_write_u64(r, "page", more ? page + 1 : 0);
+}
+
 void paging_write(struct request *r, uint32_t count, uint32_t total, uint32_t page)
 {
     json_key(&r->j, "paging");

@@ -306,6 +306,9 @@ static enum err prepare_update(struct request *r, struct change_work *w)
     struct buf text;
     TRY(content_read(r, &p));
     TRY(content_metadata(r, &w->change.metadata));
+    if (arg(r, "file_ids")->given && arg(r, "file_ids")->s.len > 0)
+        return ERR_UNABLE_TO_SHARE_FILES;
+    w->change.broadcast = arg(r, "reply_broadcast")->n != 0;
     w->change.blocks = array_given(r, "blocks");
     w->change.attachments = array_given(r, "attachments");
     bool has_text = arg(r, "text")->given || arg(r, "markdown_text")->given;

@@ -303,6 +303,10 @@ MUST_USE enum err cursor_read(struct request *r, const char *key, struct str_vie
 void cursor_write(struct request *r, const char *key, struct str_view value);
 /* The same of a page that ends at a ts or an id; 0: the end. */
 void cursor_write_u64(struct request *r, const char *key, uint64_t value);
+/* Of lists in numbered pages, as many as the method's row lets page be: which one is asked for, by
+ * the argument cursor ("*": the first), else by page; and the cursor of the page behind it. */
+MUST_USE enum err page_read(struct request *r, uint32_t *page);
+void page_cursor_write(struct request *r, uint32_t count, uint32_t total, uint32_t page);
 /* "paging":{"count","total","page","pages"} */
 void paging_write(struct request *r, uint32_t count, uint32_t total, uint32_t page);
 

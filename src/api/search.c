@@ -89,11 +89,6 @@ static uint32_t count_of(struct request *r)
     return arg(r, "count")->given ? (uint32_t)arg(r, "count")->n : count_default;
 }
 
-static uint32_t page_of(struct request *r)
-{
-    return arg(r, "page")->given ? (uint32_t)arg(r, "page")->n : 1;
-}
-
 static enum err read_query(struct request *r, struct query *q, enum query_of of,
                            struct match *match)
 {
@@ -107,12 +102,12 @@ static enum err prepare_messages(struct request *r, struct search_work *w)
     const struct query *q = &w->q;
     TRY(read_query(r, &w->q, QUERY_MESSAGES, &m->match));
     TRY(read_order(r, &m->by_score, &m->ascending));
+    TRY(page_read(r, &m->page));
     m->team = r->who.team;
     m->uid = r->who.uid;
     m->guest = req_is_guest(r);
     m->highlight = arg(r, "highlight")->n != 0;
     m->count = count_of(r);
-    m->page = page_of(r);
     m->after_us = q->after_s * 1000000;
     m->before_us = q->before_s * 1000000;
     m->has = q->has;
@@ -161,11 +156,11 @@ static enum err prepare_files(struct request *r, struct search_work *w)
     const struct query *q = &w->q;
     TRY(read_query(r, &w->q, QUERY_FILES, &f->match));
     TRY(read_order(r, &f->by_score, &f->ascending));
+    TRY(page_read(r, &f->page));
     f->viewer = req_viewer(r);
     f->deadline_us = r->deadline_us;
     f->highlight = arg(r, "highlight")->n != 0;
     f->count = count_of(r);
-    f->page = page_of(r);
     f->after_us = q->after_s * 1000000;
     f->before_us = q->before_s * 1000000;
     f->direct = (q->is & IS_DM) != 0;

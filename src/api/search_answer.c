@@ -134,5 +134,8 @@ void search_answer(struct request *r, const struct search_work *w)
         put_messages(r, &w->m);
     if ((w->of & SEARCH_OF_FILES) != 0)
         put_files(r, &w->f);
+    /* What was not asked for is all 0. */
+    page_cursor_write(r, MAX(w->m.count, w->f.count), MAX(w->m.total, w->f.total),
+                      MAX(w->m.page, w->f.page));
     answer_end(r);
 }

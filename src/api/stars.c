@@ -243,6 +243,7 @@ static void next_item(struct request *r, struct listing *l)
     }
     json_arr_end(&r->j);
     paging_write(r, l->count, l->len, l->page);
+    page_cursor_write(r, l->count, l->len, l->page);
     answer_end(r);
 }
 
@@ -262,16 +263,15 @@ static void on_stars(struct request *r, struct document *d)
 void stars_list(struct request *r)
 {
     struct listing *l = arena_zalloc(&r->arena, sizeof *l);
-    const struct arg_value *count = arg(r, "count"), *limit = arg(r, "limit"),
-                           *page = arg(r, "page");
-    if (l == NULL) {
-        answer_error(r, ERR_NOMEM);
+    const struct arg_value *count = arg(r, "count"), *limit = arg(r, "limit");
+    enum err err = l == NULL ? ERR_NOMEM : page_read(r, &l->page);
+    if (err != ERR_OK) {
+        answer_error(r, err);
         return;
     }
     r->arena.bytes_max = arena_list_max;
     l->count = (uint32_t)(limit->given ? limit->n : count->given ? count->n : page_default);
     l->count = MIN(l->count, (uint32_t)page_max);
-    l->page = (uint32_t)(page->given ? page->n : 1);
     l->d = (struct document){.owner = r->who.uid, .kind = DOC_STARS};
     r->work = &l->d;
     document_read(r, &l->d, on_stars);

@@ -103,6 +103,7 @@ struct chan_change {
     uint64_t ts_us;
     /* UPDATE: JSON values, valid and on one line. p NULL: as it is; len 0: away with it. */
     struct str_view text, blocks, attachments, metadata;
+    bool broadcast; /* UPDATE: only a reply that the channel sees */
     /* FOLLOW, THREAD_MARK: held between the first message and the newest reply; it never goes back
      * while the thread is followed. 0, FOLLOW: what is there now is read. */
     uint64_t read_us;

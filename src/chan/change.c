@@ -298,6 +298,8 @@ static enum err update(struct chan_shard *s, struct chan *c, struct chan_change 
     struct str_view content;
     if (row->uid != m->uid || (row->flags & MSG_SYSTEM) != 0 || row->content_len == 0)
         return ERR_CANT_UPDATE_MESSAGE;
+    if (m->broadcast && (row->flags & MSG_BROADCAST) == 0)
+        return ERR_CANT_BROADCAST_MESSAGE;
     TRY(make_content(s, row, m, &content));
     if (same_content(row, m, content)) {
         *flags = CHAN_F_DUPLICATE;

@@ -91,6 +91,10 @@ describe('documents', at('people'), () => {
     assert.deepEqual(list.items.map((i) => [i.type, i.channel, i.message?.text]), [['channel', general, undefined], ['message', general, 'a star was born']]);
     assert.deepEqual(list.paging, { count: 100, total: 2, page: 1, pages: 1 });
     assert.equal((await grace.web.stars.list({ count: 1, page: 2 })).items[0].message.ts, ts);
+    const pages = [];
+    for await (const page of grace.web.paginate('stars.list', { limit: 1 })) pages.push(page.items.map((i) => i.type));
+    assert.deepEqual(pages, [['channel'], ['message']]);
+    assert.equal(await refusal(grace.web.stars.list({ cursor: 'x' })), 'invalid_cursor');
     await ada.web.conversations.invite({ channel: secret, users: grace.id });
     await grace.web.stars.add({ channel: secret, timestamp: hidden.ts });
     await ada.web.conversations.kick({ channel: secret, user: grace.id });

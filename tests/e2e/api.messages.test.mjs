@@ -51,6 +51,10 @@ test('a thread: parent, replies, counts', async () => {
 test('a broadcast reply is in both', async () => {
   const parent = await post('broadcast parent');
   const reply = await post('for all', { thread_ts: parent.ts, reply_broadcast: true });
+  const quiet = await post('for few', { thread_ts: parent.ts });
+  await fails(ada.chat.update({ channel: general, ts: quiet.ts, text: 'for all?', reply_broadcast: true }), 'cant_broadcast_message');
+  await ada.chat.delete({ channel: general, ts: quiet.ts });
+  await ada.chat.update({ channel: general, ts: reply.ts, text: 'for all', reply_broadcast: true });
   const shown = await one(reply.ts);
   assert.equal(shown.subtype, 'thread_broadcast');
   assert.equal(shown.thread_ts, parent.ts);
@@ -100,6 +104,10 @@ test('edits', async () => {
   assert.notEqual(changed.ts, m.ts);
   await ada.chat.update({ channel: general, ts: m.ts, text: 'plain', blocks: [] });
   assert.equal((await one(m.ts)).blocks, undefined);
+  await fails(ada.chat.update({ channel: general, ts: m.ts, text: 'x', reply_broadcast: true }), 'cant_broadcast_message');
+  await fails(ada.chat.update({ channel: general, ts: m.ts, text: 'x', file_ids: ['F0'] }), 'unable_to_share_files');
+  assert.equal((await one(m.ts)).text, 'plain');
+  await ada.chat.update({ channel: general, ts: m.ts, text: 'plain', reply_broadcast: false, file_ids: [] });
   await fails(grace.chat.update({ channel: general, ts: m.ts, text: 'x' }), 'cant_update_message');
   await fails(ada.chat.update({ channel: general, ts: '1700000000.000100', text: 'x' }), 'message_not_found');
   await fails(ada.chat.update({ channel: general, ts: m.ts }), 'no_text');

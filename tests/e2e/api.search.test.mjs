@@ -77,6 +77,12 @@ test('pages, marks, links', async () => {
   assert.equal(m.channel.name, 'general');
   assert.equal(m.username, 'ada');
   assert.match(m.permalink, new RegExp(`/archives/${general}/p\\d{16}$`));
+  const seen = [];
+  for await (const p of ada.paginate('search.messages', { query: 'quick', sort: 'timestamp', count: 1, cursor: '*' })) seen.push(...texts(p));
+  assert.deepEqual(seen, ['quick secret plan', 'a quick answer', 'The Quick brown fox']);
+  for (const cursor of ['x', Buffer.from('page:1').toString('base64'), Buffer.from('page:101').toString('base64'), Buffer.from('next_ts:2').toString('base64')]) {
+    await assert.rejects(ada.search.messages({ query: 'quick', cursor }), (e) => e.data.error === 'invalid_cursor', cursor);
+  }
   await assert.rejects(ada.search.messages({ query: '  ' }), (e) => e.data.error === 'no_query');
   await assert.rejects(ada.search.messages({ query: 'x', sort: 'luck' }), (e) => e.data.error === 'invalid_arguments');
 });
