@@ -263,12 +263,17 @@ TEST(lists_are_text_or_arrays)
     world_free(w);
 }
 
+static void document_read_as(struct world *w, const char *stored)
+{
+    struct cell c = take(w, A_HIST);
+    CHECK_EQ(c.type, HIST_DOCUMENT);
+    ((struct hist_document *)c.u.p)->text = sv_from(stored);
+    reply(w, A_HIST, c, ERR_OK, 0);
+}
+
 static struct dir_document *document_asked(struct world *w, struct cell *c, const char *stored)
 {
-    *c = take(w, A_HIST);
-    CHECK_EQ(c->type, HIST_DOCUMENT);
-    ((struct hist_document *)c->u.p)->text = sv_from(stored);
-    reply(w, A_HIST, *c, ERR_OK, 0);
+    document_read_as(w, stored);
     *c = take(w, A_DIR);
     CHECK_EQ(c->type, DIR_DOCUMENT);
     return c->u.p;
@@ -340,6 +345,32 @@ TEST(every_preference_that_is_set_is_told)
     CHECK(says(m->to_user[2], "\"name\":\"c\",\"value\":{}"));
     reply(w, A_DIR, c, ERR_OK, 0);
     SAID(0, "\"prefs\":{");
+    world_free(w);
+}
+
+/* Set to what it is, whatever it is: not changed. Another kind of the same letters is. */
+TEST(only_preferences_that_change_are_told)
+{
+    static const char stored[] = "{\"a\":1,\"b\":\"x\",\"c\":{},\"d\":true,\"e\":\"1\"}";
+    struct world *w = start();
+    struct cell c;
+    ask(w, 0, "POST /api/users.prefs.set", BEARER(ADA_TOKEN) JSON_TYPE,
+        "{\"prefs\":{\"a\":1,\"b\":\"y\",\"c\":{},\"d\":true,\"e\":1}}");
+    const struct dir_document *m = document_asked(w, &c, stored);
+    CHECK_EQ(m->to_user_len, 2);
+    CHECK(says(m->to_user[0], "\"name\":\"b\",\"value\":\"y\""));
+    CHECK(says(m->to_user[1], "\"name\":\"e\",\"value\":1"));
+    reply(w, A_DIR, c, ERR_OK, 0);
+    SAID(0, "\"prefs\":{");
+    /* Nothing at all: nothing is written either. */
+    ask(w, 0, "POST /api/users.prefs.set", BEARER(ADA_TOKEN) JSON_TYPE,
+        "{\"prefs\":{\"b\":\"x\",\"d\":true}}");
+    document_read_as(w, stored);
+    SAID(0, "\"ok\":true,\"prefs\":{");
+    ask(w, 0, "POST /api/users.prefs.set", BEARER(ADA_TOKEN) JSON_TYPE,
+        "{\"prefs\":{\"muted_channels\":\"\"}}"); /* as it is before it is ever set */
+    document_read_as(w, "");
+    SAID(0, "\"ok\":true,\"prefs\":{");
     world_free(w);
 }
 

@@ -1,5 +1,6 @@
 /* files.*: what media, chan, hist and dir are asked, in which order, and what comes of it. */
 #define FAKE_MEDIA_KNOWN
+#include "api/share.h"
 #include "api/test_media.h"
 
 #include "json/read.h"
@@ -12,8 +13,11 @@ static void put_object(struct buf *out, const struct fake_file *f)
                file_id_len, f->id.text, f->title);
 }
 
+static char share_key[share_key_max]; /* by which media was told to find the message */
+
 static enum err fake_share(struct media_share *m)
 {
+    snprintf(share_key, sizeof share_key, "%.*s", SV_ARG(m->key));
     struct fake_file *f = fake_find(m->id);
     if (f != NULL && f->state == FAKE_DELETED && m->ts_us != TS_NONE)
         return ERR_FILE_DELETED;
@@ -168,6 +172,7 @@ TEST(files_are_shared_before_and_after_their_message)
     CHECK_EQ(p->files_len, 2);
     CHECK_MEM(p->files[1].text, FILE_2, file_id_len);
     CHECK_EQ(p->client_msg_id.len, 6 + 64);
+    CHECK(sv_eq(p->client_msg_id, sv_from(share_key)));
     CHECK(memmem(members.p, members.len, "client_msg_id", 13) == NULL);
     static const char want[] =
         "\"upload\":true,\"text\":\"look\",\"files\":[{\"id\":\"" FILE_1 "\"";

@@ -114,17 +114,34 @@ static enum err write_event(struct request *r, const struct json_member *m, stru
     return b.failed ? ERR_NOMEM : ERR_OK;
 }
 
-/* Clients know one form of it, with one name. */
-static enum err tell_changes(struct request *r, struct document *d, const struct json_member *set,
-                             uint32_t len)
+/* Those that are always there are empty before they are set. */
+static bool is_as_it_was(const struct json_value *old, const struct json_member *now)
+{
+    if (old != NULL)
+        return old->type == now->value.type && sv_eq(old->s, now->value.s);
+    bool is_empty = now->value.type == JSON_STRING && now->value.s.len == 0;
+    for (size_t i = 0; i < ARRAY_LEN(always) && is_empty; i++) {
+        if (sv_eq(now->name, sv_from(always[i])))
+            return true;
+    }
+    return false;
+}
+
+/* Clients know one form of it, with one name. What is set to what it is has not changed. */
+static enum err tell_changes(struct request *r, struct document *d, struct json_member *old,
+                             uint32_t old_len, const struct json_member *set, uint32_t len)
 {
     struct str_view *events = arena_alloc(&r->arena, len * sizeof *events);
+    uint32_t n = 0;
     if (events == NULL)
         return ERR_NOMEM;
-    for (uint32_t i = 0; i < len; i++)
-        TRY(write_event(r, &set[i], &events[i]));
+    for (uint32_t i = 0; i < len; i++) {
+        if (!is_as_it_was(json_find(old, old_len, set[i].name), &set[i]))
+            TRY(write_event(r, &set[i], &events[n++]));
+    }
     d->to_user = events;
-    d->to_user_len = len;
+    d->to_user_len = n;
+    d->changed = n > 0;
     return ERR_OK;
 }
 
@@ -154,9 +171,8 @@ static enum err edit_prefs(struct request *r, struct document *d)
         return ERR_NOMEM;
     if (b.len > prefs_bytes_max || old_len + set_len > json_members_max || set_len > prefs_set_max)
         return ERR_TOO_LONG;
-    d->changed = set_len > 0;
     d->next = buf_view(&b);
-    return tell_changes(r, d, set, set_len);
+    return tell_changes(r, d, old, old_len, set, set_len);
 }
 
 void users_prefs_set(struct request *r)

@@ -1,6 +1,7 @@
 #include "api/share.h"
 
 #include <openssl/sha.h>
+#include <stdio.h>
 
 #include "api/content.h"
 #include "hist/hist_msg.h"
@@ -92,6 +93,33 @@ static void put_object(struct share *s, struct str_view object)
     buf_put_sv(&s->json, object);
 }
 
+/* ---- the message's key ---- */
+
+static void hash_text(SHA256_CTX *ctx, struct str_view text)
+{
+    uint64_t len = text.len;
+    SHA256_Update(ctx, &len, sizeof len);
+    SHA256_Update(ctx, text.p, text.len);
+}
+
+/* Of what the message says and where. Not of titles: they change the files. It is ours, not the
+ * client's: the message does not show it. */
+static void make_key(struct share *s)
+{
+    char hex[sha256_hex_len + 1];
+    uint8_t hash[sha256_bytes];
+    SHA256_CTX ctx;
+    SHA256_Init(&ctx);
+    for (uint32_t i = 0; i < s->files_len; i++)
+        hash_text(&ctx, file_id_view(&s->ids[i]));
+    SHA256_Update(&ctx, &s->thread_ts_us, sizeof s->thread_ts_us);
+    hash_text(&ctx, s->text);
+    hash_text(&ctx, s->blocks);
+    SHA256_Final(hash, &ctx);
+    sha256_hex(hex, hash);
+    snprintf(s->key, sizeof s->key, "files:%s", hex);
+}
+
 /* ---- asking ---- */
 
 static void on_looked(struct request *r, const struct cell *c)
@@ -154,10 +182,10 @@ static void on_shared(struct request *r, const struct cell *c)
     struct share *s = r->work;
     enum err err = s->share.json.failed ? ERR_NOMEM : (enum err)c->err;
     if (s->step == STEP_UNDO) {
-        go_on(r); /* what could not be undone is seen as long as its channel is */
+        go_on(r); /* what could not be undone is seen by nobody: it has no message */
         return;
     }
-    if (s->step == STEP_AFTER) { /* it is posted: the same again would set it right */
+    if (s->step == STEP_AFTER) { /* it is posted, and media finds it by its key */
         s->err = s->err == ERR_OK ? err : s->err;
         if (err == ERR_FILE_DELETED) {
             erase(r, s);
@@ -184,6 +212,7 @@ static void share_one(struct request *r, struct share *s, uint32_t file, uint64_
                                     .id = s->ids[file],
                                     .cid = some ? s->channels[s->channel].cid : ID_NONE,
                                     .kind = some ? s->channels[s->channel].kind : CHANNEL_PUBLIC,
+                                    .key = sv_from(s->key),
                                     .ts_us = ts_us,
                                     .undo = s->step == STEP_UNDO,
                                     .base_url = r->base_url};
@@ -194,28 +223,6 @@ static void share_one(struct request *r, struct share *s, uint32_t file, uint64_
 }
 
 /* ---- the message ---- */
-
-static void hash_text(SHA256_CTX *ctx, struct str_view text)
-{
-    uint64_t len = text.len;
-    SHA256_Update(ctx, &len, sizeof len);
-    SHA256_Update(ctx, text.p, text.len);
-}
-
-/* Of what the message says and where. Not of titles: they change the files. */
-static void make_key(const struct share *s, char out[sha256_hex_len + 1])
-{
-    uint8_t hash[sha256_bytes];
-    SHA256_CTX ctx;
-    SHA256_Init(&ctx);
-    for (uint32_t i = 0; i < s->files_len; i++)
-        hash_text(&ctx, file_id_view(&s->ids[i]));
-    SHA256_Update(&ctx, &s->thread_ts_us, sizeof s->thread_ts_us);
-    hash_text(&ctx, s->text);
-    hash_text(&ctx, s->blocks);
-    SHA256_Final(hash, &ctx);
-    sha256_hex(out, hash);
-}
 
 static void on_posted(struct request *r, const struct cell *c)
 {
@@ -230,33 +237,28 @@ static void on_posted(struct request *r, const struct cell *c)
     go_on(r);
 }
 
-/* The key is ours, not the client's: the message does not show it. */
 static enum err make_post(struct request *r, struct share *s)
 {
     struct post_json p = {.text = s->text, .blocks = s->blocks, .upload = true};
-    struct buf files, members, key;
-    char hash[sha256_hex_len + 1];
+    struct buf files, members;
     buf_init(&files, &r->arena, s->json.len + 2);
     buf_putc(&files, '[');
     buf_put_sv(&files, buf_view(&s->json));
     buf_putc(&files, ']');
     p.files = buf_view(&files);
     content_self(r, &p);
-    make_key(s, hash);
-    buf_init(&key, &r->arena, 128);
-    buf_printf(&key, "files:%s", hash);
     buf_init(&members, &r->arena, 512 + p.text.len + p.blocks.len + p.files.len);
     uint32_t content_at = post_json_members(&members, &p);
     s->post = (struct chan_post){.team = r->who.team,
                                  .uid = r->who.uid,
-                                 .client_msg_id = buf_view(&key),
+                                 .client_msg_id = sv_from(s->key),
                                  .members = buf_view(&members),
                                  .content_at = content_at,
                                  .thread_ts_us = s->thread_ts_us,
                                  .files = s->ids,
                                  .files_len = s->files_len,
                                  .deadline_us = r->deadline_us};
-    if (s->json.failed || files.failed || key.failed || members.failed)
+    if (s->json.failed || files.failed || members.failed)
         return ERR_NOMEM;
     key128_of(s->post.key128, s->post.client_msg_id);
     return ERR_OK;
@@ -449,6 +451,7 @@ void share_begin(struct request *r, struct share *s)
 {
     r->work = s;
     s->step = STEP_LOOK;
+    make_key(s);
     r->base_url = file_base_url(r);
     if (r->base_url.p == NULL)
         answer_error(r, ERR_NOMEM);

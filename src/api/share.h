@@ -1,6 +1,6 @@
 /* api/share.h - files into conversations: each gets a message that shows them. media knows of the
- * sharing before the message is posted, so that nobody sees a file that he may not have, and by its
- * ts afterwards. The message's key is made of the files, the text, the blocks and the thread: the
+ * message, by its key, before it is posted, so that nobody sees a file that he may not have, and of
+ * its ts afterwards. The key is made of the files, the text, the blocks and the thread: the
  * same again posts nothing twice, also when that message was deleted meanwhile (its tombstone keeps
  * the key).
  * Source: slack-api reference, Files. */
@@ -11,7 +11,7 @@
 #include "chan/chan_msg.h"
 #include "dir/dir_msg.h"
 
-enum { share_files_max = 20, share_channels_max = 20 };
+enum { share_files_max = 20, share_channels_max = 20, share_key_max = 80 };
 
 /* files: the objects, as the caller sees them: {...},{...} */
 typedef void share_then(struct request *r, struct str_view files);
@@ -32,8 +32,9 @@ struct share {
     /* its own */
     int step;
     uint32_t file, channel;
-    enum err err;    /* why what was done is undone */
-    bool news;       /* a message was posted that was not there */
+    enum err err; /* why what was done is undone */
+    bool news;    /* a message was posted that was not there */
+    char key[share_key_max];
     struct buf json; /* objects of the present message, at last of the answer */
     struct hist_info info;
     struct media_share share;

@@ -3,6 +3,7 @@
  * another's hash), so the literal is compared, and the second one goes to the next place. */
 #include "base/mutant.h"
 #include "chan/internal.h"
+#include "chan/posted.h"
 
 void dedup_gather(struct chan_shard *s, struct op *op, uint64_t cid)
 {

@@ -25,7 +25,6 @@ enum {
     pending_row_buckets = 1024,
     fanouts_max = 64, /* bits of the interest map */
     sub_restarts_max = 4,
-    dedup_probes_max = 4,
     owed_pays_max = 256 /* channels whose debts are tried in one turn */
 };
 

@@ -9,37 +9,39 @@ enum err file_read(struct media *m, const struct file_id *id, struct row_file *r
     struct str_view value;
     key_file(&k, id);
     TRY(view_get1(&m->conf.view, CF_FILE, &k, &m->scratch, &value));
-    return value.p == NULL ? ERR_FILE_NOT_FOUND : row_file_decode(row, key_view(&k), value);
-}
-
-static enum err see_share(struct media *m, const struct hist_viewer *v,
-                          const struct row_share *share, bool *seen)
-{
-    enum err err = seer_may_read(&m->seer, v, share->cid);
-    *seen = err == ERR_OK;
-    return err == ERR_CHANNEL_NOT_FOUND || err == ERR_NOT_IN_CHANNEL ? ERR_OK : err;
+    return value.p == NULL ? ERR_FILE_NOT_FOUND : file_decode(m, key_view(&k), value, row);
 }
 
 /* Shared in one conversation often, a file is asked about once: the newest share before that has
  * the answer. */
-static bool known_before(const struct row_file *row, uint32_t i, const bool *seen, bool *known)
+static bool known_before(const struct row_file *row, uint32_t i, bool *seen)
 {
     for (uint32_t k = i; k-- > 0;) {
-        if (row->shares[k].cid == row->shares[i].cid) {
-            *known = seen[k];
+        if (row->shares[k].cid == row->shares[i].cid && row->shares[k].ts_us != TS_NONE) {
+            seen[i] = seen[k];
             return true;
         }
     }
     return false;
 }
 
+/* Those before i are known. Without a message the file is not there, whoever asks. */
+static enum err see_share(struct media *m, const struct hist_viewer *v, const struct row_file *row,
+                          uint32_t i, bool *seen)
+{
+    seen[i] = false;
+    if (row->shares[i].ts_us == TS_NONE || known_before(row, i, seen))
+        return ERR_OK;
+    enum err err = seer_may_read(&m->seer, v, row->shares[i].cid);
+    seen[i] = err == ERR_OK;
+    return err == ERR_CHANNEL_NOT_FOUND || err == ERR_NOT_IN_CHANNEL ? ERR_OK : err;
+}
+
 enum err file_shares_seen(struct media *m, const struct hist_viewer *v, const struct row_file *row,
                           bool seen[row_file_shares_max])
 {
-    for (uint32_t i = 0; i < row->shares_len; i++) {
-        if (!known_before(row, i, seen, &seen[i]))
-            TRY(see_share(m, v, &row->shares[i], &seen[i]));
-    }
+    for (uint32_t i = 0; i < row->shares_len; i++)
+        TRY(see_share(m, v, row, i, seen));
     return ERR_OK;
 }
 
@@ -51,8 +53,7 @@ enum err file_may_see(struct media *m, const struct hist_viewer *v, const struct
     if (row->uid == v->uid || v->is_admin)
         return ERR_OK;
     for (uint32_t i = 0; i < row->shares_len; i++) {
-        if (!known_before(row, i, seen, &seen[i]))
-            TRY(see_share(m, v, &row->shares[i], &seen[i]));
+        TRY(see_share(m, v, row, i, seen));
         if (seen[i])
             return ERR_OK;
     }

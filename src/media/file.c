@@ -1,5 +1,6 @@
 /* file.c - what changes of a file that has its bytes: where it is shared, its public link, its end.
  */
+#include "chan/posted.h"
 #include "media/file_json.h"
 #include "media/internal.h"
 
@@ -32,7 +33,9 @@ void file_put_listed(struct media *m, enum file_list list, uint64_t owner, const
                      const struct row_file *row)
 {
     struct key k;
-    struct row_file_listed listed = {.uid = row->uid, .types = file_types(row)};
+    struct row_file_listed listed = {.uid = row->uid,
+                                     .types = file_types(row),
+                                     .open = list == FILES_IN_CHANNEL && !file_is_in(row, owner)};
     key_file_listed(&k, list, owner, row->created_us, id);
     row_file_listed_encode(batch_put_begin(&m->batch, CF_FILE, &k), &k, &listed);
     batch_put_end(&m->batch);
@@ -46,15 +49,7 @@ static void delete_listed(struct media *m, enum file_list list, uint64_t owner,
     batch_delete(&m->batch, CF_FILE, &k);
 }
 
-/* ---- share ---- */
-
-static uint32_t shares_in(const struct row_file *row, uint64_t cid)
-{
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < row->shares_len; i++)
-        n += row->shares[i].cid == cid;
-    return n;
-}
+/* ---- where it is ---- */
 
 /* shares_len: there is none. */
 static uint32_t find_share(const struct row_file *row, uint64_t cid, uint64_t ts_us)
@@ -71,12 +66,66 @@ static void drop_share(struct row_file *row, uint32_t i)
     memmove(&row->shares[i], &row->shares[i + 1], (row->shares_len - i) * sizeof row->shares[0]);
 }
 
+/* A share without a ts: its message may be stored by now, or never be. The message's key is in the
+ * batch of the message, so whoever asks for the key knows what there is, whatever media was told,
+ * and whatever ended in between. Calls that were made again have one message. */
+static enum err settle(struct media *m, struct row_file *row)
+{
+    for (uint32_t i = 0; i < row->shares_len;) {
+        struct row_share *s = &row->shares[i];
+        uint64_t ts_us = s->ts_us;
+        if (ts_us == TS_NONE && s->key.len > 0)
+            TRY(posted_ts(&m->conf.view, s->cid, row->uid, s->key, &m->scratch, &ts_us));
+        if (ts_us != s->ts_us && find_share(row, s->cid, ts_us) < row->shares_len) {
+            drop_share(row, i);
+            continue;
+        }
+        s->ts_us = ts_us;
+        i++;
+    }
+    return ERR_OK;
+}
+
+enum err file_decode(struct media *m, struct str_view key, struct str_view value,
+                     struct row_file *row)
+{
+    TRY(row_file_decode(row, key, value));
+    return settle(m, row);
+}
+
+static bool has_share(const struct row_file *row, uint64_t cid, bool posted)
+{
+    uint32_t i = 0;
+    while (i < row->shares_len &&
+           (row->shares[i].cid != cid || (posted && row->shares[i].ts_us == TS_NONE)))
+        i++;
+    return i < row->shares_len;
+}
+
+bool file_is_in(const struct row_file *row, uint64_t cid)
+{
+    return has_share(row, cid, true);
+}
+
+/* ---- share ---- */
+
+/* shares_len: there is none. */
+static uint32_t find_open(const struct row_file *row, const struct media_share *s)
+{
+    uint32_t i = 0;
+    while (i < row->shares_len &&
+           (row->shares[i].cid != s->cid || row->shares[i].ts_us != TS_NONE ||
+            !sv_eq(row->shares[i].key, s->key)))
+        i++;
+    return i;
+}
+
 static enum err add_share(struct row_file *row, const struct media_share *s)
 {
     if (row->shares_len == row_file_shares_max)
         return ERR_FULL;
     row->shares[row->shares_len++] =
-        (struct row_share){.cid = s->cid, .kind = s->kind, .ts_us = s->ts_us};
+        (struct row_share){.cid = s->cid, .kind = s->kind, .ts_us = s->ts_us, .key = s->key};
     return ERR_OK;
 }
 
@@ -84,26 +133,26 @@ static enum err add_share(struct row_file *row, const struct media_share *s)
  * that is made again has the ts that it had: it is shared once. */
 static enum err change_shares(struct row_file *row, const struct media_share *s)
 {
-    uint32_t pending = find_share(row, s->cid, TS_NONE);
+    uint32_t open = find_open(row, s);
     if (s->undo || (s->ts_us != TS_NONE && find_share(row, s->cid, s->ts_us) < row->shares_len)) {
-        if (pending < row->shares_len)
-            drop_share(row, pending);
+        if (open < row->shares_len)
+            drop_share(row, open);
         return ERR_OK;
     }
-    if (s->ts_us == TS_NONE || pending == row->shares_len)
+    if (s->ts_us == TS_NONE || open == row->shares_len)
         return add_share(row, s);
-    row->shares[pending].ts_us = s->ts_us;
+    row->shares[open].ts_us = s->ts_us;
     return ERR_OK;
 }
 
-static void put_shared(struct media *m, const struct media_share *s, const struct row_file *row,
-                       uint32_t before)
+static void put_shared(struct media *m, const struct media_share *s, const struct row_file *row)
 {
-    uint32_t after = shares_in(row, s->cid);
     file_put(m, &s->id, row);
-    if (before == 0 && after > 0)
+    if (s->cid == ID_NONE)
+        return;
+    if (has_share(row, s->cid, false))
         file_put_listed(m, FILES_IN_CHANNEL, s->cid, &s->id, row);
-    else if (before > 0 && after == 0)
+    else
         delete_listed(m, FILES_IN_CHANNEL, s->cid, &s->id, row);
 }
 
@@ -143,7 +192,6 @@ static enum err share(struct media *m, struct media_share *s, bool *writes)
         return ERR_FILE_NOT_FOUND;
     if ((row.flags & FILE_DELETED) != 0)
         return share_gone(m, s, &row, writes);
-    uint32_t before = shares_in(&row, s->cid);
     bool titled = s->title.p != NULL && !sv_eq(s->title, row.title);
     if (s->cid != ID_NONE)
         TRY(change_shares(&row, s));
@@ -156,7 +204,7 @@ static enum err share(struct media *m, struct media_share *s, bool *writes)
         return ERR_NOMEM;
     *writes = titled || s->cid != ID_NONE;
     if (*writes)
-        put_shared(m, s, &row, before);
+        put_shared(m, s, &row);
     if (titled)
         index_write(m, &s->id, &row, &words);
     return ERR_OK;

@@ -100,10 +100,10 @@ static enum id_kind letter_of(enum channel_kind kind)
     return kind == CHANNEL_IM ? ID_IM : kind == CHANNEL_MPIM ? ID_GROUP : ID_CHANNEL;
 }
 
-static bool is_first_of_channel(const struct row_file *row, uint32_t i)
+static bool is_first_of_channel(const struct row_file *row, const bool *seen, uint32_t i)
 {
     for (uint32_t k = 0; k < i; k++) {
-        if (row->shares[k].cid == row->shares[i].cid)
+        if (seen[k] && row->shares[k].cid == row->shares[i].cid)
             return false;
     }
     return true;
@@ -116,7 +116,7 @@ static void put_channels(struct json_out *j, const char *name, const struct row_
     json_arr(j);
     for (uint32_t i = 0; i < row->shares_len; i++) {
         const struct row_share *s = &row->shares[i];
-        if (seen[i] && (kinds & 1u << s->kind) != 0 && is_first_of_channel(row, i))
+        if (seen[i] && (kinds & 1u << s->kind) != 0 && is_first_of_channel(row, seen, i))
             json_id(j, letter_of(s->kind), s->cid);
     }
     json_arr_end(j);
@@ -145,7 +145,7 @@ static void put_shares(struct json_out *j, const char *name, const struct row_fi
     bool begun = false;
     for (uint32_t i = 0; i < row->shares_len; i++) {
         bool of_this = (row->shares[i].kind == CHANNEL_PUBLIC) == public;
-        if (!seen[i] || !of_this || !is_first_of_channel(row, i))
+        if (!seen[i] || !of_this || !is_first_of_channel(row, seen, i))
             continue;
         if (!begun) {
             json_key(j, name);

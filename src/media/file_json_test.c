@@ -78,8 +78,9 @@ TEST(shares_stand_where_clients_look_for_them)
 {
     struct row_file row = plain();
     static const struct row_share shares[] = {
-        {1, CHANNEL_PUBLIC, 1000001}, {2, CHANNEL_PRIVATE, 1000002}, {3, CHANNEL_IM, 1000003},
-        {4, CHANNEL_MPIM, 1000004},   {1, CHANNEL_PUBLIC, 1000005},  {1, CHANNEL_PUBLIC, TS_NONE}};
+        {1, CHANNEL_PUBLIC, 1000001, {0}}, {2, CHANNEL_PRIVATE, 1000002, {0}},
+        {3, CHANNEL_IM, 1000003, {0}},     {4, CHANNEL_MPIM, 1000004, {0}},
+        {1, CHANNEL_PUBLIC, 1000005, {0}}, {1, CHANNEL_PUBLIC, TS_NONE, {0}}};
     row.shares_len = ARRAY_LEN(shares);
     memcpy(row.shares, shares, sizeof shares);
     struct str_view json = json_of(&row, all);
@@ -90,6 +91,11 @@ TEST(shares_stand_where_clients_look_for_them)
                      "\"private\":{\"C2\":[{\"ts\":\"0000000001.000002\",\"team_id\":\"T7\"}],"
                      "\"D3\":[{\"ts\":\"0000000001.000003\",\"team_id\":\"T7\"}],"
                      "\"G4\":[{\"ts\":\"0000000001.000004\",\"team_id\":\"T7\"}]}}"));
+    bool later[row_file_shares_max] = {[4] = true}; /* it is not hidden behind one that is unseen */
+    json = json_of(&row, later);
+    CHECK(says(json, "\"channels\":[\"C1\"],\"groups\":[],\"ims\":[],"
+                     "\"shares\":{\"public\":{\"C1\":[{\"ts\":\"0000000001.000005\","
+                     "\"team_id\":\"T7\"}]}}"));
     bool some[row_file_shares_max] = {false, true};
     json = json_of(&row, some);
     CHECK(says(json, "\"is_public\":false"));

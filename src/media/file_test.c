@@ -22,7 +22,10 @@ TEST(whoever_reads_the_conversation_has_the_file)
     CHECK(says(buf_view(&s.json), "\"title\":\"A title\""));
     CHECK(says(buf_view(&s.json), "\"groups\":[\"C2\"]"));
     CHECK(says(buf_view(&s.json), "\"shares\":{\"private\":{\"C2\":[]}}"));
-    CHECK_EQ(read_as(BOB, &id, "text"), ERR_OK); /* before the message is there */
+    CHECK_EQ(read_as(BOB, &id, ""), ERR_FILE_NOT_FOUND); /* before the message is there */
+    put_posted(SECRET, ADA, s.key, 1500000000000001);
+    write_rows();
+    CHECK_EQ(read_as(BOB, &id, "text"), ERR_OK); /* before media is told of its ts */
     CHECK_EQ(read_as(EVE, &id, ""), ERR_FILE_NOT_FOUND);
     s = share_of(&id, SECRET, CHANNEL_PRIVATE, 1500000000000001);
     CHECK_EQ(call(MEDIA_SHARE, &s), ERR_OK);
@@ -72,6 +75,7 @@ TEST(no_reader_learns_of_a_conversation_that_is_not_theirs)
     json = buf_view(&s.json);
     CHECK(says(json, "\"channels\":[\"C1\"],\"groups\":[],\"ims\":[]"));
     CHECK(!says(json, "\"C2\"") && !says(json, "\"D3\"") && !says(json, "private\":{"));
+    share(&id, OPEN, CHANNEL_PUBLIC, 1000003);
     CHECK_EQ(info_as(EVE, &id, &json), ERR_OK);
     CHECK(says(json, "\"channels\":[\"C1\"],\"groups\":[],\"ims\":[]"));
     CHECK(!says(json, "\"C2\"") && !says(json, "\"D3\"") && !says(json, "private\":{"));
@@ -83,15 +87,16 @@ TEST(no_reader_learns_of_a_conversation_that_is_not_theirs)
 
 TEST(a_refused_message_takes_its_share_back)
 {
+    struct row_file row;
     fix_init();
     struct file_id id = upload(ADA, "x", "text");
     struct media_share s = share_of(&id, SECRET, CHANNEL_PRIVATE, TS_NONE);
     CHECK_EQ(call(MEDIA_SHARE, &s), ERR_OK);
-    CHECK_EQ(read_as(BOB, &id, "text"), ERR_OK);
     s = share_of(&id, SECRET, CHANNEL_PRIVATE, TS_NONE);
     s.undo = true;
     CHECK_EQ(call(MEDIA_SHARE, &s), ERR_OK);
-    CHECK_EQ(read_as(BOB, &id, ""), ERR_FILE_NOT_FOUND);
+    CHECK_EQ(file_read(f.media, &id, &row), ERR_OK);
+    CHECK_EQ(row.shares_len, 0);
     CHECK_EQ(call(MEDIA_SHARE, &s), ERR_OK); /* there is none: nothing */
     /* Of two only one: the other's message is there. */
     share(&id, SECRET, CHANNEL_PRIVATE, 5);
@@ -102,6 +107,129 @@ TEST(a_refused_message_takes_its_share_back)
     CHECK_EQ(read_as(BOB, &id, "text"), ERR_OK);
     fix_deinit();
 }
+
+/* ---- what a crash leaves ---- */
+
+static struct media_list query(uint64_t viewer_uid);
+static void check_list(struct media_list q, const char *want);
+
+/* Both pages of what Bob sees in SECRET: what is shown, and what is only counted. */
+static void check_in_secret(const char *want, const char *counted)
+{
+    struct media_list q = query(BOB);
+    q.cid = SECRET;
+    check_list(q, want);
+    q.page = 2;
+    check_list(q, counted);
+}
+
+static uint32_t shares_of(const struct file_id *id)
+{
+    struct row_file row;
+    CHECK_EQ(file_read(f.media, id, &row), ERR_OK);
+    return row.shares_len;
+}
+
+/* The client was not answered, and nothing was posted: nobody but its owner has the file. */
+TEST(a_share_without_a_message_is_none)
+{
+    struct str_view json;
+    fix_init();
+    struct file_id id = upload(ADA, "x", "text");
+    struct media_share before = share_of(&id, SECRET, CHANNEL_PRIVATE, TS_NONE);
+    CHECK_EQ(call(MEDIA_SHARE, &before), ERR_OK);
+    /* Not this message: another sender's, in another place, under another key. */
+    put_posted(SECRET, BOB, before.key, 1000001);
+    put_posted(OPEN, ADA, before.key, 1000002);
+    put_posted(SECRET, ADA, SV("files:2"), 1000003);
+    write_rows();
+    crash();
+    CHECK_EQ(read_as(BOB, &id, ""), ERR_FILE_NOT_FOUND);
+    CHECK_EQ(info_as(BOB, &id, &json), ERR_FILE_NOT_FOUND);
+    check_list(query(BOB), "|0");
+    check_in_secret("|0", "|0");
+    json = own_json(&id);
+    CHECK(says(json, "\"channels\":[],\"groups\":[],\"ims\":[],\"shares\":{}"));
+    struct media_public p = {.team = TEAM, .uid = ADA, .id = id, .base_url = SV("http://x")};
+    buf_init(&p.json, &f.arena, 0);
+    CHECK_EQ(call(MEDIA_PUBLIC, &p), ERR_OK);
+    CHECK(says(buf_view(&p.json), "\"shares\":{}"));
+    /* The same call again: one message, one share, whatever was left of the first. */
+    before = share_of(&id, SECRET, CHANNEL_PRIVATE, TS_NONE);
+    CHECK_EQ(call(MEDIA_SHARE, &before), ERR_OK);
+    put_posted(SECRET, ADA, before.key, 1000004);
+    write_rows();
+    CHECK_EQ(read_as(BOB, &id, "text"), ERR_OK);
+    struct media_share after = share_of(&id, SECRET, CHANNEL_PRIVATE, 1000004);
+    CHECK_EQ(call(MEDIA_SHARE, &after), ERR_OK);
+    CHECK_EQ(shares_of(&id), 1);
+    check_in_secret("x|1", "|1");
+    CHECK(says(own_json(&id), "\"shares\":{\"private\":{\"C2\":[{\"ts\":\"0000000001.000004\","
+                              "\"team_id\":\"T7\"}]}}"));
+    fix_deinit();
+}
+
+/* It was posted, and media was not told. */
+TEST(a_message_without_a_ts_shares)
+{
+    struct str_view json;
+    fix_init();
+    struct file_id id = upload(ADA, "x", "text");
+    struct media_share before = share_of(&id, SECRET, CHANNEL_PRIVATE, TS_NONE);
+    CHECK_EQ(call(MEDIA_SHARE, &before), ERR_OK);
+    put_posted(SECRET, ADA, before.key, 1000001);
+    write_rows();
+    crash();
+    CHECK_EQ(read_as(BOB, &id, "text"), ERR_OK);
+    CHECK_EQ(read_as(EVE, &id, ""), ERR_FILE_NOT_FOUND);
+    CHECK_EQ(info_as(BOB, &id, &json), ERR_OK);
+    CHECK(says(json, "\"shares\":{\"private\":{\"C2\":[{\"ts\":\"0000000001.000001\""));
+    check_in_secret("x|1", "|1");
+    check_list(query(BOB), "x|1");
+    /* The same call again posts nothing, and shares once. */
+    CHECK_EQ(call(MEDIA_SHARE, &before), ERR_OK);
+    struct media_share after = share_of(&id, SECRET, CHANNEL_PRIVATE, 1000001);
+    CHECK_EQ(call(MEDIA_SHARE, &after), ERR_OK);
+    CHECK_EQ(shares_of(&id), 1);
+    /* Another one is cut off in the same way; the deletion tells of both. */
+    before.key = SV("files:2");
+    CHECK_EQ(call(MEDIA_SHARE, &before), ERR_OK);
+    put_posted(SECRET, ADA, before.key, 1000002);
+    write_rows();
+    crash();
+    struct media_delete d = {.team = TEAM, .uid = ADA, .id = id, .arena = &f.arena};
+    CHECK_EQ(call(MEDIA_DELETE, &d), ERR_OK);
+    CHECK_EQ(d.shares_len, 2);
+    CHECK(d.shares[0].ts_us == 1000001 && d.shares[1].ts_us == 1000002);
+    check_in_secret("|0", "|0");
+    fix_deinit();
+}
+
+/* Two clients make one call: one of them is refused behind the other's message, or before it. */
+TEST(an_undo_takes_only_its_own)
+{
+    fix_init();
+    struct file_id id = upload(ADA, "x", "text");
+    struct media_share s = share_of(&id, SECRET, CHANNEL_PRIVATE, TS_NONE), undo = s;
+    undo.undo = true;
+    CHECK_EQ(call(MEDIA_SHARE, &s), ERR_OK);
+    CHECK_EQ(call(MEDIA_SHARE, &s), ERR_OK);
+    CHECK_EQ(call(MEDIA_SHARE, &undo), ERR_OK);
+    CHECK_EQ(shares_of(&id), 1);
+    s.key = SV("files:2"); /* nor that of another call */
+    CHECK_EQ(call(MEDIA_SHARE, &s), ERR_OK);
+    put_posted(SECRET, ADA, undo.key, 1000001);
+    write_rows();
+    CHECK_EQ(call(MEDIA_SHARE, &undo), ERR_OK);
+    CHECK_EQ(shares_of(&id), 2);
+    CHECK_EQ(read_as(BOB, &id, "text"), ERR_OK);
+    undo.key = s.key;
+    CHECK_EQ(call(MEDIA_SHARE, &undo), ERR_OK);
+    CHECK_EQ(shares_of(&id), 1);
+    fix_deinit();
+}
+
+/* ---- how often, and whose ---- */
 
 /* A post that is made again has the ts that it had. */
 TEST(a_message_shares_once)
@@ -451,10 +579,14 @@ TEST(lists_are_newest_first_and_show_what_is_seen)
     s.uid = BOB;
     CHECK_EQ(call(MEDIA_SHARE, &s), ERR_OK);
     q.cid = DIRECT;
-    check_list(q, "c|1");
+    check_list(q, "|0"); /* its message is on the way */
     s.undo = true;
     CHECK_EQ(call(MEDIA_SHARE, &s), ERR_OK);
     check_list(q, "|0");
+    s.undo = false;
+    s.ts_us = 4;
+    CHECK_EQ(call(MEDIA_SHARE, &s), ERR_OK);
+    check_list(q, "c|1");
     crash();
     check_list(query(BOB), "dca|3");
     fix_deinit();

@@ -104,7 +104,7 @@ static enum err suits(struct media *m, const struct media_search *q, const struc
     *is = false;
     if (got->value.p == NULL)
         return ERR_OK;
-    TRY(row_file_decode(row, got->key, got->value));
+    TRY(file_decode(m, got->key, got->value, row));
     bool wanted = (row->flags & FILE_DELETED) == 0 &&
                   (q->from_len == 0 || has_id(q->from, q->from_len, row->uid)) &&
                   !has_id(q->not_from, q->not_from_len, row->uid) &&

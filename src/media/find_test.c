@@ -170,10 +170,10 @@ TEST(conditions)
     fix_init();
     struct file_id a = put(ADA, "a.png", "\x89PNG\r\n\x1a\n"), b = put(BOB, "b.txt", "words");
     struct file_id c = put(BOB, "c.csv", "some,words");
-    struct media_share s = share_of(&b, OPEN, CHANNEL_PUBLIC, TS_NONE);
+    struct media_share s = share_of(&b, OPEN, CHANNEL_PUBLIC, 1000002);
     s.uid = BOB;
     CHECK_EQ(call(MEDIA_SHARE, &s), ERR_OK);
-    s = share_of(&c, DIRECT, CHANNEL_IM, TS_NONE);
+    s = share_of(&c, DIRECT, CHANNEL_IM, 1000003);
     s.uid = BOB;
     CHECK_EQ(call(MEDIA_SHARE, &s), ERR_OK);
     share(&a, OPEN, CHANNEL_PUBLIC, 1000001);

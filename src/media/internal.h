@@ -181,6 +181,11 @@ void file_put(struct media *m, const struct file_id *id, const struct row_file *
 void file_put_listed(struct media *m, enum file_list list, uint64_t owner, const struct file_id *id,
                      const struct row_file *row);
 uint32_t file_types(const struct row_file *row); /* bits of media_type */
+/* A row as it is known now: shares whose messages are stored have their ts, whoever may have told
+ * media of them; those that have none are without a message. Its strings point into the value. */
+MUST_USE enum err file_decode(struct media *m, struct str_view key, struct str_view value,
+                              struct row_file *row);
+bool file_is_in(const struct row_file *row, uint64_t cid); /* a message there shows it */
 
 /* ---- access.c ---- */
 

@@ -12,6 +12,7 @@ struct page {
     struct list_job *job;
     struct file_id ids[step_rows_max];
     uint32_t ids_len, rows;
+    bool open; /* of some the file must be asked */
     enum err err;
 };
 
@@ -82,8 +83,10 @@ static bool on_row(void *ctx, struct str_view key, struct str_view value)
     memcpy(p->job->at.b, key.p, key.len);
     p->job->at.b[key.len] = 0; /* the first key behind it */
     p->job->at.len = (uint16_t)(key.len + 1);
-    if (matches(p->q, &row))
+    if (matches(p->q, &row)) {
         key_file_id(key, &p->ids[p->ids_len++]);
+        p->open |= row.open;
+    }
     return p->rows < step_rows_max && p->job->rows < media_list_rows_max;
 }
 
@@ -122,8 +125,8 @@ static enum err judge_one(struct media *m, const struct list_job *job, struct me
     struct row_file row;
     if (got->value.p == NULL)
         return ERR_OK;
-    TRY(row_file_decode(&row, got->key, got->value));
-    if ((row.flags & FILE_DELETED) != 0)
+    TRY(file_decode(m, got->key, got->value, &row));
+    if ((row.flags & FILE_DELETED) != 0 || (q->cid != ID_NONE && !file_is_in(&row, q->cid)))
         return ERR_OK;
     if (!job->all_seen) {
         enum err err = file_may_see(m, &q->viewer, &row);
@@ -156,7 +159,7 @@ static enum err judge_all(struct media *m, const struct page *p, struct media_li
 /* Whose rows need not be read: all of them are counted, none is shown. */
 static bool only_counts(const struct page *p, const struct media_list *q)
 {
-    if (q->page == 0 || !p->job->all_seen)
+    if (q->page == 0 || !p->job->all_seen || p->open)
         return false;
     uint64_t first = (uint64_t)(q->page - 1) * q->count, behind = first + q->count;
     return q->total + (uint64_t)p->ids_len <= first || q->total >= behind;

@@ -113,10 +113,12 @@ struct media_close {
 /* ---- what is known of a file ---- */
 
 /* Takes title, then puts the file where it is to be seen. Before the message is posted, with ts_us
- * 0: whoever is in the channel may have it from now on; after it with the message's; with undo if
- * it was refused. Only the owner, only a stored file: ERR_FILE_NOT_FOUND. ERR_FILE_DELETED: with a
- * ts, it was deleted while its message was posted; MEDIA_DELETE tells of that message from now on.
- * ERR_FULL: over file_shares_max. json: out, the file object as it goes into the message. */
+ * 0: whoever is in the channel may have it as soon as, and only if, the message is stored, which
+ * media finds out by the message's key; after it with the message's; with undo if it was refused.
+ * So each of these may be the last before a crash, and the file is where its messages are. Only the
+ * owner, only a stored file: ERR_FILE_NOT_FOUND. ERR_FILE_DELETED: with a ts, it was deleted while
+ * its message was posted; MEDIA_DELETE tells of that message from now on. ERR_FULL: over
+ * file_shares_max. json: out, the file object as it goes into the message. */
 enum { file_shares_max = row_file_shares_max };
 struct media_share {
     uint64_t team, uid;
@@ -124,6 +126,7 @@ struct media_share {
     struct str_view title; /* p NULL: as it is */
     uint64_t cid;          /* ID_NONE: none, only the title */
     enum channel_kind kind;
+    struct str_view key; /* the message's client_msg_id */
     uint64_t ts_us;
     bool undo;
     struct str_view base_url; /* of this server, for the urls in json */

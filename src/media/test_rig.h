@@ -105,6 +105,18 @@ static inline void put_member(uint64_t cid, uint64_t uid)
     batch_put_end(&f.batch);
 }
 
+/* chan's row of a message: uid posted it under this key. */
+static inline void put_posted(uint64_t cid, uint64_t uid, struct str_view key, uint64_t ts_us)
+{
+    struct key k;
+    uint8_t key128[key128_bytes];
+    key128_of(key128, key);
+    key_dedup(&k, cid, uid, key128);
+    row_dedup_encode(batch_put_begin(&f.batch, CF_IDX, &k), &k,
+                     &(struct row_dedup){.ts_us = ts_us, .client_msg_id = key});
+    batch_put_end(&f.batch);
+}
+
 static inline void write_rows(void)
 {
     struct arena a = f.batch.arena;
@@ -349,6 +361,7 @@ static inline struct media_share share_of(const struct file_id *id, uint64_t cid
                             .id = *id,
                             .cid = cid,
                             .kind = kind,
+                            .key = SV("files:1"),
                             .ts_us = ts_us,
                             .base_url = SV("http://x")};
     buf_init(&m.json, &f.arena, 0);

@@ -1,5 +1,6 @@
 #include "server/topology.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,12 +199,24 @@ static bool yields(const struct loop *l)
     return kind == ACTOR_SEARCH || kind == ACTOR_LOGIN;
 }
 
-static void *loop_main(void *arg)
+/* Of this thread, on Linux. That needs no right; but a filter of system calls may refuse it. */
+static void yield_cores(struct topology *t)
 {
     enum { yielding_nice = 5 };
-    struct loop *l = arg;
-    if (yields(l)) /* of a thread, on Linux; may always be raised */
-        setpriority(PRIO_PROCESS, (id_t)gettid(), yielding_nice);
+    if (setpriority(PRIO_PROCESS, (id_t)gettid(), yielding_nice) == 0)
+        return;
+    int error = errno;
+    if (!__atomic_exchange_n(&t->nice_refused, true, __ATOMIC_RELAXED)) /* orders nothing */
+        log_warn("nice_refused", "\"nice\":%d,\"problem\":%s", yielding_nice,
+                 log_str(sv_from(strerror(error))));
+}
+
+static void *loop_main(void *arg)
+{
+    const struct topology_start *start = arg;
+    struct loop *l = start->loop;
+    if (yields(l))
+        yield_cores(start->t);
     __atomic_store_n(&l->thread_id, (uint32_t)gettid(), __ATOMIC_RELAXED);
     loop_run(l);
     return NULL;
@@ -212,8 +225,9 @@ static void *loop_main(void *arg)
 enum err topology_start(struct topology *t)
 {
     for (; t->threads_len < t->loops_len; t->threads_len++) {
-        if (pthread_create(&t->threads[t->threads_len], NULL, loop_main,
-                           &t->loops[t->threads_len]) != 0)
+        struct topology_start *start = &t->starts[t->threads_len];
+        *start = (struct topology_start){t, &t->loops[t->threads_len]};
+        if (pthread_create(&t->threads[t->threads_len], NULL, loop_main, start) != 0)
             return ERR_NOMEM;
     }
     return ERR_OK;

@@ -10,10 +10,19 @@
 
 enum { server_loops_max = 64 };
 
+struct topology;
+
+struct topology_start { /* what a thread begins with */
+    struct topology *t;
+    struct loop *loop;
+};
+
 struct topology {
     struct loop loops[server_loops_max];
     struct net *nets[server_loops_max]; /* by loop */
+    struct topology_start starts[server_loops_max];
     pthread_t threads[server_loops_max];
+    bool nice_refused; /* atomic, by those threads: it has been logged */
     uint32_t loops_len, threads_len;
 
     struct actor actors[actors_max];

@@ -301,7 +301,7 @@ TEST(a_second_process_and_a_newer_schema_are_refused)
     CHECK_EQ(store_open(&second, &f.scratch.conf), ERR_IO);
     struct batch *b = batch(&f, 0, 0, 1);
     key_meta(&k, SV("schema"), 0);
-    row_u64_encode(batch_put_begin(b, CF_META, &k), &k, 4);
+    row_u64_encode(batch_put_begin(b, CF_META, &k), &k, 5);
     batch_put_end(b);
     CHECK_EQ(store_write_sync(f.store, b), ERR_OK);
     CHECK_EQ(store_settle(f.store), ERR_OK); /* where a newer version would have it: in no record */

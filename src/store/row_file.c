@@ -2,9 +2,11 @@
 
 #include "store/row_code.h"
 
+enum { file_version = 2, listed_version = 2 };
+
 void row_file_encode(struct buf *b, const struct key *k, const struct row_file *f)
 {
-    struct writer w = begin(b, k);
+    struct writer w = begin_as(b, k, file_version);
     put_v(&w, f->team);
     put_v(&w, f->uid);
     put_v(&w, f->created_us);
@@ -25,6 +27,8 @@ void row_file_encode(struct buf *b, const struct key *k, const struct row_file *
         put_v(&w, f->shares[i].cid);
         put_v(&w, f->shares[i].kind);
         put_v(&w, f->shares[i].ts_us);
+        if (f->shares[i].ts_us == TS_NONE)
+            put_s(&w, f->shares[i].key);
     }
     end(&w);
 }
@@ -40,7 +44,7 @@ static void get_hash(struct reader *r, uint8_t out[sha256_bytes])
 enum err row_file_decode(struct row_file *f, struct str_view key, struct str_view value)
 {
     struct reader r;
-    TRY(open_record(&r, key, value));
+    TRY(open_version(&r, key, value, file_version));
     f->team = get_v(&r);
     f->uid = get_v(&r);
     f->created_us = get_v(&r);
@@ -61,15 +65,18 @@ enum err row_file_decode(struct row_file *f, struct str_view key, struct str_vie
         f->shares[i].cid = get_v(&r);
         f->shares[i].kind = get_channel_kind(&r);
         f->shares[i].ts_us = get_v(&r);
+        bool has_key = f->shares[i].ts_us == TS_NONE && value.p[0] > 1;
+        f->shares[i].key = has_key ? get_s(&r) : SV("");
     }
     return close_record(&r);
 }
 
 void row_file_listed_encode(struct buf *b, const struct key *k, const struct row_file_listed *l)
 {
-    struct writer w = begin(b, k);
+    struct writer w = begin_as(b, k, listed_version);
     put_v(&w, l->uid);
     put_v(&w, l->types);
+    put_v(&w, l->open);
     end(&w);
 }
 
@@ -77,9 +84,10 @@ enum err row_file_listed_decode(struct row_file_listed *l, struct str_view key,
                                 struct str_view value)
 {
     struct reader r;
-    TRY(open_record(&r, key, value));
+    TRY(open_version(&r, key, value, listed_version));
     l->uid = get_v(&r);
     l->types = (uint32_t)get_v(&r);
+    l->open = value.p[0] > 1 && get_enum(&r, 1) != 0;
     return close_record(&r);
 }
 

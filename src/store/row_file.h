@@ -10,7 +10,10 @@ enum { row_file_shares_max = 100, sha256_bytes = 32 };
 struct row_share {
     uint64_t cid;
     enum channel_kind kind;
-    uint64_t ts_us; /* TS_NONE: it is being posted */
+    uint64_t ts_us; /* TS_NONE: it was to be posted, and whether it was its key tells */
+    /* Without a ts: the message's client_msg_id, by which its row is found. Empty in version 1: it
+     * is not known. */
+    struct str_view key;
 };
 
 enum file_flags {
@@ -19,7 +22,7 @@ enum file_flags {
     FILE_SNIPPET = 4  /* text that is shown as such */
 };
 
-/* Under 'R' what is known of a file before it has bytes; under 'F' all of it. */
+/* Under 'R' what is known of a file before it has bytes; under 'F' all of it. Version 2. */
 struct row_file {
     uint64_t team, uid, created_us;
     uint32_t flags;
@@ -37,6 +40,9 @@ struct row_file {
 struct row_file_listed {
     uint64_t uid;
     uint32_t types; /* bits of media_type (media/media_msg.h) */
+    /* Of a channel's list: when this was written none of its messages was known to show the file;
+     * the file tells. False in version 1. */
+    bool open;
 };
 
 struct row_blob {

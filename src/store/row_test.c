@@ -134,24 +134,25 @@ static const struct row_scheduled scheduled = {.kind = CHANNEL_MPIM,
                                                .members = S("abc"),
                                                .metadata = S("{}"),
                                                .text = S("t")};
-static const struct row_file file = {.team = 1,
-                                     .uid = 2,
-                                     .created_us = 1517436010000936,
-                                     .flags = FILE_IMAGE,
-                                     .length = UINT64_MAX,
-                                     .name = S("a.png"),
-                                     .title = S("\xc3\xa4"),
-                                     .alt_text = S(""),
-                                     .snippet_type = S("c"),
-                                     .mimetype = S("image/png"),
-                                     .filetype = S("png"),
-                                     .width = 640,
-                                     .height = UINT32_MAX,
-                                     .secret = S("ABCD"),
-                                     .sha256 = {1, 2, 3},
-                                     .shares_len = 2,
-                                     .shares = {{4, CHANNEL_IM, 5}, {6, CHANNEL_PUBLIC, 0}}};
-static const struct row_file_listed file_listed = {.uid = 300, .types = 31};
+static const struct row_file file = {
+    .team = 1,
+    .uid = 2,
+    .created_us = 1517436010000936,
+    .flags = FILE_IMAGE,
+    .length = UINT64_MAX,
+    .name = S("a.png"),
+    .title = S("\xc3\xa4"),
+    .alt_text = S(""),
+    .snippet_type = S("c"),
+    .mimetype = S("image/png"),
+    .filetype = S("png"),
+    .width = 640,
+    .height = UINT32_MAX,
+    .secret = S("ABCD"),
+    .sha256 = {1, 2, 3},
+    .shares_len = 2,
+    .shares = {{4, CHANNEL_IM, 5, S("")}, {6, CHANNEL_PUBLIC, 0, S("k")}}};
+static const struct row_file_listed file_listed = {.uid = 300, .types = 31, .open = true};
 static const struct row_file_words file_words = {.version = 1, .packed = S("\4word\1\0")};
 static const struct row_files_indexed files_indexed = {
     .version = 1, .whole = true, .at = {"F0123456789ABCDEFGHJK"}};
@@ -279,6 +280,13 @@ TEST(the_bytes_are_what_they_were)
     CHECK_EQ(crc, 0xda0acf2fu);
 }
 
+/* What an older version wrote: the last four bytes become its checksum. */
+static void seal(char *value, size_t n, const struct key *k)
+{
+    uint32_t crc = ~crc32c_add(crc32c_add(~0u, (const char *)k->b, k->len), value, n - 4);
+    memcpy(value + n - 4, &crc, 4);
+}
+
 /* Of before messages could change: the body is the end of it. */
 TEST(a_message_of_version_1_is_read)
 {
@@ -286,12 +294,32 @@ TEST(a_message_of_version_1_is_read)
     struct key k = {.len = 5, .b = "12345"};
     struct str_view all = {value, sizeof value - 1};
     struct row_message row;
-    uint32_t crc = ~crc32c_add(crc32c_add(~0u, (const char *)k.b, k.len), value, all.len - 4);
-    memcpy(value + all.len - 4, &crc, 4);
+    seal(value, all.len, &k);
     CHECK_EQ(row_message_decode(&row, key_view(&k), all), ERR_OK);
     CHECK(row.ts_us == 5 && row.seq == 6 && row.uid == 7 && row.flags == 0);
     CHECK_SV(row.body, "{}");
     CHECK_EQ(row.content_len, 0);
+}
+
+/* Of before shares knew the keys of their messages. */
+TEST(a_file_of_version_1_is_read)
+{
+    char value[] = "\x01\x01\x02\x03\x00\x04\x01x\x00\x00\x00\x00\x00\x00\x00\x00\x20"
+                   "0123456789abcdef0123456789abcdef\x02\x05\x01\x00\x06\x00\x07....";
+    struct str_view all = {value, sizeof value - 1};
+    struct key k = {.len = 5, .b = "12345"};
+    struct row_file row;
+    struct row_file_listed listed;
+    seal(value, all.len, &k);
+    CHECK_EQ(row_file_decode(&row, key_view(&k), all), ERR_OK);
+    CHECK(row.team == 1 && row.uid == 2 && row.length == 4 && row.shares_len == 2);
+    CHECK(row.shares[0].cid == 5 && row.shares[0].ts_us == TS_NONE && row.shares[0].key.len == 0);
+    CHECK(row.shares[1].cid == 6 && row.shares[1].ts_us == 7 && row.shares[1].key.len == 0);
+    char short_value[] = "\x01\x09\x03....";
+    all = (struct str_view){short_value, sizeof short_value - 1};
+    seal(short_value, all.len, &k);
+    CHECK_EQ(row_file_listed_decode(&listed, key_view(&k), all), ERR_OK);
+    CHECK(listed.uid == 9 && listed.types == 3 && !listed.open);
 }
 
 /* Of before people had a status. */
@@ -303,8 +331,7 @@ TEST(a_user_of_version_1_is_read)
     struct key k = {.len = 5, .b = "12345"};
     struct str_view all = {value, sizeof value - 1};
     struct row_user row;
-    uint32_t crc = ~crc32c_add(crc32c_add(~0u, (const char *)k.b, k.len), value, all.len - 4);
-    memcpy(value + all.len - 4, &crc, 4);
+    seal(value, all.len, &k);
     CHECK_EQ(row_user_decode(&row, key_view(&k), all), ERR_OK);
     CHECK(row.uid == 1 && row.team == 2 && row.flags == USER_ADMIN);
     CHECK_SV(row.tz, "UTC");
@@ -331,7 +358,6 @@ TEST(a_file_with_too_many_shares_is_corrupt)
     size_t n = b.len - 4;
     memcpy(value + n, "\1\1\1", 3); /* the one too many */
     n += 3;
-    uint32_t crc = ~crc32c_add(crc32c_add(~0u, (const char *)k.b, k.len), value, n);
-    memcpy(value + n, &crc, 4);
+    seal(value, n + 4, &k);
     CHECK_EQ(row_file_decode(&back, key_view(&k), (struct str_view){value, n + 4}), ERR_CORRUPT);
 }

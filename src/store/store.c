@@ -10,8 +10,9 @@
 
 enum {
     /* 1: rows, each under its own key, came with their commit; no family `log`. 2: users have no
-     * lists of what they reacted to (chan_list_reactions makes them). */
-    schema_version = 3,
+     * lists of what they reacted to (chan_list_reactions makes them). 3: shares of files do not
+     * know the keys of their messages. */
+    schema_version = 4,
     bloom_bits = 10,
     block_bytes = 16384,
     filter_piece_bytes = 4096,

@@ -545,7 +545,7 @@ TEST(a_store_of_schema_1_opens)
     uint64_t version;
     CHECK_EQ(view_get1(&f.view, CF_META, &k, &f.answers, &schema), ERR_OK);
     CHECK_EQ(row_u64_decode(&version, key_view(&k), schema), ERR_OK);
-    CHECK_EQ(version, 3);
+    CHECK_EQ(version, 4);
     for (int i = 0; i < 50; i++)
         commit(&f);
     check_all(&f);

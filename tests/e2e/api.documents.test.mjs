@@ -34,7 +34,10 @@ describe('documents', at('people'), () => {
     const told = () => socket.events.filter((m) => m.type === 'pref_change').slice(1).map((m) => [m.name, m.value]);
     await socket.until(() => told().length === 4, 'each of them is told');
     assert.deepEqual(told(), [['highlight_words', 'moon, "sun"'], ['flag', true], ['number', 7], ['deep', { a: [1] }]]);
-    const prefs = { highlight_words: 'moon, "sun"', flag: true, number: 7, deep: { a: [1] }, muted_channels: general };
+    await ada.web.apiCall('users.prefs.set', { prefs: JSON.stringify({ flag: true, number: 7, deep: { a: [1] }, last: 1 }) });
+    await socket.until(() => told().some(([name]) => name === 'last'), 'what changes is told');
+    assert.deepEqual(told().slice(4), [['last', 1]]); // and nothing else
+    const prefs = { highlight_words: 'moon, "sun"', flag: true, number: 7, deep: { a: [1] }, muted_channels: general, last: 1 };
     assert.deepEqual((await ada.web.apiCall('users.prefs.get')).prefs, prefs);
     assert.equal((await grace.web.apiCall('users.prefs.get')).prefs.muted_channels, '');
     const muted = { muted_channels: `,${general}`, highlight_words: 'x' }; // slack-go names them as arguments

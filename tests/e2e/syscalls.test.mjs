@@ -1,7 +1,7 @@
 // What strace sees: one sync of the log per commit, none skipped; no system call per message or delivered event.
 import { describe, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Parley, Conn, history, eventually, at } from './harness.mjs';
@@ -117,5 +117,24 @@ describe('system calls', at('strace'), () => {
     listeners.forEach((w) => w.destroy());
     conns.forEach((c) => c.end());
     await parley.stop();
+  });
+
+  test('search and login yield the cores, and say so when they may not', async () => {
+    const nice = (parley) => readdirSync(`/proc/${parley.child.pid}/task`).map((id) => {
+      const [, name, rest] = /\((.*)\) (.*)/.exec(readFileSync(`/proc/${parley.child.pid}/task/${id}/stat`, 'utf8'));
+      return [name, Number(rest.split(' ')[16])]; // proc(5): the 19th
+    });
+    const yielding = (parley) => nice(parley).filter(([, n]) => n === 5).map(([name]) => name).sort();
+    const refusals = (parley) => parley.log.split('\n').filter((l) => l.includes('"event":"nice_refused"')).map((l) => JSON.parse(l));
+    const usual = await Parley.start();
+    assert.deepEqual(yielding(usual), ['login0', 'search0']);
+    assert.deepEqual(refusals(usual), []);
+    await usual.stop();
+    const refused = await Parley.start({ wrap: ['strace', '-D', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=setpriority', '-e', 'inject=setpriority:error=EPERM'] });
+    assert.deepEqual(yielding(refused), []);
+    await eventually(() => refusals(refused).length > 0, 'it is said');
+    refused.demo();
+    assert.deepEqual(refusals(refused).map((l) => [l.level, l.nice]), [['warn', 5]]); // once, of two threads
+    await refused.stop();
   });
 });
