@@ -17,7 +17,7 @@ enum err file_read(struct media *m, const struct file_id *id, struct row_file *r
 static bool known_before(const struct row_file *row, uint32_t i, bool *seen)
 {
     for (uint32_t k = i; k-- > 0;) {
-        if (row->shares[k].cid == row->shares[i].cid && row->shares[k].ts_us != TS_NONE) {
+        if (row->shares[k].cid == row->shares[i].cid && share_is_shown(&row->shares[k])) {
             seen[i] = seen[k];
             return true;
         }
@@ -30,7 +30,7 @@ static enum err see_share(struct media *m, const struct hist_viewer *v, const st
                           uint32_t i, bool *seen)
 {
     seen[i] = false;
-    if (row->shares[i].ts_us == TS_NONE || known_before(row, i, seen))
+    if (!share_is_shown(&row->shares[i]) || known_before(row, i, seen))
         return ERR_OK;
     enum err err = seer_may_read(&m->seer, v, row->shares[i].cid);
     seen[i] = err == ERR_OK;

@@ -74,8 +74,12 @@ static enum err settle(struct media *m, struct row_file *row)
     for (uint32_t i = 0; i < row->shares_len;) {
         struct row_share *s = &row->shares[i];
         uint64_t ts_us = s->ts_us;
-        if (ts_us == TS_NONE && s->key.len > 0)
-            TRY(posted_ts(&m->conf.view, s->cid, row->uid, s->key, &m->scratch, &ts_us));
+        if (!share_is_shown(s)) {
+            enum err err = media_count(
+                m, posted_ts(&m->conf.view, s->cid, row->uid, s->key, &m->scratch, &ts_us));
+            if (err != ERR_OK && err != ERR_CORRUPT) /* of another's row: the file is whole */
+                return err;
+        }
         if (ts_us != s->ts_us && find_share(row, s->cid, ts_us) < row->shares_len) {
             drop_share(row, i);
             continue;
@@ -97,7 +101,7 @@ static bool has_share(const struct row_file *row, uint64_t cid, bool posted)
 {
     uint32_t i = 0;
     while (i < row->shares_len &&
-           (row->shares[i].cid != cid || (posted && row->shares[i].ts_us == TS_NONE)))
+           (row->shares[i].cid != cid || (posted && !share_is_shown(&row->shares[i]))))
         i++;
     return i < row->shares_len;
 }
@@ -120,6 +124,18 @@ static uint32_t find_open(const struct row_file *row, const struct media_share *
     return i;
 }
 
+/* What version 1 did not know of: now the file is there by a message. */
+static void forget_unknown(struct row_file *row, uint64_t cid)
+{
+    for (uint32_t i = 0; i < row->shares_len;) {
+        const struct row_share *s = &row->shares[i];
+        if (s->cid == cid && s->ts_us == TS_NONE && s->key.len == 0)
+            drop_share(row, i);
+        else
+            i++;
+    }
+}
+
 static enum err add_share(struct row_file *row, const struct media_share *s)
 {
     if (row->shares_len == row_file_shares_max)
@@ -139,9 +155,14 @@ static enum err change_shares(struct row_file *row, const struct media_share *s)
             drop_share(row, open);
         return ERR_OK;
     }
-    if (s->ts_us == TS_NONE || open == row->shares_len)
-        return add_share(row, s);
-    row->shares[open].ts_us = s->ts_us;
+    bool again = open < row->shares_len && row->shares_len == row_file_shares_max;
+    if (s->ts_us == TS_NONE)
+        return again ? ERR_OK : add_share(row, s);
+    if (open == row->shares_len)
+        TRY(add_share(row, s));
+    else
+        row->shares[open].ts_us = s->ts_us;
+    forget_unknown(row, s->cid);
     return ERR_OK;
 }
 

@@ -252,6 +252,42 @@ TEST(a_message_shares_once)
     fix_deinit();
 }
 
+/* The last place was taken by a call that was cut off: made again, it ends. */
+TEST(what_is_full_of_it_takes_it_again)
+{
+    fix_init();
+    struct file_id id = upload(ADA, "x", "text");
+    for (uint64_t i = 1; i < file_shares_max; i++)
+        share(&id, OPEN, CHANNEL_PUBLIC, i);
+    struct media_share s = share_of(&id, SECRET, CHANNEL_PRIVATE, TS_NONE), other = s;
+    other.key = SV("files:2");
+    CHECK_EQ(call(MEDIA_SHARE, &s), ERR_OK);
+    crash();
+    CHECK_EQ(call(MEDIA_SHARE, &other), ERR_FULL);
+    CHECK_EQ(call(MEDIA_SHARE, &s), ERR_OK);
+    s.ts_us = 1000001;
+    CHECK_EQ(call(MEDIA_SHARE, &s), ERR_OK);
+    CHECK_EQ(shares_of(&id), file_shares_max);
+    check_in_secret("x|1", "|1");
+    fix_deinit();
+}
+
+/* Of a share that version 1 left without a ts nothing more is known: it counts, as it did then. */
+TEST(a_share_without_ts_and_key_is_believed)
+{
+    fix_init();
+    struct file_id id = upload(ADA, "x", "text");
+    struct media_share s = share_of(&id, SECRET, CHANNEL_PRIVATE, TS_NONE);
+    s.key = SV("");
+    CHECK_EQ(call(MEDIA_SHARE, &s), ERR_OK);
+    CHECK_EQ(read_as(BOB, &id, "text"), ERR_OK);
+    CHECK_EQ(read_as(EVE, &id, ""), ERR_FILE_NOT_FOUND);
+    check_in_secret("x|1", "|1");
+    share(&id, SECRET, CHANNEL_PRIVATE, 1000001);
+    CHECK_EQ(shares_of(&id), 1);
+    fix_deinit();
+}
+
 TEST(only_the_owner_shares_and_only_what_is_stored)
 {
     fix_init();

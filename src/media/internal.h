@@ -185,6 +185,12 @@ uint32_t file_types(const struct row_file *row); /* bits of media_type */
  * media of them; those that have none are without a message. Its strings point into the value. */
 MUST_USE enum err file_decode(struct media *m, struct str_view key, struct str_view value,
                               struct row_file *row);
+/* A message shows it. Without ts and key, from version 1, it cannot be looked for, and is believed.
+ */
+static inline bool share_is_shown(const struct row_share *s)
+{
+    return s->ts_us != TS_NONE || s->key.len == 0;
+}
 bool file_is_in(const struct row_file *row, uint64_t cid); /* a message there shows it */
 
 /* ---- access.c ---- */
