@@ -76,6 +76,7 @@ struct op {
     bool resumes;         /* OP_CONNECT: goes on from oldest_us */
     uint64_t oldest_us;
     uint64_t sent_pos, sent_us; /* when the request was written */
+    uint32_t wish;              /* oracle_wishes.c; 0: what it asks for is not told by rows */
     uint32_t token, as;
     bool token_dead; /* it had been revoked before the request was written */
     bool must;       /* OP_SEARCH: asked until it is found */

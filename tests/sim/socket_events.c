@@ -309,10 +309,12 @@ static bool reaction_is_hidden(const struct client *cl, const struct ochan *c, u
 {
     struct oracle *o = &cl->w->oracle;
     const struct levels *rows = &o->msgs[n].written;
-    bool written = false;
-    for (uint32_t i = 0; i < rows->len && rows->all[i].pos <= pos; i++)
-        written |= is_for(cl, c, rows->all[i].pos);
-    return written && oracle_may_be_hidden(o, n, bit, add);
+    for (uint32_t i = 0; i < rows->len && rows->all[i].pos <= pos; i++) {
+        if (is_for(cl, c, rows->all[i].pos) &&
+            oracle_reaction_is_hidden(o, n, bit, add, rows->all[i].pos))
+            return true;
+    }
+    return false;
 }
 
 /* When it last came or went while the listener was a member; 0: never. */
@@ -414,6 +416,11 @@ static void on_marked(struct client *cl, struct str_view e, uint64_t pos)
                   (unsigned)cl->user, SV_ARG(e));
 }
 
+static bool is_so(const struct follow *f, bool active, uint64_t read_us, uint64_t since_s)
+{
+    return f->active == active && f->read_us == read_us && f->since_us / 1000000 == since_s;
+}
+
 /* What its thread is to the user, or was. */
 static void on_thread(struct client *cl, struct str_view e, uint64_t pos, bool active)
 {
@@ -427,9 +434,10 @@ static void on_thread(struct client *cl, struct str_view e, uint64_t pos, bool a
                   SV_ARG(e));
     /* The author without a row is told when there is a first reply. */
     struct follow f = oracle_follow_at(m, cl->user, 0);
-    bool is = f.active == active && f.read_us == read_us && m->threaded;
+    uint64_t since_s = js_u64(js_get(s, "date_create"));
+    bool is = is_so(&f, active, read_us, since_s) && m->threaded;
     while (!is && oracle_follow_next(m, cl->user, pos, &f))
-        is = f.active == active && f.read_us == read_us;
+        is = is_so(&f, active, read_us, since_s);
     if (!is)
         violation(cl->w, "members_only",
                   "client %u (user %u) is told of #%u what it is not to it: %.*s",
