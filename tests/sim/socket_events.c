@@ -35,6 +35,8 @@ static struct ochan *own_channel_of(struct client *cl, struct str_view e, struct
         MAX(s->newest_ts_us, MAX(js_ts(js_get(e, "ts")), js_ts(js_get(e, "event_ts"))));
     if (s->resumes && !s->resuming)
         s->last_ts_us = MAX(s->last_ts_us, s->newest_ts_us);
+    if (js_get(e, "text").p == NULL)
+        view_event(cl, c, js_ts(js_get(e, "event_ts")));
     return c;
 }
 
@@ -68,8 +70,7 @@ static void on_deleted(struct client *cl, const struct ochan *c, struct str_view
     if (!is_for(cl, c, m->deleted_pos))
         violation(cl->w, "members_only", "client %u hears of a deletion in %s when it is out",
                   (unsigned)cl->index, c->name);
-    view_pins(cl, c, oracle_batch_end(&cl->w->oracle, m->deleted_pos));
-    view_deleted(cl, (uint32_t)(m - cl->w->oracle.msgs));
+    view_deleted(cl, c, (uint32_t)(m - cl->w->oracle.msgs));
 }
 
 static bool is_tombstone(struct str_view message)
@@ -101,7 +102,7 @@ static void on_hidden(struct client *cl, const struct ochan *c, struct str_view 
         violation(cl->w, "members_only",
                   "client %u (user %u) hears of an edit in %s when it is out", (unsigned)cl->index,
                   (unsigned)cl->user, c->name);
-    view_text(cl, n, version, pos);
+    view_text(cl, c, n, version, pos);
 }
 
 /* Until when a text could be read; UINT64_MAX: it still can, or never was stored. */
@@ -154,8 +155,7 @@ static void on_message(struct client *cl, struct str_view e, uint64_t pos)
         violation(cl->w, "events_in_order", "client %u: message #%u of %s comes late or twice",
                   (unsigned)cl->index, n, c->name);
     sub->last_ts_us = ts_us;
-    view_message(cl, c, n);
-    view_shown(cl, c, n, read_until(m, oracle_version_of(o, n, got)), pos);
+    view_message(cl, c, n, oracle_version_of(o, n, got));
     cl->ws.events++;
 }
 
@@ -349,7 +349,7 @@ static void on_reaction(struct client *cl, struct str_view e, uint64_t pos, bool
                   "client %u hears of a reaction in %s %s: %.*s", (unsigned)cl->index, c->name,
                   stored ? "when it is out" : "that is not stored", SV_ARG(e));
     }
-    view_reaction(cl, n, bit, at);
+    view_reaction(cl, c, n, bit, added, at, pos);
 }
 
 static void on_reacted(struct client *cl, struct str_view e, uint64_t pos)
@@ -371,7 +371,7 @@ static void on_pin(struct client *cl, struct str_view e, uint64_t pos, bool pinn
     if (last_pos == 0)
         violation(cl->w, "members_only", "client %u hears of a pin in %s that it cannot know: %.*s",
                   (unsigned)cl->index, c->name, SV_ARG(e));
-    view_pins(cl, c, last_pos);
+    view_pin(cl, c, (uint32_t)(m - cl->w->oracle.msgs), pinned, last_pos, pos);
 }
 
 static void on_pinned(struct client *cl, struct str_view e, uint64_t pos)
