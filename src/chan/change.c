@@ -415,7 +415,7 @@ static enum err react(struct chan_shard *s, struct chan *c, struct chan_change *
     commit_head(s, c);
     if (MUTANT(REACTION_NOT_TOLD, true, false) && MUTANT(UNREACT_NOT_TOLD, true, add))
         tell_reaction(s, c, m, row, add ? "reaction_added" : "reaction_removed");
-    return ERR_OK;
+    return MUTANT(REACTED_AND_REFUSED, ERR_OK, add ? ERR_SERVICE_UNAVAILABLE : ERR_OK);
 }
 
 static enum err pin(struct chan_shard *s, struct chan *c, struct chan_change *m,

@@ -135,12 +135,13 @@ void commit_members(struct chan_shard *s, struct chan *c)
 
 void commit_hang(struct chan_shard *s, struct chan_batch *cb, struct effect *e)
 {
-    e->next = NULL;
-    if (cb->last == NULL)
-        cb->first = e;
-    else
-        cb->last->next = e;
-    cb->last = e;
+    struct effect **end = cb->last == NULL ? &cb->first : &cb->last->next;
+    struct effect **at =
+        MUTANT(CHANGES_TOLD_BACKWARDS, end, e->kind == EFFECT_CHANNEL_EVENT ? &cb->first : end);
+    e->next = *at;
+    *at = e;
+    if (e->next == NULL)
+        cb->last = e;
     if (cb == s->open && e->kind == EFFECT_ANSWER)
         cb->b.requests++;
 }

@@ -134,7 +134,8 @@ static struct row_follow changed(const struct chan_shard *s, const struct chan_c
     if (m->kind == CHANGE_THREAD_MARK && !was->active)
         return now;
     if (!was->active)
-        now = (struct row_follow){.active = true, .since_us = s->turn->wall_us};
+        now = (struct row_follow){
+            .active = true, .since_us = MUTANT(FOLLOWS_SINCE_FIRST, s->turn->wall_us, m->ts_us)};
     /* What was said before somebody follows is not unread. */
     uint64_t all_us = MUTANT(FOLLOWED_UNREAD, newest_us, m->ts_us);
     uint64_t read_us = m->read_us != 0 ? m->read_us : was->active ? was->read_us : all_us;
@@ -165,5 +166,5 @@ enum err follow_change(struct chan_shard *s, struct chan *c, const struct chan_c
     put(s, c, m->ts_us, m->uid, &now);
     commit_head(s, c);
     tell(s, c, type_of(m->kind), m->ts_us, m->uid, &now);
-    return ERR_OK;
+    return MUTANT(UNFOLLOWED_AND_REFUSED, ERR_OK, now.active ? ERR_OK : ERR_SERVICE_UNAVAILABLE);
 }

@@ -311,7 +311,12 @@ void queue_event(struct fanout *f, struct fan_conn *c, struct frame_use *use, bo
                 (c->q != NULL && c->q->owed != NULL &&
                  (c->resumes || hint_has(c->q->owed, use->frame->cid)));
     struct queue *q = full ? NULL : queue_of(f, c);
-    if (q == NULL || !pieces_add(&f->chunks, &q->normal, (piece)use)) {
+    if (q == NULL ||
+        !pieces_add(
+            &f->chunks,
+            MUTANT(TAKING_BACK_OVERTAKES, &q->normal,
+                   use->frame->takes_back && c->state == FAN_OPEN ? &q->urgent : &q->normal),
+            (piece)use)) {
         if (!typing)
             drop_event(f, c, use->frame->cid);
         return;

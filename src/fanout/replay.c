@@ -73,7 +73,8 @@ void replay_keep(struct fanout *f, struct sub_chan *h, const struct frame *frame
     uint64_t need = sizeof(struct kept) + (wire.len + kept_align - 1) / kept_align * kept_align;
     if (need > r->bytes || frame->takes_back) {
         if (MUTANT(TAKEN_BACK_IS_REPLAYED, true, need > r->bytes))
-            forget_channel(f, h);
+            MUTANT(TAKEN_BACK_WITHIN_MARGIN, forget_channel(f, h),
+                   (void)(h->whole_since_us = f->turn->wall_us - missed_margin_us));
         return;
     }
     uint8_t *p = make_room(r, need);

@@ -1,5 +1,6 @@
 /* thread.c - what is read of a message beside the channel's pages: itself, its thread, the reply
  * before another, pins. */
+#include "base/mutant.h"
 #include "chan/channel_json.h"
 #include "chan/message_json.h"
 #include "hist/internal.h"
@@ -198,7 +199,7 @@ enum err hist_replies(struct hist *h, struct hist_replies *m)
     TRY(put_parent(h, m, &parent));
     m->messages = 1;
     TRY(scan_replies(h, m->cid, parent.ts_us, from_of(m), to_of(m), &r));
-    for (uint32_t i = 0; i < r.len; i++)
+    for (uint32_t i = MUTANT(REPLY_CROWDED_OUT, 0u, r.len > 3); i < r.len; i++)
         TRY(put_reply(h, m, &r.p[i]));
     m->has_more = r.full;
     m->next_us = r.len > 0 ? r.p[r.len - 1].ts_us : 0;

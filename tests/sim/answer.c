@@ -43,6 +43,12 @@ bool answer_transient(struct world *w, struct str_view error)
     return false;
 }
 
+/* Promised: only after these may what was refused be done all the same. */
+static bool is_doubtful(struct str_view error)
+{
+    return sv_eq(error, SV("storage_unavailable")) || sv_eq(error, SV("internal_error"));
+}
+
 /* ---- refusals ---- */
 
 static bool token_refused(const struct ctx *x)
@@ -377,6 +383,12 @@ static void judge_success(const struct ctx *x)
     judge(x);
 }
 
+static void end_wish(const struct ctx *x, uint64_t pos)
+{
+    if (x->op->wish != 0)
+        oracle_wish_ends(x->w, x->op->wish, pos);
+}
+
 enum verdict answer_judge(struct client *cl, const struct op *op, int status, struct str_view body,
                           uint64_t pos)
 {
@@ -397,10 +409,12 @@ enum verdict answer_judge(struct client *cl, const struct op *op, int status, st
         if (op->kind == OP_SEARCH)
             return judge_search(&x) ? VERDICT_DONE : VERDICT_RETRY;
         judge_success(&x);
+        end_wish(&x, pos);
         return VERDICT_DONE;
     }
     if (x.error.p == NULL)
         untrue(&x, "answers_whole", "neither ok nor an error");
+    end_wish(&x, is_doubtful(x.error) ? pos : 0);
     if (token_refused(&x)) /* for good, where the token is the question */
         return op->kind == OP_WHO ? VERDICT_DONE : VERDICT_RETRY;
     if (answer_transient(cl->w, x.error)) {
@@ -410,7 +424,6 @@ enum verdict answer_judge(struct client *cl, const struct op *op, int status, st
     }
     if (status != 200)
         untrue(&x, "errors_have_causes", "a status that this call cannot have");
-    judge_reaction_is_refused(&x);
     judge_refusal(&x);
     return VERDICT_DONE;
 }

@@ -41,9 +41,8 @@ void judge_reactions(const struct ctx *x, struct str_view item, uint32_t n);
 /* answer_channel.c: what holds of an answer `ok`, by op; NULL: not one of its. */
 typedef void judge_fn(const struct ctx *x);
 extern judge_fn *const channel_judges[OP_KINDS];
-extern judge_fn *const reaction_judges[OP_KINDS];    /* answer_reactions.c */
-extern judge_fn *const thread_judges[OP_KINDS];      /* answer_thread.c */
-void judge_reaction_is_refused(const struct ctx *x); /* whatever was asked is not done */
+extern judge_fn *const reaction_judges[OP_KINDS]; /* answer_reactions.c */
+extern judge_fn *const thread_judges[OP_KINDS];   /* answer_thread.c */
 /* False: an error that the op cannot have. */
 bool judge_reaction_refusal(const struct ctx *x);
 bool judge_thread_refusal(const struct ctx *x);

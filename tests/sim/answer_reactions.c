@@ -18,8 +18,13 @@ static bool was_there(const struct ctx *x, bool there)
 static bool is_hidden(const struct ctx *x, bool add)
 {
     const struct levels *rows = &x->w->oracle.msgs[x->op->number].written;
-    return levels_at(rows, x->pos) != levels_at(rows, x->op->sent_pos) &&
-           oracle_may_be_hidden(&x->w->oracle, x->op->number, own_bit(x), add);
+    for (uint32_t i = rows->len; i > 0 && rows->all[i - 1].pos > x->op->sent_pos; i--) {
+        uint64_t pos = rows->all[i - 1].pos;
+        if (pos <= x->pos &&
+            oracle_reaction_is_hidden(&x->w->oracle, x->op->number, own_bit(x), add, pos))
+            return true;
+    }
+    return false;
 }
 
 /* It was not so, and became so by this request: a repeat is refused. */
@@ -50,12 +55,6 @@ static bool judge_repeat(const struct ctx *x, bool add)
     if (!was_there(x, add) && !is_hidden(x, !add))
         untrue(x, "refusals_are_durable", "a reaction is there, it says, or is not");
     return true;
-}
-
-void judge_reaction_is_refused(const struct ctx *x)
-{
-    if (x->op->kind == OP_REACT || x->op->kind == OP_UNREACT)
-        oracle_reaction_refused(x->w, x->op->number, own_bit(x), x->op->kind == OP_REACT);
 }
 
 bool judge_reaction_refusal(const struct ctx *x)

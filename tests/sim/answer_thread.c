@@ -51,33 +51,65 @@ static void check_followed(const struct ctx *x, struct str_view parent)
         untrue(x, "unread_equals_recount", "so many replies are not unread");
 }
 
+enum { page_max = 1000 }; /* as much as choose.c asks for */
+
+struct page { /* the replies that are shown, by their numbers */
+    uint32_t all[page_max];
+    uint32_t len;
+};
+
+/* They are what there was at pos: each of them, in the order of their rows, and no other. */
+static bool is_whole_at(const struct ctx *x, const struct page *p, uint64_t pos)
+{
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < x->chan->replies.len; i++) {
+        uint32_t n = x->chan->replies.all[i];
+        const struct omsg *m = &x->w->oracle.msgs[n];
+        bool there = m->thread == x->op->number && m->pos <= pos &&
+                     (m->deleted_pos == 0 || m->deleted_pos > pos);
+        bool shown = at < p->len && p->all[at] == n;
+        if (there != shown)
+            return false;
+        at += shown;
+    }
+    return at == p->len;
+}
+
+/* They are those of one durable state between question and answer: it changes with each reply that
+ * comes or goes. */
+static bool is_whole(const struct ctx *x, const struct page *p)
+{
+    bool is = is_whole_at(x, p, x->op->sent_pos);
+    for (uint32_t i = 0; i < x->chan->replies.len && !is; i++) {
+        const struct omsg *m = &x->w->oracle.msgs[x->chan->replies.all[i]];
+        const uint64_t changes[] = {m->pos, m->deleted_pos};
+        for (uint32_t k = 0; k < ARRAY_LEN(changes) && !is; k++)
+            is = m->thread == x->op->number && changes[k] > x->op->sent_pos &&
+                 changes[k] <= x->pos && is_whole_at(x, p, changes[k]);
+    }
+    return is;
+}
+
 static void judge_replies(const struct ctx *x)
 {
-    const struct oracle *o = &x->w->oracle;
     struct str_view list = js_get(x->body, "messages"), item;
-    uint64_t last_us = 0;
+    struct page p = {.len = 0};
     size_t at = 0;
-    uint32_t seen = 0;
     if (x->chan->kind != CHANNEL_PUBLIC && !was(x, x->cl->user, true))
         untrue(x, "members_only", "a private channel's thread for a stranger");
-    for (; (item = js_next(list, &at)).p != NULL; seen++) {
-        uint32_t n = judge_item(x, x->op->cid, item, "a thread");
-        const struct omsg *m = &o->msgs[n];
-        if (seen == 0 ? n != x->op->number : m->thread != x->op->number)
-            untrue(x, "one_answer_per_request", "a message of another thread");
-        if (seen == 0)
-            check_followed(x, item);
-        if (m->ts_us <= last_us)
-            untrue(x, "history_complete", "a wrong order");
-        last_us = m->ts_us;
+    if ((item = js_next(list, &at)).p == NULL ||
+        judge_item(x, x->op->cid, item, "a thread") != x->op->number)
+        untrue(x, "one_answer_per_request", "the first message is not the thread's");
+    check_followed(x, item);
+    while ((item = js_next(list, &at)).p != NULL) {
+        if (p.len == page_max)
+            untrue(x, "history_complete", "more than was asked for");
+        p.all[p.len++] = judge_item(x, x->op->cid, item, "a thread");
     }
-    uint32_t must = 1;
-    for (uint32_t n = 1; n <= o->msgs_len; n++)
-        must += o->msgs[n].thread == x->op->number && o->msgs[n].ts_us != 0 &&
-                o->msgs[n].pos <= x->op->sent_pos &&
-                (o->msgs[n].deleted_pos == 0 || o->msgs[n].deleted_pos > x->pos);
-    if (seen < must)
-        untrue(x, "history_complete", "a reply is missing");
+    if (!is_whole(x, &p))
+        untrue(x, "history_complete", "not the replies of one moment, or not in their order");
+    if (js_true(js_get(x->body, "has_more")))
+        untrue(x, "history_complete", "has_more is wrong");
 }
 
 /* ---- who follows it ---- */

@@ -76,6 +76,7 @@ struct op {
     bool resumes;         /* OP_CONNECT: goes on from oldest_us */
     uint64_t oldest_us;
     uint64_t sent_pos, sent_us; /* when the request was written */
+    uint32_t wish;              /* oracle_wishes.c; 0: what it asks for is not told by rows */
     uint32_t token, as;
     bool token_dead; /* it had been revoked before the request was written */
     bool must;       /* OP_SEARCH: asked until it is found */
@@ -94,6 +95,14 @@ struct http_client { /* one connection */
     uint32_t pipe_len, depth;
 };
 
+/* What a client was told last of one thing that changes: a text, a reaction, a pin, a member. */
+struct told {
+    uint64_t pos;    /* the first row that it can mean */
+    uint32_t socket; /* which of the client's told it */
+    uint32_t covers; /* of its channel then */
+    uint32_t is;     /* what it has become, + 1; 0: nothing was told */
+};
+
 /* What a socket knows of a channel. */
 struct sub {
     uint64_t covered_pos; /* up to here it knows the channel by hello, join or refetch */
@@ -101,6 +110,10 @@ struct sub {
     uint32_t next;        /* ordinal of the first message not yet received or covered */
     uint32_t next_reply;  /* and of the first reply */
     uint64_t last_ts_us;
+    /* What it is told next became stored behind this: the end of the batch before that of what it
+     * was told last. By the daemon's clock not before event_us. */
+    uint64_t told_pos, event_us;
+    struct told told_members[plan_users_max];
     /* Members, pins and changes of messages it knows up to there: it asks after hello,
      * channel_joined or refetch. */
     uint64_t members_pos;
@@ -219,16 +232,19 @@ void view_resume(struct client *cl, uint64_t pos);
  * after this. */
 void view_cover(struct client *cl, const struct ochan *c, uint64_t pos, uint64_t members_pos);
 void view_cover_all(struct client *cl, uint64_t pos, uint64_t members_pos);
-/* It is told of the message; nothing before it may be missing. */
-void view_message(struct client *cl, const struct ochan *c, uint32_t number);
-/* It is shown, at pos, a text that could be read until until_pos. */
-void view_shown(struct client *cl, const struct ochan *c, uint32_t number, uint64_t until_pos,
-                uint64_t pos);
-/* It is told, by pos, of an edit, a deletion, a reaction, a pin, a join or leave of another. */
-void view_text(struct client *cl, uint32_t number, uint32_t version, uint64_t pos);
-void view_deleted(struct client *cl, uint32_t number);
-void view_reaction(struct client *cl, uint32_t number, uint32_t bit, uint64_t pos);
-void view_pins(struct client *cl, const struct ochan *c, uint64_t pos);
+/* It is told of the message, by this text; nothing before it may be missing. */
+void view_message(struct client *cl, const struct ochan *c, uint32_t number, uint32_t version);
+/* An event of the channel was made at event_us by the daemon's clock; 0: it does not say. */
+void view_event(struct client *cl, const struct ochan *c, uint64_t event_us);
+/* It is told, by pos, of an edit, a deletion, a reaction, a pin, a join or leave of another. heard:
+ * the newest row that the event can mean. */
+void view_text(struct client *cl, const struct ochan *c, uint32_t number, uint32_t version,
+               uint64_t pos);
+void view_deleted(struct client *cl, const struct ochan *c, uint32_t number);
+void view_reaction(struct client *cl, const struct ochan *c, uint32_t number, uint32_t bit,
+                   bool there, uint64_t heard_pos, uint64_t pos);
+void view_pin(struct client *cl, const struct ochan *c, uint32_t number, bool pinned,
+              uint64_t heard_pos, uint64_t pos);
 void view_member(struct client *cl, const struct ochan *c, uint8_t u, bool joined, uint64_t pos);
 /* All that it should have seen it has seen, or was told to fetch. */
 void socket_check_converged(struct client *cl);

@@ -179,13 +179,22 @@ static bool is_about_thread(const struct op *op)
     return op->kind == OP_FOLLOW || op->kind == OP_UNFOLLOW || op->kind == OP_THREAD_MARK;
 }
 
-static struct follow_ask ask_of(const struct client *cl, const struct op *op)
+/* The oracle's id of what only this request may bring about; 0: others ask for the like. */
+static uint32_t wish_of(const struct client *cl, const struct op *op)
 {
-    enum follow_wish kind = op->kind == OP_FOLLOW     ? WISH_FOLLOW
-                            : op->kind == OP_UNFOLLOW ? WISH_UNFOLLOW
-                                                      : WISH_MARK;
-    return (struct follow_ask){
-        .number = op->number, .user = cl->user, .kind = kind, .read_us = op->oldest_us};
+    static const enum wish_kind kinds[OP_KINDS] = {[OP_FOLLOW] = WISH_FOLLOW,
+                                                   [OP_UNFOLLOW] = WISH_UNFOLLOW,
+                                                   [OP_THREAD_MARK] = WISH_MARK,
+                                                   [OP_REACT] = WISH_REACT,
+                                                   [OP_UNREACT] = WISH_UNREACT};
+    bool reaction = op->kind == OP_REACT || op->kind == OP_UNREACT;
+    if (!reaction && !is_about_thread(op))
+        return 0;
+    return oracle_wish(cl->w, (struct wish){.number = op->number,
+                                            .user = cl->user,
+                                            .kind = kinds[op->kind],
+                                            .what = reaction ? oracle_reaction(op->name, cl->user)
+                                                             : op->oldest_us});
 }
 
 static uint32_t make_args(const struct client *cl, const struct op *op, struct words *s,
@@ -365,11 +374,7 @@ void http_send(struct client *cl, struct http_client *h, const struct op *op)
     o->attempts++;
     if (o->kind == OP_POST)
         w->oracle.msgs[o->number].sent = true;
-    if (is_about_thread(o))
-        oracle_follow_sent(&w->oracle, ask_of(cl, o));
-    if (o->kind == OP_REACT || o->kind == OP_UNREACT)
-        oracle_reaction_sent(&w->oracle, o->number, oracle_reaction(o->name, cl->user),
-                             o->kind == OP_REACT);
+    o->wish = wish_of(cl, o);
     trace_add(&w->trace, (struct trace_entry){.at_us = w->now_us,
                                               .what = methods[o->kind],
                                               .kind = TRACE_CLIENT,
@@ -451,8 +456,6 @@ static bool one_answer(struct client *cl, struct http_client *h)
     h->pipe_len--;
     memmove(h->pipe, h->pipe + 1, h->pipe_len * sizeof *h->pipe);
     enum verdict verdict = answer_judge(cl, &op, status, body, pos);
-    if (is_about_thread(&op))
-        oracle_follow_answered(&w->oracle, ask_of(cl, &op));
     if (verdict == VERDICT_DONE) {
         if (!op.quiet)
             w->ops_done++;
@@ -473,6 +476,8 @@ void http_drop(struct client *cl, struct http_client *h, bool reset)
     h->pipe_len = 0;
     for (uint32_t i = 0; i < n; i++) {
         struct op op = h->pipe[i];
+        if (op.wish != 0)
+            oracle_wish_lost(cl->w, op.wish);
         /* Without a key nobody can know whether it is stored: not sent again. */
         bool again = op.kind != OP_POST || cl->w->oracle.msgs[op.number].keyed;
         if (again && !op.quiet)

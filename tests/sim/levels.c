@@ -1,16 +1,12 @@
 #include "levels.h"
 
-#include <stdlib.h>
+#include "grow.h"
 
 void levels_set(struct levels *l, uint64_t pos, uint64_t n)
 {
     if ((l->len == 0 ? 0 : l->all[l->len - 1].n) == n)
         return;
-    if (l->len == l->cap) {
-        l->cap = l->cap * 2 + 4;
-        l->all = realloc(l->all, l->cap * sizeof *l->all);
-        ASSERT(l->all != NULL);
-    }
+    GROW(l->all, l->len, l->cap);
     l->all[l->len++] = (struct level){pos, n};
 }
 
@@ -46,6 +42,14 @@ bool levels_became(const struct levels *l, uint64_t n, uint64_t from, uint64_t t
     while (i > 0 && l->all[i - 1].pos > from && (l->all[i - 1].pos > to || l->all[i - 1].n != n))
         i--;
     return i > 0 && l->all[i - 1].pos > from;
+}
+
+uint64_t levels_next(const struct levels *l, uint64_t n, uint64_t after, uint64_t to)
+{
+    uint32_t i = 0;
+    while (i < l->len && (l->all[i].pos <= after || l->all[i].n != n))
+        i++;
+    return i < l->len && l->all[i].pos <= to ? l->all[i].pos : 0;
 }
 
 void levels_bits(const struct levels *l, uint64_t from, uint64_t to, uint64_t *always,

@@ -29,6 +29,9 @@ static inline bool levels_was(const struct levels *l, uint64_t n, uint64_t from,
 /* Whether it changed to n at any position behind from and up to `to`. */
 bool levels_became(const struct levels *l, uint64_t n, uint64_t from, uint64_t to);
 
+/* Where it first changed to n, behind `after` and up to `to`; 0: nowhere. */
+uint64_t levels_next(const struct levels *l, uint64_t n, uint64_t after, uint64_t to);
+
 /* Of numbers that are sets of bits: those that were there at all positions from..to, and those that
  * were at any. */
 void levels_bits(const struct levels *l, uint64_t from, uint64_t to, uint64_t *always,

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "grow.h"
 #include "text.h"
 #include "world.h"
 
@@ -23,11 +24,7 @@ static bool may_share(const struct oracle *o, uint32_t other, uint64_t cid, uint
 
 uint32_t oracle_message(struct oracle *o, uint64_t cid, uint8_t user, bool keyed)
 {
-    if (o->msgs_len + 1 >= o->msgs_cap) {
-        o->msgs_cap = o->msgs_cap * 2 + 1024;
-        o->msgs = realloc(o->msgs, o->msgs_cap * sizeof *o->msgs);
-        ASSERT(o->msgs != NULL);
-    }
+    GROW(o->msgs, o->msgs_len + 1, o->msgs_cap); /* from 1 on */
     uint32_t number = ++o->msgs_len;
     o->msgs[number] = (struct omsg){.cid = cid, .user = user, .keyed = keyed, .key = number};
     if (mix64(number) % 4 == 0 && may_share(o, number - 1, cid, user))
@@ -165,7 +162,8 @@ bool oracle_member_at(const struct ochan *c, uint8_t user, uint64_t pos)
     return levels_at(&c->membership[user], pos) != 0;
 }
 
-uint64_t oracle_batch_end(const struct oracle *o, uint64_t pos)
+/* How many batches ended before pos. */
+static uint32_t batches_before(const struct oracle *o, uint64_t pos)
 {
     uint32_t low = 0, high = o->ends_len;
     while (low < high) {
@@ -175,7 +173,19 @@ uint64_t oracle_batch_end(const struct oracle *o, uint64_t pos)
         else
             high = mid;
     }
-    return low == o->ends_len ? o->pos : o->ends[low];
+    return low;
+}
+
+uint64_t oracle_batch_end(const struct oracle *o, uint64_t pos)
+{
+    uint32_t n = batches_before(o, pos);
+    return n == o->ends_len ? o->pos : o->ends[n];
+}
+
+uint64_t oracle_batch_before(const struct oracle *o, uint64_t pos)
+{
+    uint32_t n = batches_before(o, pos);
+    return n == 0 ? 0 : o->ends[n - 1];
 }
 
 bool oracle_heard(const struct oracle *o, const struct ochan *c, uint8_t user, uint64_t pos)
@@ -309,7 +319,7 @@ void oracle_deinit(struct oracle *o)
     }
     free(o->msgs);
     free(o->wishes);
-    free(o->follow_asks);
+    free(o->deeds);
     free(o->tokens);
     free(o->ends);
     free(o->ts_set);

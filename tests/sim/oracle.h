@@ -124,21 +124,26 @@ struct ochan {
     uint32_t acked_len; /* ordinal behind the newest message answered ok */
 };
 
-/* That a reaction be given or taken back: sent so many times more often than it was refused, or
- * became true in a row. */
-struct wish {
-    uint32_t number, bit, may_be;
-    bool add;
-};
+enum wish_kind { WISH_FOLLOW, WISH_UNFOLLOW, WISH_MARK, WISH_REACT, WISH_UNREACT };
 
-enum follow_wish { WISH_FOLLOW, WISH_UNFOLLOW, WISH_MARK };
-
-struct follow_ask { /* one request of user's, about the thread of a message */
+struct wish { /* one request of user's about a message; oracle_wishes.c */
     uint32_t number;
     uint8_t user;
-    enum follow_wish kind;
-    uint64_t read_us; /* 0: not named */
-    bool answered;    /* what it leads to is stored */
+    enum wish_kind kind;
+    uint64_t what;              /* of a thread: read up to, 0: not named; or which reaction */
+    uint64_t sent_pos, sent_us; /* sent_us: by the daemon's clock */
+    uint64_t until_pos;         /* what is stored behind it is not of it; UINT64_MAX: under way */
+    uint64_t lost_us;           /* when its client gave it up; 0: it waits */
+    uint32_t deed;              /* what it explains, its index + 1; 0: nothing */
+    uint32_t round;             /* the last search that looked at it */
+};
+
+enum { deed_wishes_max = 64 }; /* of one user's about one message, under way at one time */
+
+struct deed { /* what became stored at pos, and the requests that may have been it */
+    uint64_t pos;
+    uint32_t wishes[deed_wishes_max];
+    uint32_t wishes_len;
 };
 
 struct oracle {
@@ -161,10 +166,12 @@ struct oracle {
     uint32_t passwords_len;
     struct otoken *tokens;
     uint32_t tokens_len, tokens_cap;
-    struct wish *wishes;
+    struct wish *wishes; /* by id - 1 */
     uint32_t wishes_len, wishes_cap;
-    struct follow_ask *follow_asks;
-    uint32_t follow_asks_len, follow_asks_cap;
+    uint32_t wishes_ended; /* none of so many is under way */
+    struct deed *deeds;
+    uint32_t deeds_len, deeds_cap;
+    uint32_t round;
 };
 
 void oracle_init(struct oracle *o);
@@ -187,8 +194,9 @@ struct ochan *oracle_chan(struct oracle *o, uint64_t cid);                 /* or
 struct omsg *oracle_by_ts(struct oracle *o, uint64_t cid, uint64_t ts_us); /* or NULL */
 uint8_t oracle_user(const struct oracle *o, uint64_t uid); /* plan_users_max: unknown */
 bool oracle_member_at(const struct ochan *c, uint8_t user, uint64_t pos);
-/* The end of the batch with pos: what became durable together. */
+/* The end of the batch with pos, and that of the batch before: what became durable together. */
 uint64_t oracle_batch_end(const struct oracle *o, uint64_t pos);
+uint64_t oracle_batch_before(const struct oracle *o, uint64_t pos);
 /* A change of a message, whose row has pos, was decided while user was a member: the row stands
  * where the first change of that message in its batch stood. */
 bool oracle_heard(const struct oracle *o, const struct ochan *c, uint8_t user, uint64_t pos);
@@ -253,15 +261,35 @@ static inline uint32_t oracle_reaction(uint32_t emoji, uint8_t user)
 _Static_assert(oracle_emoji_max *plan_users_max <= 64, "a bit for each");
 uint32_t oracle_emoji(struct str_view name); /* oracle_emoji_max: none of theirs */
 uint64_t oracle_reactions_of(uint8_t user);  /* bits */
-/* A request was written; it was refused for good. */
-void oracle_reaction_sent(struct oracle *o, uint32_t number, uint32_t bit, bool add);
-void oracle_reaction_refused(struct world *w, uint32_t number, uint32_t bit, bool add);
-/* It may have been done and undone in one batch, whose row tells nothing of it. */
-bool oracle_may_be_hidden(struct oracle *o, uint32_t number, uint32_t bit, bool add);
+/* Whether it may have been given, or taken back, in the batch of the message's row pos, which tells
+ * nothing of it: the other way round in the same batch, or the message was deleted in it. */
+bool oracle_reaction_is_hidden(struct oracle *o, uint32_t number, uint32_t bit, bool add,
+                               uint64_t pos);
 void oracle_on_reactions(struct world *w, const struct ochan *c, uint32_t n,
                          struct str_view packed);
-/* When it last came, or went, up to pos; 0: never. */
+/* When it last came, or went, up to pos; 0: never. A deletion does not count. */
 uint64_t oracle_reaction_became(const struct omsg *m, uint32_t bit, bool there, uint64_t pos);
+/* When it first did, behind `after` and up to `to`. */
+uint64_t oracle_reaction_next(const struct omsg *m, uint32_t bit, bool there, uint64_t after,
+                              uint64_t to);
+
+/* oracle_wishes.c. A request was written; its id, which is not 0. */
+uint32_t oracle_wish(struct world *w, struct wish wish);
+/* It was answered at pos: it did, if anything, what became stored up to there. 0: it did nothing.
+ */
+void oracle_wish_ends(struct world *w, uint32_t id, uint64_t pos);
+/* Its client has gone, and nobody will ever know. */
+void oracle_wish_lost(struct world *w, uint32_t id);
+/* The process has ended, and with it all of them. */
+void oracle_wishes_end(struct oracle *o);
+/* Before each batch. */
+void oracle_wishes_expire(struct world *w);
+/* Request id asks for what the deed is: it may have been it, unless it was not under way. */
+void oracle_deed_may_be(const struct oracle *o, struct deed *d, uint32_t id);
+/* False: it has no request of its own. */
+bool oracle_deed(struct oracle *o, const struct deed *d);
+/* Those behind the first len were only tried. */
+void oracle_deeds_forget(struct oracle *o, uint32_t len);
 
 /* oracle_follows.c: what a thread is to a user at pos; false: it becomes nothing else up to `to`.
  */
@@ -271,8 +299,6 @@ bool oracle_follow_next(const struct omsg *m, uint8_t user, uint64_t to, struct 
  * at gone_pos. */
 uint32_t oracle_unread_replies(const struct oracle *o, uint32_t n, uint8_t user, uint64_t read_us,
                                uint64_t pos, uint64_t gone_pos);
-void oracle_follow_sent(struct oracle *o, struct follow_ask ask);
-void oracle_follow_answered(struct oracle *o, struct follow_ask ask);
 void oracle_on_follow(struct world *w, const struct row *r);
 /* After each whole batch. */
 void oracle_check_follows(struct world *w, uint32_t n);

@@ -1,8 +1,7 @@
 /* oracle_follows.c - who follows which thread, and has read how far in it: told by a row for each
  * decision, and held against what was said and asked for. The author of a thread follows it without
  * a row (chan/follow.h). */
-#include <stdlib.h>
-
+#include "grow.h"
 #include "world.h"
 
 enum { follow_cid_at = 2, follow_ts_at = 11, follow_uid_at = 19 };
@@ -51,28 +50,6 @@ uint32_t oracle_unread_replies(const struct oracle *o, uint32_t n, uint8_t user,
 
 /* ---- what was asked for ---- */
 
-void oracle_follow_sent(struct oracle *o, struct follow_ask ask)
-{
-    if (o->follow_asks_len == o->follow_asks_cap) {
-        o->follow_asks_cap = o->follow_asks_cap * 2 + 64;
-        o->follow_asks = realloc(o->follow_asks, o->follow_asks_cap * sizeof *o->follow_asks);
-        ASSERT(o->follow_asks != NULL);
-    }
-    o->follow_asks[o->follow_asks_len++] = ask;
-}
-
-void oracle_follow_answered(struct oracle *o, struct follow_ask ask)
-{
-    for (uint32_t i = 0; i < o->follow_asks_len; i++) {
-        struct follow_ask *a = &o->follow_asks[i];
-        if (a->answered || a->number != ask.number || a->user != ask.user || a->kind != ask.kind ||
-            a->read_us != ask.read_us)
-            continue;
-        a->answered = true; /* of two that ask the same it may be the other one */
-        return;
-    }
-}
-
 /* The ts of the thread's first message, or of a reply that was stored. */
 static bool is_in_thread(struct oracle *o, uint32_t n, uint64_t ts_us)
 {
@@ -90,7 +67,7 @@ static bool was_newest(struct oracle *o, uint32_t n, uint64_t ts_us)
 
 /* To what is named, between the first message and the newest reply; nothing named: to what it was
  * or, for somebody new, to that reply. */
-static bool leads_to(struct oracle *o, const struct follow_ask *a, const struct follow *was,
+static bool leads_to(struct oracle *o, const struct wish *a, const struct follow *was,
                      const struct follow *now)
 {
     const struct omsg *m = &o->msgs[a->number];
@@ -98,22 +75,25 @@ static bool leads_to(struct oracle *o, const struct follow_ask *a, const struct 
         return was->active && !now->active && now->read_us == was->read_us;
     if (!now->active || (a->kind == WISH_MARK && !was->active))
         return false;
-    if (a->read_us == 0)
+    if (a->what == 0)
         return !was->active && was_newest(o, a->number, now->read_us);
-    uint64_t to_us = MAX(a->read_us, m->ts_us);
+    uint64_t to_us = MAX(a->what, m->ts_us);
     return (now->read_us == to_us && to_us <= MAX(m->ts_us, m->newest_reply_us)) ||
            (now->read_us < to_us && was_newest(o, a->number, now->read_us));
 }
 
+/* By a request of its own. */
 static bool was_asked(struct oracle *o, uint32_t n, const struct follow *was,
                       const struct follow *now)
 {
-    for (uint32_t i = 0; i < o->follow_asks_len; i++) {
-        const struct follow_ask *a = &o->follow_asks[i];
-        if (!a->answered && a->number == n && a->user == now->user && leads_to(o, a, was, now))
-            return true;
+    struct deed d = {.pos = o->pos};
+    for (uint32_t id = 1; id <= o->wishes_len; id++) {
+        const struct wish *a = &o->wishes[id - 1];
+        if (a->number == n && a->kind <= WISH_MARK && a->user == now->user &&
+            leads_to(o, a, was, now))
+            oracle_deed_may_be(o, &d, id);
     }
-    return false;
+    return oracle_deed(o, &d);
 }
 
 /* A reply of this batch, by somebody who did not follow: read up to there. */
@@ -125,15 +105,39 @@ static bool has_replied(struct oracle *o, uint32_t n, const struct follow *was,
            m->pos > o->batch_pos;
 }
 
+/* Since when somebody follows is the daemon's clock when that was decided: not before the request
+ * was written, or a reply's ts was taken from the same clock, and not later than now. Who follows
+ * on, or leaves, changes nothing. Which of several requests it was is open: the first will do.
+ * While clocks are set, those of the threads differ. */
+static void check_since(struct world *w, uint32_t n, const struct follow *was,
+                        const struct follow *now)
+{
+    enum { ahead_us = 1000000 }; /* a ts is of the clock or, of many at once, a little later */
+    struct oracle *o = &w->oracle;
+    uint64_t from_us = has_replied(o, n, was, now) ? now->read_us - ahead_us : UINT64_MAX;
+    if (was->active || !now->active) {
+        if (now->since_us != was->since_us)
+            violation(w, "follows_kept", "user %u follows #%u anew, and never left it",
+                      (unsigned)now->user, n);
+        return;
+    }
+    for (uint32_t i = o->wishes_len; i > 0; i--) {
+        const struct wish *a = &o->wishes[i - 1];
+        if (a->number == n && a->user == now->user && a->kind == WISH_FOLLOW &&
+            a->until_pos >= o->pos)
+            from_us = MIN(from_us, a->sent_us);
+    }
+    if ((w->plan.faults & 1u << FAULT_CLOCK) == 0 &&
+        (now->since_us < from_us || now->since_us > world_wall_us(w)))
+        violation(w, "follows_kept", "user %u follows #%u since %llu, and then it did not",
+                  (unsigned)now->user, n, (unsigned long long)now->since_us);
+}
+
 /* ---- rows ---- */
 
 static void add(struct omsg *m, struct follow f)
 {
-    if (m->follows_len == m->follows_cap) {
-        m->follows_cap = m->follows_cap * 2 + 4;
-        m->follows = realloc(m->follows, m->follows_cap * sizeof *m->follows);
-        ASSERT(m->follows != NULL);
-    }
+    GROW(m->follows, m->follows_len, m->follows_cap);
     m->follows[m->follows_len++] = f;
     m->lists_touched = true;
 }
@@ -159,14 +163,13 @@ void oracle_on_follow(struct world *w, const struct row *r)
     if (was.active && now.active && now.read_us <= was.read_us)
         violation(w, "follows_kept", "user %u has read #%u up to %llu, and then up to %llu",
                   (unsigned)u, n, (unsigned long long)was.read_us, (unsigned long long)now.read_us);
-    if (was.active && now.since_us != was.since_us)
-        violation(w, "follows_kept", "user %u follows #%u anew, and never left it", (unsigned)u, n);
     if (!has_replied(o, n, &was, &now) && !was_asked(o, n, &was, &now))
         violation(w, "follows_kept",
                   "user %u %s #%u (read up to %llu, before up to %llu): neither by a reply nor "
                   "because it asked",
                   (unsigned)u, now.active ? "follows" : "leaves", n,
                   (unsigned long long)now.read_us, (unsigned long long)was.read_us);
+    check_since(w, n, &was, &now);
     if (!oracle_member_at(c, u, o->pos))
         violation(w, "members_only", "user %u follows #%u and is no member", (unsigned)u, n);
     add(m, now);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "chan/thread.h"
+#include "grow.h"
 #include "text.h"
 #include "world.h"
 
@@ -54,11 +55,7 @@ static uint32_t number_in(struct world *w, const struct row_message *row, uint32
 
 static uint32_t add_number(struct numbers *l, uint32_t n)
 {
-    if (l->len == l->cap) {
-        l->cap = l->cap * 2 + 64;
-        l->all = realloc(l->all, l->cap * sizeof *l->all);
-        ASSERT(l->all != NULL);
-    }
+    GROW(l->all, l->len, l->cap);
     l->all[l->len] = n;
     return l->len++;
 }

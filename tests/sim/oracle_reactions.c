@@ -1,79 +1,49 @@
 /* oracle_reactions.c - which reactions messages have: told by their rows, and held against what was
  * asked for. A row is written once a batch: what was given and taken back in the same one is in
  * none. */
-#include <stdlib.h>
-
+#include "base/varint.h"
+#include "grow.h"
 #include "world.h"
 
 /* ---- what was asked for ---- */
 
-static struct wish *wish_of(struct oracle *o, uint32_t number, uint32_t bit, bool add)
+static struct deed deed_of(const struct oracle *o, uint32_t n, uint32_t bit, bool add, uint64_t pos)
 {
-    for (uint32_t i = o->wishes_len; i > 0; i--) {
-        struct wish *a = &o->wishes[i - 1];
-        if (a->number == number && a->bit == bit && a->add == add)
-            return a;
+    struct deed d = {.pos = pos};
+    enum wish_kind kind = add ? WISH_REACT : WISH_UNREACT;
+    for (uint32_t id = 1; id <= o->wishes_len; id++) {
+        const struct wish *a = &o->wishes[id - 1];
+        if (a->number == n && a->kind == kind && a->what == bit)
+            oracle_deed_may_be(o, &d, id);
     }
-    if (o->wishes_len == o->wishes_cap) {
-        o->wishes_cap = o->wishes_cap * 2 + 64;
-        o->wishes = realloc(o->wishes, o->wishes_cap * sizeof *o->wishes);
-        ASSERT(o->wishes != NULL);
-    }
-    struct wish *a = &o->wishes[o->wishes_len++];
-    *a = (struct wish){.number = number, .bit = bit, .add = add};
-    return a;
+    return d;
 }
 
-void oracle_reaction_sent(struct oracle *o, uint32_t number, uint32_t bit, bool add)
+bool oracle_reaction_is_hidden(struct oracle *o, uint32_t n, uint32_t bit, bool add, uint64_t pos)
 {
-    wish_of(o, number, bit, add)->may_be++;
-}
-
-void oracle_reaction_refused(struct world *w, uint32_t number, uint32_t bit, bool add)
-{
-    struct wish *a = wish_of(&w->oracle, number, bit, add);
-    if (a->may_be == 0)
-        violation(w, "refusals_are_durable", "message #%u: what is refused was done", number);
-    a->may_be--;
-}
-
-bool oracle_may_be_hidden(struct oracle *o, uint32_t number, uint32_t bit, bool add)
-{
-    return wish_of(o, number, bit, add)->may_be > 0 &&
-           (wish_of(o, number, bit, !add)->may_be > 0 || o->msgs[number].deleted_pos != 0);
+    uint32_t len = o->deeds_len;
+    struct deed this = deed_of(o, n, bit, add, pos), other = deed_of(o, n, bit, !add, pos);
+    bool is = oracle_deed(o, &this) && (pos == o->msgs[n].deleted_pos || oracle_deed(o, &other));
+    oracle_deeds_forget(o, len);
+    return is;
 }
 
 /* ---- rows ---- */
 
-static bool get_number(struct str_view *s, uint64_t *out)
-{
-    unsigned shift = 0;
-    *out = 0;
-    for (bool more = true; more; shift += 7) {
-        if (s->len == 0 || shift > 63)
-            return false;
-        more = (*s->p & 0x80) != 0;
-        *out |= (uint64_t)(*s->p & 0x7f) << shift;
-        s->p++;
-        s->len--;
-    }
-    return true;
-}
-
 /* Of each emoji its name, how many gave it, and who (chan/reactions.c). */
 static uint64_t mask_of(struct world *w, struct str_view packed)
 {
-    uint64_t mask = 0, len, users, uid;
+    uint64_t mask = 0, len = 0, users = 0, uid = 0;
     while (packed.len > 0) {
-        bool whole = get_number(&packed, &len) && len <= packed.len;
+        bool whole = varint_get(&packed, &len) && len <= packed.len;
         uint32_t emoji = whole ? oracle_emoji((struct str_view){packed.p, len}) : oracle_emoji_max;
         if (emoji == oracle_emoji_max)
             violation(w, "rows_whole", "a reaction that nobody gives");
         packed.p += len;
         packed.len -= len;
-        whole = get_number(&packed, &users) && users > 0;
+        whole = varint_get(&packed, &users) && users > 0;
         for (; whole && users > 0; users--) {
-            whole = get_number(&packed, &uid);
+            whole = varint_get(&packed, &uid);
             uint8_t u = oracle_user(&w->oracle, uid);
             if (!whole || u == plan_users_max || (mask >> oracle_reaction(emoji, u) & 1) != 0)
                 violation(w, "rows_whole", "a reaction of no user, or twice");
@@ -100,14 +70,12 @@ uint64_t oracle_reactions_of(uint8_t user)
     return mask;
 }
 
-/* One more that was asked for became true, whoever asked when: no request does so twice. */
-static void count(struct world *w, uint32_t n, uint32_t bit, bool add)
+static void check_asked(struct world *w, uint32_t n, uint32_t bit, bool add)
 {
-    struct wish *a = wish_of(&w->oracle, n, bit, add);
-    if (a->may_be == 0)
+    struct deed d = deed_of(&w->oracle, n, bit, add, w->oracle.pos);
+    if (!oracle_deed(&w->oracle, &d))
         violation(w, "changes_kept", "message #%u %s a reaction of user %u, and nobody asked", n,
                   add ? "gets" : "loses", bit % plan_users_max);
-    a->may_be--;
 }
 
 void oracle_on_reactions(struct world *w, const struct ochan *c, uint32_t n, struct str_view packed)
@@ -117,7 +85,7 @@ void oracle_on_reactions(struct world *w, const struct ochan *c, uint32_t n, str
     uint64_t before = levels_at(&m->reactions, o->pos), now = mask_of(w, packed);
     for (uint64_t changed = before ^ now; changed != 0; changed &= changed - 1) {
         uint32_t bit = (uint32_t)__builtin_ctzll(changed);
-        count(w, n, bit, (now >> bit & 1) != 0);
+        check_asked(w, n, bit, (now >> bit & 1) != 0);
         oracle_check_quiet(w, c, "somebody reacts, or takes it back");
     }
     levels_set(&m->reactions, o->pos, now);
@@ -129,14 +97,30 @@ void oracle_on_reactions(struct world *w, const struct ochan *c, uint32_t n, str
 
 /* ---- look-ups ---- */
 
+/* Whether the i-th level is where it came, or went. */
+static bool becomes(const struct omsg *m, uint32_t i, uint32_t bit, bool there)
+{
+    const struct levels *l = &m->reactions;
+    uint64_t before = i == 0 ? 0 : l->all[i - 1].n;
+    bool is = (l->all[i].n >> bit & 1) != 0, was = (before >> bit & 1) != 0;
+    return is != was && is == there && l->all[i].pos != m->deleted_pos;
+}
+
 uint64_t oracle_reaction_became(const struct omsg *m, uint32_t bit, bool there, uint64_t pos)
 {
     const struct levels *l = &m->reactions;
-    for (uint32_t i = l->len; i > 0; i--) {
-        uint64_t before = i == 1 ? 0 : l->all[i - 2].n;
-        bool is = (l->all[i - 1].n >> bit & 1) != 0, was = (before >> bit & 1) != 0;
-        if (l->all[i - 1].pos <= pos && is != was && is == there)
-            return l->all[i - 1].pos;
-    }
-    return 0;
+    uint32_t i = l->len;
+    while (i > 0 && (l->all[i - 1].pos > pos || !becomes(m, i - 1, bit, there)))
+        i--;
+    return i == 0 ? 0 : l->all[i - 1].pos;
+}
+
+uint64_t oracle_reaction_next(const struct omsg *m, uint32_t bit, bool there, uint64_t after,
+                              uint64_t to)
+{
+    const struct levels *l = &m->reactions;
+    uint32_t i = 0;
+    while (i < l->len && (l->all[i].pos <= after || !becomes(m, i, bit, there)))
+        i++;
+    return i < l->len && l->all[i].pos <= to ? l->all[i].pos : 0;
 }

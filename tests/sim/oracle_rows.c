@@ -1,8 +1,8 @@
 /* oracle_rows.c - what was stored: each row of each batch that became durable, judged as it comes
  * and between the rows of one batch. Rows of messages: oracle_message.c. */
 #include <stdio.h>
-#include <stdlib.h>
 
+#include "grow.h"
 #include "world.h"
 
 enum { kind_at = 10 }; /* of keys that begin with a shard and an id */
@@ -65,11 +65,7 @@ static void on_called(struct world *w, struct ochan *c, struct str_view name)
     snprintf(c->name, sizeof c->name, "%.*s", SV_ARG(name));
     if (c->called_len > 0 && strcmp(c->called[c->called_len - 1].name, c->name) == 0)
         return;
-    if (c->called_len == c->called_cap) {
-        c->called_cap = c->called_cap * 2 + 4;
-        c->called = realloc(c->called, c->called_cap * sizeof *c->called);
-        ASSERT(c->called != NULL);
-    }
+    GROW(c->called, c->called_len, c->called_cap);
     struct called *last = &c->called[c->called_len++];
     last->pos = w->oracle.pos;
     memcpy(last->name, c->name, sizeof last->name);
@@ -123,11 +119,7 @@ static void on_cursor(struct world *w, struct ochan *c, const struct row *r)
                   "user %u has read %llu messages of %s, it says; up to %llu there are %u",
                   (unsigned)user, (unsigned long long)row.read_seq, c->name,
                   (unsigned long long)row.read_ts_us, counted);
-    if (c->reads_len == c->reads_cap) {
-        c->reads_cap = c->reads_cap * 2 + 16;
-        c->reads = realloc(c->reads, c->reads_cap * sizeof *c->reads);
-        ASSERT(c->reads != NULL);
-    }
+    GROW(c->reads, c->reads_len, c->reads_cap);
     c->reads[c->reads_len++] =
         (struct reading){.pos = o->pos, .ts_us = row.read_ts_us, .user = user};
 }
@@ -248,11 +240,7 @@ static void check_channel(struct world *w, struct ochan *c)
 
 static void end_batch(struct oracle *o)
 {
-    if (o->ends_len == o->ends_cap) {
-        o->ends_cap = o->ends_cap * 2 + 1024;
-        o->ends = realloc(o->ends, o->ends_cap * sizeof *o->ends);
-        ASSERT(o->ends != NULL);
-    }
+    GROW(o->ends, o->ends_len, o->ends_cap);
     o->ends[o->ends_len++] = o->pos;
 }
 
@@ -260,6 +248,7 @@ void oracle_on_batch(struct world *w, const struct batch *b)
 {
     struct oracle *o = &w->oracle;
     o->batch_pos = o->pos;
+    oracle_wishes_expire(w);
     for (const struct row *r = b->first; r != NULL; r = r->next) {
         o->pos++;
         if (r->cf == CF_MSG)

@@ -1,7 +1,6 @@
 /* oracle_signin.c - who may sign in: the passwords and tokens that were stored, and since when. */
-#include <stdlib.h>
-
 #include "dir/token.h"
+#include "grow.h"
 #include "world.h"
 
 enum { uid_at = 1, hash_at = 1 };
@@ -31,11 +30,7 @@ void oracle_on_token(struct world *w, const struct row *r)
         if (o->tokens[i].tag == tag)
             return; /* it is revoked */
     }
-    if (o->tokens_len == o->tokens_cap) {
-        o->tokens_cap = o->tokens_cap * 2 + 32;
-        o->tokens = realloc(o->tokens, o->tokens_cap * sizeof *o->tokens);
-        ASSERT(o->tokens != NULL);
-    }
+    GROW(o->tokens, o->tokens_len, o->tokens_cap);
     o->tokens[o->tokens_len++] =
         (struct otoken){.tag = tag, .team = row.team, .uid = row.uid, .pos = o->pos};
 }

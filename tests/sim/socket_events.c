@@ -35,6 +35,8 @@ static struct ochan *own_channel_of(struct client *cl, struct str_view e, struct
         MAX(s->newest_ts_us, MAX(js_ts(js_get(e, "ts")), js_ts(js_get(e, "event_ts"))));
     if (s->resumes && !s->resuming)
         s->last_ts_us = MAX(s->last_ts_us, s->newest_ts_us);
+    if (js_get(e, "text").p == NULL)
+        view_event(cl, c, js_ts(js_get(e, "event_ts")));
     return c;
 }
 
@@ -68,8 +70,7 @@ static void on_deleted(struct client *cl, const struct ochan *c, struct str_view
     if (!is_for(cl, c, m->deleted_pos))
         violation(cl->w, "members_only", "client %u hears of a deletion in %s when it is out",
                   (unsigned)cl->index, c->name);
-    view_pins(cl, c, oracle_batch_end(&cl->w->oracle, m->deleted_pos));
-    view_deleted(cl, (uint32_t)(m - cl->w->oracle.msgs));
+    view_deleted(cl, c, (uint32_t)(m - cl->w->oracle.msgs));
 }
 
 static bool is_tombstone(struct str_view message)
@@ -101,7 +102,7 @@ static void on_hidden(struct client *cl, const struct ochan *c, struct str_view 
         violation(cl->w, "members_only",
                   "client %u (user %u) hears of an edit in %s when it is out", (unsigned)cl->index,
                   (unsigned)cl->user, c->name);
-    view_text(cl, n, version, pos);
+    view_text(cl, c, n, version, pos);
 }
 
 /* Until when a text could be read; UINT64_MAX: it still can, or never was stored. */
@@ -154,8 +155,7 @@ static void on_message(struct client *cl, struct str_view e, uint64_t pos)
         violation(cl->w, "events_in_order", "client %u: message #%u of %s comes late or twice",
                   (unsigned)cl->index, n, c->name);
     sub->last_ts_us = ts_us;
-    view_message(cl, c, n);
-    view_shown(cl, c, n, read_until(m, oracle_version_of(o, n, got)), pos);
+    view_message(cl, c, n, oracle_version_of(o, n, got));
     cl->ws.events++;
 }
 
@@ -309,10 +309,12 @@ static bool reaction_is_hidden(const struct client *cl, const struct ochan *c, u
 {
     struct oracle *o = &cl->w->oracle;
     const struct levels *rows = &o->msgs[n].written;
-    bool written = false;
-    for (uint32_t i = 0; i < rows->len && rows->all[i].pos <= pos; i++)
-        written |= is_for(cl, c, rows->all[i].pos);
-    return written && oracle_may_be_hidden(o, n, bit, add);
+    for (uint32_t i = 0; i < rows->len && rows->all[i].pos <= pos; i++) {
+        if (is_for(cl, c, rows->all[i].pos) &&
+            oracle_reaction_is_hidden(o, n, bit, add, rows->all[i].pos))
+            return true;
+    }
+    return false;
 }
 
 /* When it last came or went while the listener was a member; 0: never. */
@@ -347,7 +349,7 @@ static void on_reaction(struct client *cl, struct str_view e, uint64_t pos, bool
                   "client %u hears of a reaction in %s %s: %.*s", (unsigned)cl->index, c->name,
                   stored ? "when it is out" : "that is not stored", SV_ARG(e));
     }
-    view_reaction(cl, n, bit, at);
+    view_reaction(cl, c, n, bit, added, at, pos);
 }
 
 static void on_reacted(struct client *cl, struct str_view e, uint64_t pos)
@@ -369,7 +371,7 @@ static void on_pin(struct client *cl, struct str_view e, uint64_t pos, bool pinn
     if (last_pos == 0)
         violation(cl->w, "members_only", "client %u hears of a pin in %s that it cannot know: %.*s",
                   (unsigned)cl->index, c->name, SV_ARG(e));
-    view_pins(cl, c, last_pos);
+    view_pin(cl, c, (uint32_t)(m - cl->w->oracle.msgs), pinned, last_pos, pos);
 }
 
 static void on_pinned(struct client *cl, struct str_view e, uint64_t pos)
@@ -414,6 +416,11 @@ static void on_marked(struct client *cl, struct str_view e, uint64_t pos)
                   (unsigned)cl->user, SV_ARG(e));
 }
 
+static bool is_so(const struct follow *f, bool active, uint64_t read_us, uint64_t since_s)
+{
+    return f->active == active && f->read_us == read_us && f->since_us / 1000000 == since_s;
+}
+
 /* What its thread is to the user, or was. */
 static void on_thread(struct client *cl, struct str_view e, uint64_t pos, bool active)
 {
@@ -427,9 +434,10 @@ static void on_thread(struct client *cl, struct str_view e, uint64_t pos, bool a
                   SV_ARG(e));
     /* The author without a row is told when there is a first reply. */
     struct follow f = oracle_follow_at(m, cl->user, 0);
-    bool is = f.active == active && f.read_us == read_us && m->threaded;
+    uint64_t since_s = js_u64(js_get(s, "date_create"));
+    bool is = is_so(&f, active, read_us, since_s) && m->threaded;
     while (!is && oracle_follow_next(m, cl->user, pos, &f))
-        is = f.active == active && f.read_us == read_us;
+        is = is_so(&f, active, read_us, since_s);
     if (!is)
         violation(cl->w, "members_only",
                   "client %u (user %u) is told of #%u what it is not to it: %.*s",

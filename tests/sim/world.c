@@ -472,6 +472,7 @@ void world_crash(struct world *w, const char *why)
     trace_world(w, why, w->crashes, w->steps);
     w->crashes++;
     sim_log_crash(w->log);
+    oracle_wishes_end(&w->oracle);
     w->up = false;
     sim_net_crash(&w->net);
     operator_crash(&w->operator_);
