@@ -339,7 +339,9 @@ enum err page_read(struct request *r, uint32_t *page)
     const struct arg_value *cursor = arg(r, "cursor"), *number = arg(r, "page");
     struct str_view value;
     uint64_t n = number->given ? number->n : 1;
-    if (cursor->given && !sv_eq(cursor->s, SV("*"))) {
+    if (cursor->given && sv_eq(cursor->s, SV("*"))) {
+        n = 1;
+    } else if (cursor->given) {
         TRY(cursor_read(r, "page", &value));
         if (!sv_to_u64(value, &n) || n < 2 || n > pages_max(r))
             return ERR_INVALID_CURSOR;
