@@ -1,4 +1,4 @@
-// workspace.mjs - the daemon's own table of methods, and for each of them a call that succeeds: a workspace that is made
+// workspace.mjs - the daemon's own table of methods with the errors that each may answer, and for each of them a call that succeeds: a workspace that is made
 // ready for it, and its arguments. A method of which nothing is known here fails the tests that go through all.
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
