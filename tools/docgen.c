@@ -133,12 +133,13 @@ static const struct method rows[] = {
     {                                                                                              \
         ERR_OK                                                                                     \
     }
-#define METHOD(n, f, s, w, c, d, e, ...)                                                           \
+#define METHOD(n, f, s, w, c, d, l, e, ...)                                                        \
     {.name = {(n), sizeof(n) - 1},                                                                 \
      .scopes = (s),                                                                                \
      .who = (w),                                                                                   \
      .tier = (c),                                                                                  \
      .what = (d),                                                                                  \
+     .status = (l),                                                                                \
      .errors = e,                                                                                  \
      .args = (const struct arg_spec[]){__VA_ARGS__, {0}}},
 #include "api/method.def"
@@ -147,6 +148,14 @@ static const struct method rows[] = {
 #undef ERRORS_NONE
 #undef ARG
 #undef ARG_NONE
+};
+
+static const struct {
+    const char *name, *why;
+} absent[] = {
+#define ABSENT(name, why) {name, why},
+#include "api/absent.def"
+#undef ABSENT
 };
 
 static const char *const tiers[] = {"tier 1", "tier 2", "tier 3", "tier 4", "special"};
@@ -201,6 +210,35 @@ static void put_own_errors(struct buf *out, const struct method *m)
         between = ", ";
     }
     buf_printf(out, between[0] == ',' ? ".\n" : "\nErrors: none of its own.\n");
+}
+
+/* As GitHub names a section: without dots, in lower case. */
+static void put_link(struct buf *out, struct str_view name)
+{
+    buf_printf(out, "[%.*s](#", SV_ARG(name));
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.p[i];
+        if (c != '.')
+            buf_putc(out, c >= 'A' && c <= 'Z' ? (char)(c + 32) : c);
+    }
+    buf_putc(out, ')');
+}
+
+static void put_overview(struct buf *out)
+{
+    buf_printf(out, "| method | status | token | rate |\n|---|---|---|---|\n");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct method *m = &rows[i];
+        buf_printf(out, "| ");
+        put_link(out, m->name);
+        buf_printf(out, " | %s | ", m->status[0] == '\0' ? "whole" : m->status);
+        if (m->who == WHO_ANYONE)
+            buf_printf(out, "none needed");
+        put_kinds(out, m);
+        buf_printf(out, " | %s |\n", tiers[m->tier]);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(absent); i++)
+        buf_printf(out, "| %s | not served: %s | | |\n", absent[i].name, absent[i].why);
 }
 
 static void put_list(struct buf *out, const char *whose, const enum err *list, size_t len)
@@ -265,6 +303,7 @@ static const struct {
     {"docs/operations.md", "settings", conf_print_markdown},
     {"docs/operations.md", "metrics", put_metrics},
     {"docs/operations.md", "stages", put_stages},
+    {"docs/api.md", "methods at a glance", put_overview},
     {"docs/api.md", "errors of all methods", put_common_errors},
     {"docs/api.md", "methods", put_methods},
     {"docs/api.md", "errors", put_errors},
@@ -387,15 +426,24 @@ static void put_method(struct json_out *j, const struct method *m)
     json_obj_end(j);
 }
 
+/* {"methods":[...],"absent":["name",...]} */
 static bool print_methods(struct arena *a)
 {
     struct buf b;
     buf_init(&b, a, 65536);
     struct json_out j = json_out_on(&b);
+    json_obj(&j);
+    json_key(&j, "methods");
     json_arr(&j);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         put_method(&j, &rows[i]);
     json_arr_end(&j);
+    json_key(&j, "absent");
+    json_arr(&j);
+    for (size_t i = 0; i < ARRAY_LEN(absent); i++)
+        json_str(&j, sv_from(absent[i].name));
+    json_arr_end(&j);
+    json_obj_end(&j);
     return !b.failed && fwrite(b.p, b.len, 1, stdout) == 1 && fflush(stdout) == 0;
 }
 

@@ -19,13 +19,14 @@
     {                                                                                              \
         ERR_OK                                                                                     \
     }
-#define METHOD(n, f, s, w, c, d, e, ...)                                                           \
+#define METHOD(n, f, s, w, c, d, l, e, ...)                                                        \
     {.name = {(n), sizeof(n) - 1},                                                                 \
      .run = (f),                                                                                   \
      .scopes = (s),                                                                                \
      .who = (w),                                                                                   \
      .tier = (c),                                                                                  \
      .what = (d),                                                                                  \
+     .status = (l),                                                                                \
      .errors = e,                                                                                  \
      .args = (const struct arg_spec[]){__VA_ARGS__, {0}}},
 

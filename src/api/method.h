@@ -82,6 +82,7 @@ struct method {
     uint32_t who;
     enum tier tier;
     const char *what;
+    const char *status;                 /* what of Slack's is left out; "": nothing */
     enum err errors[method_errors_max]; /* of its own; ERR_OK: no more */
     const struct arg_spec *args;
 };

@@ -41,6 +41,20 @@ static const struct method *named(const char *name)
     return NULL;
 }
 
+TEST(what_is_absent_is_not_in_the_table)
+{
+    static const char *const absent[] = {
+#define ABSENT(name, why) name,
+#include "api/absent.def"
+#undef ABSENT
+    };
+    for (size_t i = 0; i < ARRAY_LEN(absent); i++) {
+        CHECK(named(absent[i]) == NULL);
+        for (size_t k = 0; k < i; k++)
+            CHECK(strcmp(absent[i], absent[k]) != 0);
+    }
+}
+
 TEST(a_row_says_its_errors_and_those_of_its_arguments_token_and_callers)
 {
     const struct method *react = named("reactions.add"), *test = named("api.test"),

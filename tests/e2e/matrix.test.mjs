@@ -4,7 +4,7 @@
 import { describe, test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import { Parley, at } from './harness.mjs';
-import { methods } from './workspace.mjs';
+import { absent, methods } from './workspace.mjs';
 import { rtm } from './ws.mjs';
 
 describe('who may what', at('matrix'), () => {
@@ -106,6 +106,13 @@ describe('who may what', at('matrix'), () => {
     for (const name of ['conversations.history', 'conversations.members', 'reactions.get', 'pins.list', 'chat.getPermalink']) {
       const m = methods.find((x) => x.name === name);
       assert.equal((await call(name, ada.token, argsFor(m, ids.secret))).ok, true, name);
+    }
+  });
+
+  test('what is not served says so, to who may do everything, too', async () => {
+    assert.ok(absent.length >= 10 && absent.includes('views.open'));
+    for (const name of absent) {
+      for (const token of [ada.token, undefined]) assert.equal((await parley.call(name, token)).error, 'unknown_method', name);
     }
   });
 
