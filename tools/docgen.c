@@ -115,74 +115,84 @@ static void put_stages(struct buf *out)
 
 /* ---- methods ---- */
 
-struct arg_doc {
-    const char *name, *type, *what;
-    enum err missing, bad;
-    uint32_t max;
-};
-
-static const struct method_doc {
-    const char *name, *what;
-    uint64_t scopes;
-    uint32_t who;
-    enum tier tier;
-    struct arg_doc args[method_args_max + 1];
-} method_docs[] = {
+/* The daemon's own rows, but for their functions, which are not linked here. */
+static const struct method rows[] = {
 #define ARG_NONE                                                                                   \
     {                                                                                              \
         0                                                                                          \
     }
-#define ARG(name, type, missing, bad, max, what)                                                   \
+#define ARG(n, t, m, b, mx, w)                                                                     \
     {                                                                                              \
-        name, #type, what, ERR_##missing, ERR_##bad, max                                           \
+        .name = (n), .type = ARG_##t, .missing = ERR_##m, .bad = ERR_##b, .max = (mx), .what = (w) \
     }
-#define METHOD(name, function, scopes, who, tier, what, ...)                                       \
-    {name, what, scopes, who, tier, {__VA_ARGS__}},
+#define ERRORS(...)                                                                                \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
+#define ERRORS_NONE                                                                                \
+    {                                                                                              \
+        ERR_OK                                                                                     \
+    }
+#define METHOD(n, f, s, w, c, d, l, e, ...)                                                        \
+    {.name = {(n), sizeof(n) - 1},                                                                 \
+     .scopes = (s),                                                                                \
+     .who = (w),                                                                                   \
+     .tier = (c),                                                                                  \
+     .what = (d),                                                                                  \
+     .status = (l),                                                                                \
+     .errors = e,                                                                                  \
+     .args = (const struct arg_spec[]){__VA_ARGS__, {0}}},
 #include "api/method.def"
 #undef METHOD
+#undef ERRORS
+#undef ERRORS_NONE
 #undef ARG
 #undef ARG_NONE
 };
 
-static const char *const scope_names[] = {
-#define SCOPE(code, name) name,
-#include "api/scope.def"
-#undef SCOPE
+static const struct {
+    const char *name, *why;
+} absent[] = {
+#define ABSENT(name, why) {name, why},
+#include "api/absent.def"
+#undef ABSENT
 };
 
-static void put_who(struct buf *out, const struct method_doc *m)
+static const char *const tiers[] = {"tier 1", "tier 2", "tier 3", "tier 4", "special"};
+
+static void put_kinds(struct buf *out, const struct method *m)
 {
     static const char *const kinds[] = {"user", "bot", "app"};
-    static const char *const tiers[] = {"tier 1", "tier 2", "tier 3", "tier 4", "special"};
-    const char *between = "Token: ";
+    const char *between = "";
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
         if ((m->who >> i & 1) == 0)
             continue;
         buf_printf(out, "%s%s", between, kinds[i]);
         between = ", ";
     }
+    if ((m->who & WHO_NO_GUESTS) != 0)
+        buf_printf(out, "; no guests");
+}
+
+static void put_who(struct buf *out, const struct method *m)
+{
+    buf_printf(out, "Token: ");
     if (m->who == WHO_ANYONE)
-        buf_printf(out, "Token: none needed");
-    between = ". Scope: ";
-    for (size_t i = 0; i < ARRAY_LEN(scope_names); i++) {
-        if ((m->scopes >> i & 1) == 0)
+        buf_printf(out, "none needed");
+    put_kinds(out, m);
+    const char *between = ". Scope: ";
+    for (int s = 0; s < SCOPE_COUNT; s++) {
+        if ((m->scopes >> s & 1) == 0)
             continue;
-        buf_printf(out, "%s`%s`", between, scope_names[i]);
+        buf_printf(out, "%s`%s`", between, scope_name((enum scope_bit)s));
         between = " or ";
     }
     buf_printf(out, ". Rate: %s.\n\n", tiers[m->tier]);
 }
 
-static void put_lower(struct buf *out, const char *name)
+static void put_arg(struct buf *out, const struct arg_spec *a)
 {
-    for (const char *p = name; *p != '\0'; p++)
-        buf_putc(out, *p == '_' ? ' ' : *p >= 'A' && *p <= 'Z' ? (char)(*p + 32) : *p);
-}
-
-static void put_arg(struct buf *out, const struct arg_doc *a)
-{
-    buf_printf(out, "| `%s` | ", a->name);
-    put_lower(out, a->type);
+    buf_printf(out, "| `%s` | %s", a->name, arg_type_name(a->type));
     if (a->max > 0)
         buf_printf(out, ", at most %u", a->max);
     buf_printf(out, a->missing == ERR_OK ? " | no |" : " | yes, `%s` |", err_slack(a->missing));
@@ -190,20 +200,82 @@ static void put_arg(struct buf *out, const struct arg_doc *a)
     buf_printf(out, " `%s` |\n", err_slack(a->bad));
 }
 
+static void put_own_errors(struct buf *out, const struct method *m)
+{
+    const char *between = "\nErrors: ";
+    for (int i = ERR_OK + 1; i < ERR_COUNT; i++) {
+        if (method_error(m, (enum err)i) != ERROR_OF_METHOD)
+            continue;
+        buf_printf(out, "%s`%s`", between, err_slack((enum err)i));
+        between = ", ";
+    }
+    buf_printf(out, between[0] == ',' ? ".\n" : "\nErrors: none of its own.\n");
+}
+
+/* As GitHub names a section: without dots, in lower case. */
+static void put_link(struct buf *out, struct str_view name)
+{
+    buf_printf(out, "[%.*s](#", SV_ARG(name));
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.p[i];
+        if (c != '.')
+            buf_putc(out, c >= 'A' && c <= 'Z' ? (char)(c + 32) : c);
+    }
+    buf_putc(out, ')');
+}
+
+static void put_overview(struct buf *out)
+{
+    buf_printf(out, "| method | status | token | rate |\n|---|---|---|---|\n");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct method *m = &rows[i];
+        buf_printf(out, "| ");
+        put_link(out, m->name);
+        buf_printf(out, " | %s | ", m->status[0] == '\0' ? "whole" : m->status);
+        if (m->who == WHO_ANYONE)
+            buf_printf(out, "none needed");
+        put_kinds(out, m);
+        buf_printf(out, " | %s |\n", tiers[m->tier]);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(absent); i++)
+        buf_printf(out, "| %s | not served: %s | | |\n", absent[i].name, absent[i].why);
+}
+
+static void put_list(struct buf *out, const char *whose, const enum err *list, size_t len)
+{
+    buf_printf(out, "%s", whose);
+    for (size_t i = 0; i < len; i++) {
+        if (seen_by_clients((int)list[i]))
+            buf_printf(out, "%s`%s`", i == 0 ? "" : ", ", err_slack(list[i]));
+    }
+    buf_printf(out, ".\n");
+}
+
+static void put_common_errors(struct buf *out)
+{
+    static const enum err of_all[] = {ERRORS_COMMON}, of_token[] = {ERRORS_TOKEN};
+    put_list(out, "All methods: ", of_all, ARRAY_LEN(of_all));
+    put_list(out, "\nThose that want a token, too: ", of_token, ARRAY_LEN(of_token));
+    buf_printf(
+        out,
+        "\nThose that name a scope: `%s`; those that not every kind of token may call: `%s`.\n",
+        err_slack(ERR_MISSING_SCOPE), err_slack(ERR_NOT_ALLOWED_TOKEN_TYPE));
+}
+
 static void put_methods(struct buf *out)
 {
-    for (size_t i = 0; i < ARRAY_LEN(method_docs); i++) {
-        const struct method_doc *m = &method_docs[i];
-        buf_printf(out, "%s### %s\n\n%s ", i == 0 ? "" : "\n", m->name, m->what);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct method *m = &rows[i];
+        buf_printf(out, "%s### %.*s\n\n%s ", i == 0 ? "" : "\n", SV_ARG(m->name), m->what);
         put_who(out, m);
-        if (m->args[0].name == NULL) {
+        if (m->args[0].name == NULL)
             buf_printf(out, "No arguments.\n");
-            continue;
-        }
-        buf_printf(out, "| argument | type | required | what it is | when it does not fit |\n"
-                        "|---|---|---|---|---|\n");
-        for (const struct arg_doc *a = m->args; a->name != NULL; a++)
+        else
+            buf_printf(out, "| argument | type | required | what it is | when it does not fit |\n"
+                            "|---|---|---|---|---|\n");
+        for (const struct arg_spec *a = m->args; a->name != NULL; a++)
             put_arg(out, a);
+        put_own_errors(out, m);
     }
 }
 
@@ -231,6 +303,8 @@ static const struct {
     {"docs/operations.md", "settings", conf_print_markdown},
     {"docs/operations.md", "metrics", put_metrics},
     {"docs/operations.md", "stages", put_stages},
+    {"docs/api.md", "methods at a glance", put_overview},
+    {"docs/api.md", "errors of all methods", put_common_errors},
     {"docs/api.md", "methods", put_methods},
     {"docs/api.md", "errors", put_errors},
 };
@@ -312,10 +386,15 @@ static bool make_part(size_t i, const char *root, bool check, struct arena *a, b
 
 /* ---- methods as JSON ---- */
 
-static void put_method(struct json_out *j, const struct method_doc *m)
+static void put_method(struct json_out *j, const struct method *m)
 {
+    static const char *const type_codes[] = {
+#define ARG_TYPE(code, name) #code,
+#include "api/arg_type.def"
+#undef ARG_TYPE
+    };
     json_obj(j);
-    json_kv_str(j, "name", sv_from(m->name));
+    json_kv_str(j, "name", m->name);
     json_kv_bool(j, "token", m->who != WHO_ANYONE);
     json_kv_bool(j, "user", (m->who & WHO_USER) != 0);
     json_kv_bool(j, "bot", (m->who & WHO_BOT) != 0);
@@ -324,15 +403,22 @@ static void put_method(struct json_out *j, const struct method_doc *m)
     json_arr(j);
     for (int s = 0; s < SCOPE_COUNT; s++) {
         if ((m->scopes >> s & 1) != 0)
-            json_str(j, sv_from(scope_names[s]));
+            json_str(j, sv_from(scope_name((enum scope_bit)s)));
+    }
+    json_arr_end(j);
+    json_key(j, "errors"); /* all that it may answer */
+    json_arr(j);
+    for (int i = ERR_OK + 1; i < ERR_COUNT; i++) {
+        if (method_error(m, (enum err)i) != ERROR_OF_NONE)
+            json_str(j, sv_from(err_slack((enum err)i)));
     }
     json_arr_end(j);
     json_key(j, "args");
     json_arr(j);
-    for (const struct arg_doc *a = m->args; a->name != NULL; a++) {
+    for (const struct arg_spec *a = m->args; a->name != NULL; a++) {
         json_obj(j);
         json_kv_str(j, "name", sv_from(a->name));
-        json_kv_str(j, "type", sv_from(a->type));
+        json_kv_str(j, "type", sv_from(type_codes[a->type]));
         json_kv_bool(j, "required", a->missing != ERR_OK);
         json_obj_end(j);
     }
@@ -340,15 +426,24 @@ static void put_method(struct json_out *j, const struct method_doc *m)
     json_obj_end(j);
 }
 
+/* {"methods":[...],"absent":["name",...]} */
 static bool print_methods(struct arena *a)
 {
     struct buf b;
     buf_init(&b, a, 65536);
     struct json_out j = json_out_on(&b);
+    json_obj(&j);
+    json_key(&j, "methods");
     json_arr(&j);
-    for (size_t i = 0; i < ARRAY_LEN(method_docs); i++)
-        put_method(&j, &method_docs[i]);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        put_method(&j, &rows[i]);
     json_arr_end(&j);
+    json_key(&j, "absent");
+    json_arr(&j);
+    for (size_t i = 0; i < ARRAY_LEN(absent); i++)
+        json_str(&j, sv_from(absent[i].name));
+    json_arr_end(&j);
+    json_obj_end(&j);
     return !b.failed && fwrite(b.p, b.len, 1, stdout) == 1 && fflush(stdout) == 0;
 }
 

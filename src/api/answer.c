@@ -174,6 +174,20 @@ static void log_request(const struct request *r)
              r->trace, log_str(proxy_client(r, client, sizeof client)));
 }
 
+/* A row that lies is our mistake and no harm to who calls: once for each method, not for each call.
+ */
+static void check_row(struct request *r, enum err err)
+{
+    if (err == ERR_OK || r->method == NULL || method_error(r->method, err) != ERROR_OF_NONE)
+        return;
+    uint64_t i = (uint64_t)(r->method - methods), bit = UINT64_C(1) << i % 64;
+    if ((r->a->undocumented[i / 64] & bit) != 0)
+        return;
+    r->a->undocumented[i / 64] |= bit;
+    log_error("undocumented_error", "\"method\":%s,\"error\":\"%s\"", log_str(r->method->name),
+              err_slack(err));
+}
+
 static void done(struct request *r, enum err err, int status, struct str_view body)
 {
     ASSERT(r->state == REQ_RUNNING);
@@ -190,6 +204,7 @@ static void done(struct request *r, enum err err, int status, struct str_view bo
     }
     if ((status == 503 || status == 429) && r->retry_after_s == 0)
         r->retry_after_s = 1 + (uint32_t)rand_below(r->a->t->rand, retry_after_max_s);
+    check_row(r, err);
     r->err = err;
     r->status = status;
     r->answer_body = body;

@@ -2,6 +2,16 @@
 #include "api/internal.h"
 #include "api/test_world.h"
 
+#include <unistd.h>
+
+static uint32_t count_of(const char *text, const char *part)
+{
+    uint32_t n = 0;
+    for (; (text = strstr(text, part)) != NULL; text++)
+        n++;
+    return n;
+}
+
 /* ---- heads ---- */
 
 TEST(answers_carry_ids_traces_and_scopes)
@@ -56,6 +66,43 @@ TEST(a_known_key_is_answered_with_what_is_stored)
     buf_put(&m->out, "{\"text\":\"first\"}", 16);
     reply(w, A_HIST, c, ERR_OK, 0);
     SAID(0, "\"ts\":\"0000000007.000000\",\"message\":{\"text\":\"first\"}}");
+    world_free(w);
+}
+
+/* An error that the method's row does not say goes out as it is; the log says so once a method. */
+TEST(an_error_of_no_row_is_logged_once_a_method)
+{
+    static const char *const posts[] = {"POST /api/chat.delete", "POST /api/chat.delete",
+                                        "POST /api/pins.add"};
+    static const enum err errs[] = {ERR_NO_PIN, ERR_NO_REACTION, ERR_NO_PIN};
+    char log[4096];
+    int ends[2];
+    CHECK_EQ(pipe(ends), 0);
+    struct world *w = start();
+    log_start(ends[1]);
+    for (size_t i = 0; i < ARRAY_LEN(posts); i++) {
+        ask(w, 0, posts[i], BEARER(ADA_TOKEN) JSON_TYPE,
+            "{\"channel\":\"CR9\",\"ts\":\"0000000001.000000\",\"timestamp\":\"0000000001."
+            "000000\"}");
+        reply(w, A_CHAN, take(w, A_CHAN), errs[i], 0);
+        SAID(0, i == 1 ? "\"error\":\"no_reaction\"" : "\"error\":\"no_pin\"");
+    }
+    /* What the row says, or its arguments, or every row. */
+    static const enum err said_errs[] = {ERR_CANT_DELETE_MESSAGE, ERR_MESSAGE_NOT_FOUND, ERR_FULL};
+    for (size_t i = 0; i < ARRAY_LEN(said_errs); i++) {
+        ask(w, 0, posts[0], BEARER(ADA_TOKEN) JSON_TYPE,
+            "{\"channel\":\"CR9\",\"ts\":\"0000000001.000000\"}");
+        reply(w, A_CHAN, take(w, A_CHAN), said_errs[i], 0);
+    }
+    log_stop();
+    close(ends[1]);
+    ssize_t n = read(ends[0], log, sizeof log - 1);
+    close(ends[0]);
+    CHECK(n > 0);
+    log[n] = '\0';
+    CHECK_EQ(count_of(log, "\"event\":\"undocumented_error\""), 2);
+    CHECK_EQ(count_of(log, "\"method\":\"chat.delete\",\"error\":\"no_pin\""), 1);
+    CHECK_EQ(count_of(log, "\"method\":\"pins.add\",\"error\":\"no_pin\""), 1);
     world_free(w);
 }
 
@@ -162,14 +209,6 @@ TEST(people_and_the_workspace)
 }
 
 /* Slack's user objects have these, never empty; clients compute with them or fetch them. */
-static uint32_t count_of(const char *text, const char *part)
-{
-    uint32_t n = 0;
-    for (; (text = strstr(text, part)) != NULL; text++)
-        n++;
-    return n;
-}
-
 static void many_users(struct world *w)
 {
     for (uint64_t uid = 1000; uid < 2000; uid++)

@@ -217,6 +217,7 @@ struct acceptor {
     uint32_t signins_len;                         /* with the login actor */
     struct rate tiers[TIER_COUNT];
     struct method_index methods;
+    uint64_t undocumented[method_slots / 2 / 64]; /* bits of methods of which the log has said it */
     struct slow_table slow;
     char scopes_all[1024]; /* what a token with every scope is told */
 };

@@ -11,13 +11,23 @@
     {                                                                                              \
         0                                                                                          \
     }
-#define METHOD(n, f, s, w, c, d, ...)                                                              \
+#define ERRORS(...)                                                                                \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
+#define ERRORS_NONE                                                                                \
+    {                                                                                              \
+        ERR_OK                                                                                     \
+    }
+#define METHOD(n, f, s, w, c, d, l, e, ...)                                                        \
     {.name = {(n), sizeof(n) - 1},                                                                 \
      .run = (f),                                                                                   \
      .scopes = (s),                                                                                \
      .who = (w),                                                                                   \
      .tier = (c),                                                                                  \
      .what = (d),                                                                                  \
+     .status = (l),                                                                                \
+     .errors = e,                                                                                  \
      .args = (const struct arg_spec[]){__VA_ARGS__, {0}}},
 
 const struct method methods[] = {
@@ -60,31 +70,4 @@ const struct method *method_find(const struct method_index *x, struct str_view n
             return m;
     }
     return NULL;
-}
-
-const char *arg_type_name(enum arg_type t)
-{
-    static const char *const names[] = {[ARG_TEXT] = "string",
-                                        [ARG_BOOL] = "boolean",
-                                        [ARG_INT] = "integer",
-                                        [ARG_TS] = "ts",
-                                        [ARG_CHANNEL] = "conversation id",
-                                        [ARG_CHANNEL_NAME] = "conversation id or name",
-                                        [ARG_USER] = "user id",
-                                        [ARG_LIST] = "list",
-                                        [ARG_OBJECT] = "object",
-                                        [ARG_OBJECTS] = "array of objects",
-                                        [ARG_CURSOR] = "cursor",
-                                        [ARG_ANY] = "any"};
-    return names[t];
-}
-
-const char *scope_name(enum scope_bit s)
-{
-    static const char *const names[] = {
-#define SCOPE(code, name) name,
-#include "api/scope.def"
-#undef SCOPE
-    };
-    return names[s];
 }

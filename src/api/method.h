@@ -39,23 +39,26 @@ enum {                 /* who may call; bits of 1 << enum token_kind */
        WHO_TOKEN = WHO_MEMBER | WHO_APP
 };
 
+/* What any method may answer, whoever calls: framing, body and arguments, load and faults. The last
+ * line is what a client sees as service_unavailable, storage_unavailable or internal_error. */
+#define ERRORS_COMMON                                                                              \
+    ERR_BAD_REQUEST, ERR_METHOD_NOT_ALLOWED, ERR_HEADERS_TOO_LARGE, ERR_BODY_TOO_LARGE,            \
+        ERR_EXPECTATION_FAILED, ERR_UNSUPPORTED_CODING, ERR_REQUEST_TIMEOUT,                       \
+        ERR_INVALID_POST_TYPE, ERR_INVALID_CHARSET, ERR_INVALID_JSON, ERR_JSON_NOT_OBJECT,         \
+        ERR_INVALID_FORM_DATA, ERR_INVALID_ARGUMENTS, ERR_RATELIMITED, ERR_SERVICE_UNAVAILABLE,    \
+        ERR_STORAGE_UNAVAILABLE, ERR_DISK_FULL, ERR_DEADLINE, ERR_INTERNAL_ERROR, ERR_NOMEM,       \
+        ERR_FULL, ERR_CHANGED, ERR_UNKNOWN_STREAM, ERR_BEFORE_NEEDED, ERR_IO, ERR_CORRUPT
+/* And those that want a token, beside what their `who` and scopes say. */
+#define ERRORS_TOKEN ERR_NOT_AUTHED, ERR_INVALID_AUTH, ERR_ACCOUNT_INACTIVE, ERR_TOKEN_REVOKED
+
 /* Slack's tiers: 1, 20, 50 and 100 calls a minute and method, times [api] rate_factor; special:
  * [api] rate_posts_per_s. */
 enum tier { TIER_1, TIER_2, TIER_3, TIER_4, TIER_SPECIAL, TIER_COUNT };
 
 enum arg_type {
-    ARG_TEXT,         /* string */
-    ARG_BOOL,         /* true false 1 0 True False */
-    ARG_INT,          /* 1..max, also as a string */
-    ARG_TS,           /* "seconds.micros", only as a string */
-    ARG_CHANNEL,      /* conversation id */
-    ARG_CHANNEL_NAME, /* conversation id, #name or name */
-    ARG_USER,         /* user id */
-    ARG_LIST,         /* words or ids, comma-separated or an array of at most max strings */
-    ARG_OBJECT,       /* JSON object of at most max bytes, or its text */
-    ARG_OBJECTS,      /* JSON array of at most max objects, or its text */
-    ARG_CURSOR,       /* next_cursor of this method's last page */
-    ARG_ANY           /* unchecked */
+#define ARG_TYPE(code, name) ARG_##code,
+#include "api/arg_type.def"
+#undef ARG_TYPE
 };
 const char *arg_type_name(enum arg_type t);
 
@@ -67,7 +70,7 @@ struct arg_spec {
     uint32_t max;     /* ARG_INT, ARG_OBJECTS, ARG_LIST as an array */
     const char *what;
 };
-enum { method_args_max = 24 };
+enum { method_args_max = 24, method_errors_max = 16 };
 
 struct request;
 typedef void method_fn(struct request *r);
@@ -79,6 +82,8 @@ struct method {
     uint32_t who;
     enum tier tier;
     const char *what;
+    const char *status;                 /* what of Slack's is left out; "": nothing */
+    enum err errors[method_errors_max]; /* of its own; ERR_OK: no more */
     const struct arg_spec *args;
 };
 
@@ -94,5 +99,9 @@ void method_index_init(struct method_index *x);
 const struct method *method_find(const struct method_index *x, struct str_view name); /* or NULL */
 
 const char *scope_name(enum scope_bit s);
+
+/* Where a row says that its method may answer e, which is not ERR_OK. */
+enum error_source { ERROR_OF_NONE, ERROR_OF_ALL, ERROR_OF_TOKEN, ERROR_OF_METHOD };
+enum error_source method_error(const struct method *m, enum err e);
 
 #endif

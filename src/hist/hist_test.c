@@ -139,6 +139,9 @@ TEST(absent_foreign_and_private_are_one_answer)
     CHECK_EQ(call(HIST_HISTORY, &h), ERR_OK); /* a person reads public channels from outside */
     h.viewer = (struct hist_viewer){.team = TEAM, .uid = BOT, .is_bot = true};
     CHECK_EQ(call(HIST_HISTORY, &h), ERR_NOT_IN_CHANNEL);
+    struct hist_pins pins = {.viewer = h.viewer, .cid = OPEN};
+    buf_init(&pins.out, &f.arena, 0);
+    CHECK_EQ(call(HIST_PINS, &pins), ERR_NOT_IN_CHANNEL);
     h.viewer = (struct hist_viewer){.team = TEAM, .uid = BOB, .is_admin = true};
     h.cid = SECRET;
     CHECK_EQ(call(HIST_HISTORY, &h), ERR_OK);

@@ -283,6 +283,7 @@ enum err hist_pins(struct hist *h, struct hist_pins *m)
     struct json_out j = json_out_on(&m->out);
     bool member;
     m->len = 0;
+    TRY(seer_may_read(&h->seer, &m->viewer, m->cid)); /* they are shown with their text */
     TRY(seer_info(&h->seer, &m->viewer, m->cid, &info, &member));
     key_pins(&prefix, m->cid);
     TRY(view_scan_prefix(&h->view, CF_IDX, &prefix, on_pin, &pins));

@@ -222,7 +222,7 @@ export class Parley {
     return this.up();
   }
 
-  // Ends it politely and checks that it ended well: exit 0, no sanitizer report.
+  // Ends it politely and checks that it ended well: exit 0, no sanitizer report, no error that its method's row does not say.
   async stop() {
     this.release();
     const r = this.exit ?? (await this.term());
@@ -230,6 +230,8 @@ export class Parley {
     if (/ERROR: (Address|Thread|Leak)Sanitizer|runtime error:|WARNING: ThreadSanitizer/.test(this.log)) {
       throw new Error(`sanitizer report\n${this.log.slice(-8000)}`);
     }
+    const undocumented = this.log.split('\n').filter((line) => line.includes('"event":"undocumented_error"'));
+    if (undocumented.length > 0) throw new Error(undocumented.join('\n'));
     if (r.code !== 0) throw new Error(`parleyd ended with ${JSON.stringify(r)}\n${this.log.slice(-4000)}`);
   }
 }

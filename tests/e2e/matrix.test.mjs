@@ -3,16 +3,18 @@
 // in the table and so in here; one for whose arguments nothing is known fails.
 import { describe, test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { join } from 'node:path';
-import { Parley, bin, at } from './harness.mjs';
+import { Parley, at } from './harness.mjs';
+import { absent, methods } from './workspace.mjs';
 import { rtm } from './ws.mjs';
-
-const methods = JSON.parse(execFileSync(join(bin, 'parley-docgen'), ['--methods'], { encoding: 'utf8' }));
 
 describe('who may what', at('matrix'), () => {
   let parley, team, ada, grace, neighbour, ids, tokens, socket;
-  const call = (method, token, args) => parley.call(method, token, args);
+  const errors = new Map(methods.map((m) => [m.name, m.errors]));
+  const call = async (method, token, args) => {
+    const a = await parley.call(method, token, args);
+    assert.ok(a.ok || errors.get(method).includes(a.error), `${method}: its row does not say ${a.error}`);
+    return a;
+  };
   const ctl = (...words) => parley.ctl('--workspace', team, ...words);
   const issue = (user, ...more) => parley.ctlJson('--workspace', team, 'token', 'issue', user, ...more).token;
 
@@ -104,6 +106,13 @@ describe('who may what', at('matrix'), () => {
     for (const name of ['conversations.history', 'conversations.members', 'reactions.get', 'pins.list', 'chat.getPermalink']) {
       const m = methods.find((x) => x.name === name);
       assert.equal((await call(name, ada.token, argsFor(m, ids.secret))).ok, true, name);
+    }
+  });
+
+  test('what is not served says so, to who may do everything, too', async () => {
+    assert.ok(absent.length >= 10 && absent.includes('views.open'));
+    for (const name of absent) {
+      for (const token of [ada.token, undefined]) assert.equal((await parley.call(name, token)).error, 'unknown_method', name);
     }
   });
 

@@ -71,9 +71,11 @@ describe('rights', at('who'), () => {
 
   test('bots act only where they are members; users read public channels they are not in', async () => {
     const { channel: { id } } = await parley.call('conversations.create', ada.token, { name: 'no-bots' });
-    await parley.call('chat.postMessage', ada.token, { channel: id, text: 'hi' });
+    const { ts } = await parley.call('chat.postMessage', ada.token, { channel: id, text: 'hi' });
+    await parley.call('pins.add', ada.token, { channel: id, timestamp: ts });
     const { bot } = demo;
-    assert.equal((await parley.call('conversations.history', bot.token, { channel: id })).error, 'not_in_channel');
+    for (const method of ['conversations.history', 'pins.list']) assert.equal((await parley.call(method, bot.token, { channel: id })).error, 'not_in_channel', method);
+    assert.equal((await parley.call('pins.list', grace.token, { channel: id })).items.length, 1);
     assert.equal((await parley.call('chat.postMessage', bot.token, { channel: id, text: 'x' })).error, 'not_in_channel');
     assert.equal((await parley.call('conversations.history', grace.token, { channel: id })).messages.length, 1);
     assert.equal((await parley.call('chat.postMessage', grace.token, { channel: id, text: 'x' })).error, 'not_in_channel');

@@ -1,11 +1,11 @@
-// workspace.mjs - the daemon's own table of methods, and for each of them a call that succeeds: a workspace that is made
+// workspace.mjs - the daemon's own table of methods with the errors that each may answer, names that are not served, and for each of them a call that succeeds: a workspace that is made
 // ready for it, and its arguments. A method of which nothing is known here fails the tests that go through all.
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { bin, eventually } from './harness.mjs';
 
-export const methods = JSON.parse(execFileSync(join(bin, 'parley-docgen'), ['--methods'], { encoding: 'utf8' }));
+export const { methods, absent } = JSON.parse(execFileSync(join(bin, 'parley-docgen'), ['--methods'], { encoding: 'utf8' }));
 export const text = 'é & "q" + % 🎉';
 const blocks = [{ type: 'section', text: { type: 'mrkdwn', text: '*b* & "q"' } }, { type: 'divider' }];
 const attachments = [{ color: '#36a64f', text: 'a, b', fields: [{ title: 't', value: 'v', short: true }] }];
