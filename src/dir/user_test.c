@@ -175,3 +175,55 @@ TEST(an_event_of_others_is_told)
     stop();
     fix_deinit();
 }
+
+static void show_as(uint64_t uid, const char *name)
+{
+    struct dir_user_change m = {.team = f.team, .uid = uid, .display_name = sv_from(name)};
+    CHECK_EQ(call(DIR_USER_CHANGE, &m), ERR_OK);
+}
+
+static uint64_t meant(const char *name)
+{
+    const struct row_user *u = dir_user_meant(f.reader, f.team, sv_from(name));
+    uint64_t uid = u == NULL ? ID_NONE : u->uid;
+    dir_read_end(f.reader);
+    return uid;
+}
+
+/* By name, else by a display name that is one user's alone, whoever of them has it at last. */
+TEST(a_name_means_one_user_or_nobody)
+{
+    fix_init();
+    start(true, 64);
+    add_team_and_user();
+    struct dir_user_add bob = {.team = f.team, .name = SV("bob")},
+                        eve = {.team = f.team, .name = SV("eve")};
+    CHECK_EQ(call(DIR_USER_ADD, &bob), ERR_OK);
+    CHECK_EQ(call(DIR_USER_ADD, &eve), ERR_OK);
+    CHECK_EQ(meant("ada"), f.uid);
+    CHECK_EQ(meant("ADA"), f.uid);
+    CHECK_EQ(meant("ada@example.com"), ID_NONE);
+    CHECK_EQ(meant("nobody"), ID_NONE);
+    CHECK_EQ(meant(""), ID_NONE);
+    show_as(f.uid, "Countess L\xc3\xb6velace");
+    CHECK_EQ(meant("countess l\xc3\xb6velace"), f.uid);
+    show_as(bob.uid, "COUNTESS l\xc3\xb6velace");
+    show_as(eve.uid, "Countess L\xc3\xb6velace");
+    CHECK_EQ(meant("Countess L\xc3\xb6velace"), ID_NONE);
+    show_as(eve.uid, "bob"); /* a user's name goes before another's display name */
+    CHECK_EQ(meant("bob"), bob.uid);
+    CHECK_EQ(meant("Countess L\xc3\xb6velace"), ID_NONE); /* two still have it */
+    show_as(f.uid, "");
+    CHECK_EQ(meant("Countess L\xc3\xb6velace"), bob.uid);
+    stop();
+    start(true, 64); /* a restart: the same */
+    CHECK_EQ(meant("Countess L\xc3\xb6velace"), bob.uid);
+    struct dir_user_disable d = {.team = f.team, .uid = bob.uid};
+    CHECK_EQ(call(DIR_USER_DISABLE, &d), ERR_OK);
+    CHECK_EQ(meant("Countess L\xc3\xb6velace"), ID_NONE);
+    CHECK_EQ(meant("bob"), eve.uid);
+    CHECK(dir_user_meant(f.reader, f.team + 1, SV("ada")) == NULL);
+    dir_read_end(f.reader);
+    stop();
+    fix_deinit();
+}
