@@ -214,7 +214,8 @@ TEST(a_stored_message_has_room_for_its_answer)
 
 TEST(arrays_of_arguments_have_their_bounds)
 {
-    static char body[1 << 17] = "{\"channel\":\"CR9\",\"blocks\":[{}", users[1 << 17];
+    static char body[1 << 17] = "{\"channel\":\"CR9\",\"blocks\":[{}", users[1 << 17],
+                          attachments[1024] = "channel=CR9&attachments=[{}";
     struct world *w = start();
     for (size_t n = strlen(body); n < 100000; n += 3)
         strcpy(body + n, ",{}");
@@ -234,6 +235,16 @@ TEST(arrays_of_arguments_have_their_bounds)
 /* A list is words with commas, an array of strings, or the text of one. */
 TEST(lists_are_text_or_arrays)
 {
+    for (int i = 1; i < 100; i++)
+        strcat(attachments, ",{}");
+    strcat(attachments, "]");
+    ask(w, 0, POST_LINE, BEARER(ADA_TOKEN) FORM_TYPE, attachments);
+    posted(w, take(w, A_CHAN), 1000000);
+    SAID(0, POSTED);
+    strcpy(attachments + strlen(attachments) - 1, ",{}]");
+    ask(w, 0, POST_LINE, BEARER(ADA_TOKEN) FORM_TYPE, attachments);
+    SAID(0, "too_many_attachments");
+    CHECK(!asked(w, A_CHAN));
     static const char *const forms[] = {"\"im, public_channel\"", "[\"im\",\"public_channel\"]",
                                         "\"[\\\"im\\\", \\\"public_channel\\\"]\""};
     static const char *const methods_of_types[] = {"conversations.list", "users.conversations"};

@@ -248,6 +248,16 @@ test('metadata, markdown, a bot under another name', async () => {
   assert.equal(shown.bot_id, demo.bot.bot_id);
 });
 
+test('attachments have their number', async () => {
+  const attachments = Array.from({ length: 100 }, (_, i) => ({ text: `a${i}` }));
+  assert.equal((await post('x', { attachments })).message.attachments.length, 100);
+  for (const more of [{ text: 'x' }, { user: demo.users[1].id, text: 'x' }]) {
+    const call = more.user ? ada.chat.postEphemeral : ada.chat.postMessage;
+    await fails(call({ channel: general, attachments: [...attachments, {}], ...more }), 'too_many_attachments');
+  }
+  await fails(post('x', { blocks: Array.from({ length: 51 }, () => ({ type: 'divider' })) }), 'invalid_blocks');
+});
+
 test('all of it is there after a kill', async () => {
   const parent = await post('survivor');
   const reply = await grace.chat.postMessage({ channel: general, text: 'reply', thread_ts: parent.ts });
