@@ -126,6 +126,8 @@ static enum err prepare_post(struct request *r, struct post_work *w)
         return ERR_NO_TEXT;
     w->post.broadcast = w->post.thread_ts_us != 0 && arg(r, "reply_broadcast")->n != 0;
     content_sender(r, &p);
+    const struct arg_value *mrkdwn = arg(r, "mrkdwn");
+    p.plain = mrkdwn->given && mrkdwn->n == 0;
     return content_encode(r, &p, &w->post);
 }
 

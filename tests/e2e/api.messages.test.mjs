@@ -248,6 +248,23 @@ test('metadata, markdown, a bot under another name', async () => {
   assert.equal(shown.bot_id, demo.bot.bot_id);
 });
 
+test('a text without formatting says so wherever it is shown', async () => {
+  const plain = await post('*zeppelin*', { mrkdwn: false, unfurl_links: true, unfurl_media: false });
+  assert.equal(plain.message.mrkdwn, false);
+  assert.equal((await event((e) => e.type === 'message' && e.ts === plain.ts)).mrkdwn, false);
+  const reply = await post('_reply_', { mrkdwn: false, thread_ts: plain.ts });
+  assert.deepEqual((await ada.conversations.replies({ channel: general, ts: plain.ts })).messages.map((m) => m.mrkdwn), [false, false]);
+  const found = await eventually(async () => (await ada.search.messages({ query: 'zeppelin' })).messages.matches[0], 'it is found');
+  assert.equal(found.mrkdwn, false);
+  const edited = await ada.chat.update({ channel: general, ts: plain.ts, text: '*edited*' });
+  assert.equal(edited.message.mrkdwn, false);
+  const shown = await one(plain.ts);
+  assert.deepEqual([shown.text, shown.mrkdwn, reply.message.mrkdwn], ['*edited*', false, false]);
+  assert.equal((await event((e) => e.subtype === 'message_changed' && e.message.ts === plain.ts)).message.mrkdwn, false);
+  for (const more of [{}, { mrkdwn: true }, { mrkdwn: '' }]) assert.ok(!('mrkdwn' in (await one((await post('*bold*', more)).ts))));
+  for (const name of ['mrkdwn', 'unfurl_links', 'unfurl_media']) await fails(post('x', { [name]: 'maybe' }), 'invalid_arguments');
+});
+
 test('attachments have their number', async () => {
   const attachments = Array.from({ length: 100 }, (_, i) => ({ text: `a${i}` }));
   assert.equal((await post('x', { attachments })).message.attachments.length, 100);
