@@ -277,7 +277,7 @@ enum err args_check(struct request *r)
     return ERR_OK;
 }
 
-const struct arg_value *arg(const struct request *r, const char *name)
+static struct arg_value *arg_of(const struct request *r, const char *name)
 {
     const struct arg_spec *spec = r->method->args;
     uint32_t i = 0;
@@ -285,6 +285,16 @@ const struct arg_value *arg(const struct request *r, const char *name)
         i++;
     ASSERT(spec[i].name != NULL); /* a handler asks only for what its row lists */
     return &r->argv[i];
+}
+
+const struct arg_value *arg(const struct request *r, const char *name)
+{
+    return arg_of(r, name);
+}
+
+void arg_replace(struct request *r, const char *name, struct str_view s)
+{
+    arg_of(r, name)->s = s;
 }
 
 /* ---- cursors: base64 of "key:value"; the key tells which method made it ---- */
