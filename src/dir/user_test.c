@@ -1,4 +1,5 @@
 /* Users, and the tokens that speak for them. */
+#include "dir/internal.h"
 #include "dir/test_rig.h"
 
 TEST(tokens_work_are_revoked_and_die_with_their_user)
@@ -224,6 +225,25 @@ TEST(a_name_means_one_user_or_nobody)
     CHECK_EQ(meant("bob"), eve.uid);
     CHECK(dir_user_meant(f.reader, f.team + 1, SV("ada")) == NULL);
     dir_read_end(f.reader);
+    stop();
+    fix_deinit();
+}
+
+/* What several share is kept as the XOR of their ids, which may be somebody's id. */
+TEST(a_shared_name_does_not_mean_a_third)
+{
+    fix_init();
+    start(true, 64);
+    add_team_and_user();
+    struct row_user u = {.uid = UINT64_C(1) << 62, .team = f.team, .name = SV("x")};
+    static const uint64_t low[] = {1, 2, 4, 7};
+    for (size_t i = 0; i < ARRAY_LEN(low); i++) {
+        u.uid = UINT64_C(1) << 62 | low[i];
+        u.display_name = i < 3 ? SV("Trio") : SV("Dora");
+        CHECK_EQ(tables_put_user(&f.dir->tables, &u), ERR_OK);
+        CHECK_EQ(meant("trio"), i == 0 ? u.uid : ID_NONE);
+    }
+    CHECK_EQ(meant("dora"), u.uid);
     stop();
     fix_deinit();
 }
