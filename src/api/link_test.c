@@ -88,6 +88,20 @@ TEST(of_other_channels_hist_is_asked_once)
     world_free(w);
 }
 
+TEST(of_a_guest_s_channels_hist_is_asked)
+{
+    struct world *w = begin(1000);
+    const struct row_user ada = {.uid = ADA, .team = TEAM, .name = SV("ada"), .flags = USER_GUEST};
+    CHECK_EQ(tables_put_user(&w->dir->tables, &ada), ERR_OK);
+    post(w, "{\"channel\":\"general\",\"link_names\":true,\"text\":\"#general\"}");
+    struct cell c = take(w, A_HIST);
+    const struct hist_sees *m = c.u.p;
+    CHECK(m->len == 1 && m->cids[0] == CID && m->viewer.is_guest);
+    reply(w, A_HIST, c, ERR_OK, 0);
+    check_text(w, ",\"text\":\"#general\"");
+    world_free(w);
+}
+
 /* What is no user's name may be a group's handle. */
 TEST(of_groups_the_document_is_read)
 {

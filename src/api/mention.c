@@ -158,7 +158,7 @@ static bool replace(struct linker *l, size_t at, size_t end)
     struct str_view name = {l->text.p + at + 1, end - at - 1};
     char mark = l->text.p[at];
     struct mention m;
-    if (name.len == 0 || name.len > mention_name_bytes_max)
+    if (name.len == 0)
         return false;
     if (mark == '@' && is_special(name)) {
         catch_up(l, at);

@@ -28,6 +28,7 @@ static const struct known known[] = {
 static bool find(void *ctx, char mark, struct str_view name, struct mention *out)
 {
     ++*(uint32_t *)ctx;
+    CHECK(name.len > 0 && name.len <= mention_name_bytes_max);
     for (size_t i = 0; i < ARRAY_LEN(known); i++) {
         if (known[i].mark == mark && sv_eq(sv_from(known[i].name), name)) {
             *out = known[i].m;
