@@ -128,6 +128,12 @@ static bool compact(struct arena *a, struct str_view text, struct str_view *out)
     return true;
 }
 
+/* Slack has an error of its own for too many attachments, and none for too many blocks. */
+static enum err too_many(const struct arg_spec *spec)
+{
+    return spec->bad == ERR_INVALID_ATTACHMENTS ? ERR_TOO_MANY_ATTACHMENTS : spec->bad;
+}
+
 /* An array of objects, or the text of one. Empty: as if absent. */
 static enum err to_objects(struct request *r, const struct json_value *v,
                            const struct arg_spec *spec, struct arg_value *out)
@@ -138,7 +144,7 @@ static enum err to_objects(struct request *r, const struct json_value *v,
         return spec->bad;
     enum err err = json_read_array_max(r->a->json, &r->arena, v->s, spec->max, &elements, &len);
     if (err != ERR_OK)
-        return err == ERR_NOMEM ? err : spec->bad;
+        return err == ERR_NOMEM ? err : err == ERR_FULL ? too_many(spec) : spec->bad;
     for (uint32_t i = 0; i < len; i++) {
         if (elements[i].value.type != JSON_OBJECT)
             return spec->bad;
@@ -271,7 +277,7 @@ enum err args_check(struct request *r)
     return ERR_OK;
 }
 
-const struct arg_value *arg(const struct request *r, const char *name)
+static struct arg_value *arg_of(const struct request *r, const char *name)
 {
     const struct arg_spec *spec = r->method->args;
     uint32_t i = 0;
@@ -279,6 +285,16 @@ const struct arg_value *arg(const struct request *r, const char *name)
         i++;
     ASSERT(spec[i].name != NULL); /* a handler asks only for what its row lists */
     return &r->argv[i];
+}
+
+const struct arg_value *arg(const struct request *r, const char *name)
+{
+    return arg_of(r, name);
+}
+
+void arg_replace(struct request *r, const char *name, struct str_view s)
+{
+    arg_of(r, name)->s = s;
 }
 
 /* ---- cursors: base64 of "key:value"; the key tells which method made it ---- */

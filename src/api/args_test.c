@@ -58,6 +58,12 @@ static const struct refusal refusals[] = {
     {POST_LINE, JSON_TYPE, "{\"channel\":\"nowhere\",\"text\":\"x\"}", "channel_not_found", 404},
     {POST_LINE, JSON_TYPE, "{\"channel\":5,\"text\":\"x\"}", "channel_not_found", 404},
     {POST_LINE, JSON_TYPE, "{\"channel\":\"general\",\"text\":5}", "invalid_arguments", 400},
+    {POST_LINE, JSON_TYPE, "{\"channel\":\"general\",\"text\":\"x\",\"mrkdwn\":\"no\"}",
+     "invalid_arguments", 400},
+    {POST_LINE, JSON_TYPE, "{\"channel\":\"general\",\"text\":\"x\",\"unfurl_links\":2}",
+     "invalid_arguments", 400},
+    {POST_LINE, JSON_TYPE, "{\"channel\":\"general\",\"text\":\"x\",\"unfurl_media\":[]}",
+     "invalid_arguments", 400},
     {POST_LINE, JSON_TYPE, "{\"channel\":\"general\"}", "no_text", 400},
     {POST_LINE, JSON_TYPE, "{\"channel\":\"general\",\"blocks\":[1]}", "invalid_blocks", 400},
     {POST_LINE, JSON_TYPE, "{\"channel\":\"general\",\"blocks\":\"{}\"}", "invalid_blocks", 400},
@@ -214,7 +220,8 @@ TEST(a_stored_message_has_room_for_its_answer)
 
 TEST(arrays_of_arguments_have_their_bounds)
 {
-    static char body[1 << 17] = "{\"channel\":\"CR9\",\"blocks\":[{}", users[1 << 17];
+    static char body[1 << 17] = "{\"channel\":\"CR9\",\"blocks\":[{}", users[1 << 17],
+                          attachments[1024] = "channel=CR9&attachments=[{}";
     struct world *w = start();
     for (size_t n = strlen(body); n < 100000; n += 3)
         strcpy(body + n, ",{}");
@@ -227,6 +234,16 @@ TEST(arrays_of_arguments_have_their_bounds)
     strcat(users, "]}");
     ask(w, 0, "POST /api/conversations.invite", BEARER(ADA_TOKEN) JSON_TYPE, users);
     SAID(0, "user_not_found");
+    CHECK(!asked(w, A_CHAN));
+    for (int i = 1; i < 100; i++)
+        strcat(attachments, ",{}");
+    strcat(attachments, "]");
+    ask(w, 0, POST_LINE, BEARER(ADA_TOKEN) FORM_TYPE, attachments);
+    posted(w, take(w, A_CHAN), 1000000);
+    SAID(0, POSTED);
+    strcpy(attachments + strlen(attachments) - 1, ",{}]");
+    ask(w, 0, POST_LINE, BEARER(ADA_TOKEN) FORM_TYPE, attachments);
+    SAID(0, "too_many_attachments");
     CHECK(!asked(w, A_CHAN));
     world_free(w);
 }
@@ -426,5 +443,33 @@ TEST(text_has_its_limit_in_characters)
     strcat(body, "x");
     ask(w, 0, POST_LINE, BEARER(ADA_TOKEN) FORM_TYPE, body);
     SAID(0, "msg_too_long");
+    world_free(w);
+}
+
+/* An edit replaces what stands behind content_at; that a text is plain stands before it. */
+TEST(a_text_without_formatting_says_so)
+{
+    struct world *w = start();
+    static const struct {
+        const char *body, *members;
+        size_t content_at;
+    } rows[] = {
+        {"channel=general&text=x&mrkdwn=false&unfurl_links=true&unfurl_media=0",
+         "\"type\":\"message\",\"user\":\"U69\",\"team\":\"T34\",\"mrkdwn\":false,\"text\":\"x\"",
+         57},
+        {"channel=general&text=x&mrkdwn=true",
+         "\"type\":\"message\",\"user\":\"U69\",\"team\":\"T34\",\"text\":\"x\"", 42},
+        {"channel=general&text=x&mrkdwn=",
+         "\"type\":\"message\",\"user\":\"U69\",\"team\":\"T34\",\"text\":\"x\"", 42}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        ask(w, 0, POST_LINE, BEARER(ADA_TOKEN) FORM_TYPE, rows[i].body);
+        struct cell c = take(w, A_CHAN);
+        const struct chan_post *p = post_of(&c);
+        CHECK_EQ(p->members.len, strlen(rows[i].members));
+        CHECK_MEM(p->members.p, rows[i].members, p->members.len);
+        CHECK_EQ(p->content_at, rows[i].content_at);
+        posted(w, c, 1000000);
+        SAID(0, rows[i].members);
+    }
     world_free(w);
 }

@@ -2,6 +2,7 @@
  * here; chan stores and fans out these very bytes. */
 #include "api/content.h"
 #include "api/handlers.h"
+#include "api/link.h"
 
 #include "chan/channel_json.h"
 #include "chan/chan_msg.h"
@@ -125,6 +126,8 @@ static enum err prepare_post(struct request *r, struct post_work *w)
     if (is_empty(&p))
         return ERR_NO_TEXT;
     w->post.broadcast = w->post.thread_ts_us != 0 && arg(r, "reply_broadcast")->n != 0;
+    const struct arg_value *mrkdwn = arg(r, "mrkdwn");
+    p.plain = mrkdwn->given && mrkdwn->n == 0;
     content_sender(r, &p);
     return content_encode(r, &p, &w->post);
 }
@@ -135,12 +138,11 @@ static enum err prepare_me(struct request *r, struct post_work *w)
                           .uid = r->who.uid,
                           .subtype = SV("me_message"),
                           .text = arg(r, "text")->s};
-    const uint64_t max = r->a->conf.conf->api_text_max;
     TRY(read_channel(r, w));
     TRY(read_key(r, &p));
     if (p.text.len == 0)
         return ERR_NO_TEXT;
-    if (p.text.len > max && utf8_count(p.text) > max)
+    if (content_too_long(r, p.text))
         return ERR_MSG_TOO_LONG;
     return content_encode(r, &p, &w->post);
 }
@@ -197,9 +199,14 @@ static void post(struct request *r, prepare_fn *prepare, req_then *then)
     send_post(r, then);
 }
 
-void chat_post_message(struct request *r)
+static void post_message(struct request *r)
 {
     post(r, prepare_post, on_posted);
+}
+
+void chat_post_message(struct request *r)
+{
+    link_text(r, post_message);
 }
 
 void chat_me_message(struct request *r)
@@ -233,9 +240,14 @@ static enum err prepare_ephemeral(struct request *r, struct post_work *w)
     return content_encode(r, &p, &w->post);
 }
 
-void chat_post_ephemeral(struct request *r)
+static void post_ephemeral(struct request *r)
 {
     post(r, prepare_ephemeral, on_shown);
+}
+
+void chat_post_ephemeral(struct request *r)
+{
+    link_text(r, post_ephemeral);
 }
 
 /* ---- editing, deleting ---- */
@@ -325,13 +337,18 @@ static enum err prepare_update(struct request *r, struct change_work *w)
     return text.failed ? ERR_NOMEM : ERR_OK;
 }
 
-void chat_update(struct request *r)
+static void update(struct request *r)
 {
     struct change_work *w = change_new(r, CHANGE_UPDATE);
     enum err err = w == NULL ? ERR_NOMEM : prepare_update(r, w);
     if (err == ERR_OK)
         req_send(r, req_chan(r, w->cid), CHAN_CHANGE, w->cid, &w->change, on_updated);
     refuse_or(r, err);
+}
+
+void chat_update(struct request *r)
+{
+    link_text(r, update);
 }
 
 static void on_deleted(struct request *r, const struct cell *c);

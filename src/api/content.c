@@ -22,6 +22,11 @@ static bool is_longer(struct str_view text, uint64_t max)
     return text.len > max && utf8_count(text) > max;
 }
 
+bool content_too_long(const struct request *r, struct str_view text)
+{
+    return is_longer(text, r->a->conf.conf->api_text_max);
+}
+
 enum err content_read(const struct request *r, struct post_json *p)
 {
     const struct arg_value *text = arg(r, "text"), *markdown = arg(r, "markdown_text"),
@@ -32,9 +37,8 @@ enum err content_read(const struct request *r, struct post_json *p)
     p->text = is_markdown ? markdown->s : text->given ? text->s : SV("");
     p->blocks = blocks->given ? blocks->s : SV_NONE;
     p->attachments = attachments->given ? attachments->s : SV_NONE;
-    return is_longer(p->text, is_markdown ? (uint64_t)markdown_max : r->a->conf.conf->api_text_max)
-               ? ERR_MSG_TOO_LONG
-               : ERR_OK;
+    bool too_long = is_markdown ? is_longer(p->text, markdown_max) : content_too_long(r, p->text);
+    return too_long ? ERR_MSG_TOO_LONG : ERR_OK;
 }
 
 enum err content_metadata(struct request *r, struct str_view *out)

@@ -9,6 +9,8 @@
  * its id only inside: chan refuses who is no member with the same answer as an absent one. Errors:
  * ERR_CHANNEL_NOT_FOUND. */
 MUST_USE enum err content_channel(const struct request *r, uint64_t *cid);
+/* Over api.text_max characters. */
+bool content_too_long(const struct request *r, struct str_view text);
 /* text, markdown_text, blocks, attachments: given and within their bounds. Whether there is any at
  * all is the caller's to ask. Errors: ERR_MSG_TOO_LONG, ERR_MARKDOWN_TEXT_CONFLICT. */
 MUST_USE enum err content_read(const struct request *r, struct post_json *p);

@@ -299,6 +299,8 @@ MUST_USE enum err args_check(struct request *r);
 const struct json_value *args_find(const struct request *r, struct str_view name);
 /* By a name of the method's row. */
 const struct arg_value *arg(const struct request *r, const char *name);
+/* From now on its text is s, in the request's arena. */
+void arg_replace(struct request *r, const char *name, struct str_view s);
 MUST_USE enum err cursor_read(struct request *r, const char *key, struct str_view *value);
 /* "response_metadata":{"next_cursor":...}; empty value: the end. */
 void cursor_write(struct request *r, const char *key, struct str_view value);

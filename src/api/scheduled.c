@@ -2,6 +2,7 @@
  * What can be judged now is judged now; what the channel takes is judged again at the time. */
 #include "api/content.h"
 #include "api/handlers.h"
+#include "api/link.h"
 #include "chan/chan_msg.h"
 #include "chan/channel_json.h"
 #include "dir/dir_msg.h"
@@ -72,7 +73,7 @@ static enum err prepare(struct request *r, struct scheduling *s)
     return ERR_OK;
 }
 
-void chat_schedule_message(struct request *r)
+static void schedule(struct request *r)
 {
     struct scheduling *s = arena_zalloc(&r->arena, sizeof *s);
     enum err err = s == NULL ? ERR_NOMEM : prepare(r, s);
@@ -84,6 +85,11 @@ void chat_schedule_message(struct request *r)
     buf_init(&s->info.out, &r->arena, 0);
     r->work = s;
     req_send(r, req_hist(r), HIST_INFO, s->info.cid, &s->info, on_channel);
+}
+
+void chat_schedule_message(struct request *r)
+{
+    link_text(r, schedule);
 }
 
 /* ---- delete ---- */

@@ -56,10 +56,10 @@ static void put_permalink(struct request *r, const struct search_found *f)
     r->body.failed |= url.failed;
 }
 
-/* Blocks, attachments and files as they are in the message. */
+/* What is besides the text, as it is in the message. */
 static void put_parts(struct request *r, const struct search_found *f)
 {
-    static const char *const names[] = {"blocks", "attachments", "files", "thread_ts"};
+    static const char *const names[] = {"mrkdwn", "blocks", "attachments", "files", "thread_ts"};
     struct json_member *members;
     uint32_t len;
     if (json_read_object(r->a->json, &r->arena, f->message, &members, &len) != ERR_OK) {

@@ -1,7 +1,8 @@
 /* usergroups.c - usergroups.*: named lists of members that a message can mention. All of a
  * workspace are one document, so that names and handles are unique. Source: Slack usergroups.*,
  * subteam_*. */
-#include "api/document.h"
+#include "api/usergroups.h"
+
 #include "api/handlers.h"
 
 enum {
@@ -142,6 +143,28 @@ void usergroups_list(struct request *r)
     struct document *d = document_new(r, r->who.team, DOC_USERGROUPS);
     if (d != NULL)
         document_read(r, d, put_list);
+}
+
+enum err usergroup_handles(struct request *r, const struct document *d,
+                           struct usergroup_handle **out, uint32_t *len)
+{
+    struct json_member *all;
+    uint32_t n;
+    *len = 0;
+    TRY(document_elements(r, d, &all, &n));
+    if (n == 0)
+        return ERR_OK;
+    struct usergroup_handle *handles = arena_alloc(&r->arena, n * sizeof *handles);
+    if (handles == NULL)
+        return ERR_NOMEM;
+    *out = handles;
+    for (uint32_t i = 0; i < n; i++) {
+        struct group g;
+        TRY(take_apart(r, &all[i], &g));
+        if (g.deleted_s == 0)
+            handles[(*len)++] = (struct usergroup_handle){g.id, g.handle};
+    }
+    return ERR_OK;
 }
 
 static enum err find(struct request *r, const struct document *d, struct group *out)

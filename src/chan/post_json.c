@@ -134,6 +134,8 @@ uint32_t post_json_members(struct buf *b, const struct post_json *p)
         json_kv_str(&j, "client_msg_id", p->client_msg_id);
     if (p->upload)
         json_kv_bool(&j, "upload", true);
+    if (p->plain) /* before the content: an edit leaves it */
+        json_kv_bool(&j, "mrkdwn", false);
     uint32_t content_at = (uint32_t)(b->len - begin);
     post_json_content(b, p);
     return content_at;

@@ -14,6 +14,7 @@ struct post_json {
     struct str_view text;                           /* valid UTF-8, as the client sent it */
     struct str_view blocks, attachments, files;     /* checked JSON arrays, or empty */
     bool upload;                                    /* it was made to show its files */
+    bool plain;                                     /* "mrkdwn":false: its text has no formatting */
 };
 
 /* Whole members without braces: "type":"message","user":... Neither ts nor channel. Returns where

@@ -51,6 +51,20 @@ enum err name_check_domain(struct str_view domain)
     return ERR_OK;
 }
 
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+
+struct str_view name_fold_shown(struct str_view name, char out[user_shown_bytes_max])
+{
+    if (name.len > user_shown_bytes_max)
+        return SV("");
+    for (size_t i = 0; i < name.len; i++)
+        out[i] = lower(name.p[i]);
+    return (struct str_view){out, name.len};
+}
+
 enum err name_fold_email(struct arena *a, struct str_view email, struct str_view *out)
 {
     *out = email;
@@ -60,7 +74,7 @@ enum err name_fold_email(struct arena *a, struct str_view email, struct str_view
     if (p == NULL)
         return ERR_NOMEM;
     for (size_t i = 0; i < email.len; i++)
-        p[i] = email.p[i] >= 'A' && email.p[i] <= 'Z' ? (char)(email.p[i] + 32) : email.p[i];
+        p[i] = lower(email.p[i]);
     *out = (struct str_view){p, email.len};
     return ERR_OK;
 }

@@ -16,6 +16,10 @@ MUST_USE enum err name_check_user(struct str_view name);
 /* A DNS label: lower case letters, digits and - inside. Errors: ERR_INVALID_NAME. */
 MUST_USE enum err name_check_domain(struct str_view domain);
 
+/* As it is looked up: ASCII in lower case. Empty: there is none, or it is too long to be. */
+enum { user_shown_bytes_max = 4 * 80 }; /* of the 80 characters of a display name */
+struct str_view name_fold_shown(struct str_view name, char out[user_shown_bytes_max]);
+
 /* Addresses are kept and looked up in lower case (of ASCII). */
 MUST_USE enum err name_fold_email(struct arena *a, struct str_view email, struct str_view *out);
 

@@ -2,6 +2,7 @@
 
 #include "base/id.h"
 #include "dir/internal.h"
+#include "dir/name.h"
 
 struct dir_reader {
     ck_epoch_record_t record; /* first: it needs a cache line of its own */
@@ -133,6 +134,19 @@ bool dir_user_by_name(struct dir_reader *r, uint64_t team, struct str_view name,
         return false;
     *uid = e->id;
     return true;
+}
+
+const struct row_user *dir_user_meant(struct dir_reader *r, uint64_t team, struct str_view name)
+{
+    char text[user_shown_bytes_max];
+    struct str_view folded = name_fold_shown(name, text);
+    struct tables *t = enter(r);
+    const struct name_entry *e = tables_name(t, TABLE_LOGINS, team, folded);
+    const struct row_user *u = e == NULL ? NULL : dir_user(r, team, e->id);
+    if (u != NULL && (u->flags & USER_DELETED) == 0 && sv_eq(u->name, folded)) /* no address */
+        return u;
+    e = tables_name(t, TABLE_SHOWN, team, folded);
+    return e == NULL || e->sharers != 1 ? NULL : dir_user(r, team, e->id);
 }
 
 /* Index of the first id behind `after`. */

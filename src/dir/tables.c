@@ -1,3 +1,4 @@
+#include "dir/name.h"
 #include "dir/presence.h"
 #include "dir/tables.h"
 
@@ -121,7 +122,7 @@ static const struct {
     [TABLE_TEAMS] = {hash_team, same_team},    [TABLE_DOMAINS] = {hash_domain, same_domain},
     [TABLE_USERS] = {hash_user, same_user},    [TABLE_TOKENS] = {hash_token, same_token},
     [TABLE_CHANNELS] = {hash_name, same_name}, [TABLE_LOGINS] = {hash_name, same_name},
-    [TABLE_DIRECTS] = {hash_name, same_name},
+    [TABLE_DIRECTS] = {hash_name, same_name},  [TABLE_SHOWN] = {hash_name, same_name},
 };
 
 enum { initial_entries = 64 };
@@ -294,6 +295,43 @@ static enum err add_team_user(struct tables *t, struct team_entry *team, uint64_
     return ERR_OK;
 }
 
+static enum err put_name(struct tables *t, enum table table, const struct name_entry *probe);
+
+/* Many may have one display name. The XOR of their ids is the id of the only one when the others
+ * have gone, and needs no list of them. */
+static enum err share_shown(struct tables *t, uint64_t team, struct str_view name, uint64_t uid,
+                            bool add)
+{
+    const struct name_entry *old = tables_name(t, TABLE_SHOWN, team, name);
+    struct name_entry next = {.team = team, .name = name, .id = uid, .sharers = 1};
+    ASSERT(add || old != NULL);
+    if (old != NULL) {
+        next.id = old->id ^ uid;
+        next.sharers = add ? old->sharers + 1 : old->sharers - 1;
+    }
+    if (next.sharers > 0)
+        return put_name(t, TABLE_SHOWN, &next);
+    tables_drop_name(t, TABLE_SHOWN, team, name);
+    return ERR_OK;
+}
+
+static struct str_view shown_of(const struct row_user *row, char out[user_shown_bytes_max])
+{
+    return (row->flags & USER_DELETED) != 0 ? SV("") : name_fold_shown(row->display_name, out);
+}
+
+static enum err move_shown(struct tables *t, const struct row_user *was, const struct row_user *row)
+{
+    char was_text[user_shown_bytes_max], is_text[user_shown_bytes_max];
+    struct str_view from = was == NULL ? SV("") : shown_of(was, was_text),
+                    to = shown_of(row, is_text);
+    if (sv_eq(from, to))
+        return ERR_OK;
+    if (to.len > 0)
+        TRY(share_shown(t, row->team, to, row->uid, true));
+    return from.len > 0 ? share_shown(t, row->team, from, row->uid, false) : ERR_OK;
+}
+
 enum err tables_put_user(struct tables *t, const struct row_user *row)
 {
     struct user_entry *old = tables_user(t, row->uid);
@@ -328,7 +366,8 @@ enum err tables_put_user(struct tables *t, const struct row_user *row)
         __atomic_store_n(&p->principal.user_flags, row->flags, __ATOMIC_RELAXED);
     put(t, TABLE_USERS, e); /* before its id is listed: who reads the list finds the user */
     if (old != NULL)
-        ck_epoch_call(t->writer, &old->epoch, reclaim_entry);
+        ck_epoch_call(t->writer, &old->epoch, reclaim_entry); /* in tables_poll: not yet */
+    TRY(move_shown(t, old != NULL ? &old->row : NULL, row));
     return old != NULL ? ERR_OK : add_team_user(t, team, row->uid);
 }
 
@@ -378,23 +417,26 @@ struct token_entry *tables_token(struct tables *t, uint64_t tag)
 
 /* ---- names ---- */
 
-enum err tables_put_name(struct tables *t, enum table table, uint64_t team, struct str_view name,
-                         uint64_t id, enum channel_kind kind)
+static enum err put_name(struct tables *t, enum table table, const struct name_entry *probe)
 {
-    struct name_entry *old = tables_name(t, table, team, name);
-    struct name_entry *e = malloc(sizeof *e + name.len);
+    struct name_entry *old = tables_name(t, table, probe->team, probe->name);
+    struct name_entry *e = malloc(sizeof *e + probe->name.len);
     if (e == NULL)
         return ERR_NOMEM;
-    memset(e, 0, sizeof *e);
+    *e = *probe;
     char *text = (char *)(e + 1);
-    e->team = team;
-    e->id = id;
-    e->kind = kind;
-    e->name = copy_text(&text, name);
+    e->name = copy_text(&text, probe->name);
     put(t, table, e);
     if (old != NULL)
         ck_epoch_call(t->writer, &old->epoch, reclaim_entry);
     return ERR_OK;
+}
+
+enum err tables_put_name(struct tables *t, enum table table, uint64_t team, struct str_view name,
+                         uint64_t id, enum channel_kind kind)
+{
+    const struct name_entry probe = {.team = team, .name = name, .id = id, .kind = kind};
+    return put_name(t, table, &probe);
 }
 
 struct name_entry *tables_name(struct tables *t, enum table table, uint64_t team,

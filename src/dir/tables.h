@@ -42,9 +42,10 @@ struct user_entry {
     struct presence *presence;  /* the same in all entries of the user; freed with the tables */
 };
 
-struct name_entry { /* a channel's name, a user's name or a user's e-mail address in a team */
+struct name_entry { /* a channel's name, a user's name, e-mail address or display name in a team */
     ck_epoch_entry_t epoch;
     uint64_t team, id;
+    uint32_t sharers; /* TABLE_SHOWN: users of that name; id is the XOR of theirs */
     enum channel_kind kind;
     struct str_view name;
 };
@@ -57,6 +58,7 @@ enum table {
     TABLE_CHANNELS, /* struct name_entry */
     TABLE_DIRECTS,  /* struct name_entry: hash of the members -> direct conversation */
     TABLE_LOGINS,   /* struct name_entry: user names and e-mail addresses */
+    TABLE_SHOWN,    /* struct name_entry: display names, folded, of users that are not deleted */
     TABLE_COUNT
 };
 
@@ -74,7 +76,8 @@ MUST_USE enum err tables_init(struct tables *t, const uint8_t secret[32], uint32
 void tables_deinit(struct tables *t); /* no reader is left */
 void tables_poll(struct tables *t);   /* frees what no reader can see any more */
 
-/* Each copies the row with its strings. Errors: ERR_NOMEM. */
+/* Each copies the row with its strings; a user's enters its display name, too. Errors: ERR_NOMEM.
+ */
 MUST_USE enum err tables_put_team(struct tables *t, const struct row_team *row);
 MUST_USE enum err tables_put_user(struct tables *t, const struct row_user *row);
 MUST_USE enum err tables_put_token(struct tables *t, const uint8_t hash[32],

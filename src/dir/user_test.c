@@ -1,4 +1,5 @@
 /* Users, and the tokens that speak for them. */
+#include "dir/internal.h"
 #include "dir/test_rig.h"
 
 TEST(tokens_work_are_revoked_and_die_with_their_user)
@@ -172,6 +173,77 @@ TEST(an_event_of_others_is_told)
     CHECK_EQ(call(DIR_TELL, &m), ERR_OK);
     CHECK(strstr(f.fanout.events, "{\"type\":\"file_created\"}") != NULL);
     CHECK_EQ(f.fanout.seen.cells[f.fanout.seen.len - 1].u.u[1], f.uid);
+    stop();
+    fix_deinit();
+}
+
+static void show_as(uint64_t uid, const char *name)
+{
+    struct dir_user_change m = {.team = f.team, .uid = uid, .display_name = sv_from(name)};
+    CHECK_EQ(call(DIR_USER_CHANGE, &m), ERR_OK);
+}
+
+static uint64_t meant(const char *name)
+{
+    const struct row_user *u = dir_user_meant(f.reader, f.team, sv_from(name));
+    uint64_t uid = u == NULL ? ID_NONE : u->uid;
+    dir_read_end(f.reader);
+    return uid;
+}
+
+/* By name, else by a display name that is one user's alone, whoever of them has it at last. */
+TEST(a_name_means_one_user_or_nobody)
+{
+    fix_init();
+    start(true, 64);
+    add_team_and_user();
+    struct dir_user_add bob = {.team = f.team, .name = SV("bob")},
+                        eve = {.team = f.team, .name = SV("eve")};
+    CHECK_EQ(call(DIR_USER_ADD, &bob), ERR_OK);
+    CHECK_EQ(call(DIR_USER_ADD, &eve), ERR_OK);
+    CHECK_EQ(meant("ada"), f.uid);
+    CHECK_EQ(meant("ADA"), f.uid);
+    CHECK_EQ(meant("ada@example.com"), ID_NONE);
+    CHECK_EQ(meant("nobody"), ID_NONE);
+    CHECK_EQ(meant(""), ID_NONE);
+    show_as(f.uid, "Countess L\xc3\xb6velace");
+    CHECK_EQ(meant("countess l\xc3\xb6velace"), f.uid);
+    show_as(bob.uid, "COUNTESS l\xc3\xb6velace");
+    show_as(eve.uid, "Countess L\xc3\xb6velace");
+    CHECK_EQ(meant("Countess L\xc3\xb6velace"), ID_NONE);
+    show_as(eve.uid, "bob"); /* a user's name goes before another's display name */
+    CHECK_EQ(meant("bob"), bob.uid);
+    CHECK_EQ(meant("Countess L\xc3\xb6velace"), ID_NONE); /* two still have it */
+    show_as(f.uid, "");
+    CHECK_EQ(meant("Countess L\xc3\xb6velace"), bob.uid);
+    stop();
+    start(true, 64); /* a restart: the same */
+    CHECK_EQ(meant("Countess L\xc3\xb6velace"), bob.uid);
+    struct dir_user_disable d = {.team = f.team, .uid = bob.uid};
+    CHECK_EQ(call(DIR_USER_DISABLE, &d), ERR_OK);
+    CHECK_EQ(meant("Countess L\xc3\xb6velace"), ID_NONE);
+    CHECK_EQ(meant("bob"), eve.uid);
+    CHECK(dir_user_meant(f.reader, f.team + 1, SV("ada")) == NULL);
+    dir_read_end(f.reader);
+    stop();
+    fix_deinit();
+}
+
+/* What several share is kept as the XOR of their ids, which may be somebody's id. */
+TEST(a_shared_name_does_not_mean_a_third)
+{
+    fix_init();
+    start(true, 64);
+    add_team_and_user();
+    struct row_user u = {.uid = UINT64_C(1) << 62, .team = f.team, .name = SV("x")};
+    static const uint64_t low[] = {1, 2, 4, 7};
+    for (size_t i = 0; i < ARRAY_LEN(low); i++) {
+        u.uid = UINT64_C(1) << 62 | low[i];
+        u.display_name = i < 3 ? SV("Trio") : SV("Dora");
+        CHECK_EQ(tables_put_user(&f.dir->tables, &u), ERR_OK);
+        CHECK_EQ(meant("trio"), i == 0 ? u.uid : ID_NONE);
+    }
+    CHECK_EQ(meant("dora"), u.uid);
     stop();
     fix_deinit();
 }

@@ -217,6 +217,18 @@ static enum err document(struct hist *h, struct hist_document *m)
     return ERR_OK;
 }
 
+static enum err sees(struct hist *h, struct hist_sees *m)
+{
+    for (uint32_t i = 0; i < m->len; i++) {
+        bool member;
+        enum err err = seer_may_see(&h->seer, &m->viewer, m->cids[i], &member);
+        if (err != ERR_OK && err != ERR_CHANNEL_NOT_FOUND)
+            return err;
+        m->seen[i] = err == ERR_OK;
+    }
+    return ERR_OK;
+}
+
 /* ---- scheduled messages ---- */
 
 struct scheduled_page {
@@ -366,6 +378,8 @@ static enum err serve(struct hist *h, const struct cell *c)
         return scheduled(h, c->u.p);
     case HIST_REACTED:
         return hist_reacted(h, c->u.p);
+    case HIST_SEES:
+        return sees(h, c->u.p);
     }
     ASSERT(false);
     return ERR_INTERNAL_ERROR;

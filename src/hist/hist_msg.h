@@ -22,7 +22,8 @@ enum hist_msg {
     HIST_PINS,         /* struct hist_pins */
     HIST_DOCUMENT,     /* struct hist_document */
     HIST_SCHEDULED,    /* struct hist_scheduled */
-    HIST_REACTED       /* struct hist_reacted */
+    HIST_REACTED,      /* struct hist_reacted */
+    HIST_SEES          /* struct hist_sees */
 };
 
 struct hist_viewer { /* who reads */
@@ -117,6 +118,13 @@ struct hist_info {
     bool member;            /* out */
     struct buf out;         /* the conversation object */
     enum channel_kind kind; /* out */
+};
+
+struct hist_sees { /* which of these conversations the viewer may see; the absent are not seen */
+    struct hist_viewer viewer;
+    const uint64_t *cids;
+    bool *seen; /* out, of each; the asker's */
+    uint32_t len;
 };
 
 struct hist_members {

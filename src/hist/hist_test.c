@@ -343,3 +343,25 @@ TEST(a_damaged_row_fails_the_read)
     CHECK_EQ(call(HIST_HISTORY, &m), ERR_CORRUPT);
     fix_deinit();
 }
+
+TEST(which_conversations_one_sees)
+{
+    fix_init();
+    static const uint64_t cids[] = {OPEN, SECRET, FOREIGN, 999, ID_NONE, LONE};
+    static const struct {
+        struct hist_viewer viewer;
+        bool seen[ARRAY_LEN(cids)];
+    } rows[] = {
+        {{.team = TEAM, .uid = ADA}, {true, true, false, false, false, true}},
+        {{.team = TEAM, .uid = BOB}, {true, false, false, false, false, true}},
+        {{.team = TEAM, .uid = ADA, .is_guest = true}, {true, true, false, false, false, false}}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        bool seen[ARRAY_LEN(cids)] = {false, false, true, true, true, false};
+        struct hist_sees m = {
+            .viewer = rows[i].viewer, .cids = cids, .seen = seen, .len = ARRAY_LEN(cids)};
+        CHECK_EQ(call(HIST_SEES, &m), ERR_OK);
+        for (size_t k = 0; k < ARRAY_LEN(cids); k++)
+            CHECK_EQ(seen[k], rows[i].seen[k]);
+    }
+    fix_deinit();
+}

@@ -204,7 +204,7 @@ static enum err read_members(struct arena *a, const char *p, bool object, uint32
     p = skip_space(skip_space(p) + 1);
     while (*p != close) {
         if (n == max)
-            return ERR_INVALID_JSON;
+            return object ? ERR_INVALID_JSON : ERR_FULL;
         if (n == cap) {
             struct json_member *more = arena_alloc(a, 2 * cap * sizeof *m);
             if (more == NULL)

@@ -45,7 +45,7 @@ MUST_USE enum err json_read_object(struct json_reader *r, struct arena *a, struc
 /* Checks text as one value by the same rules and says its type. */
 MUST_USE enum err json_check(struct json_reader *r, struct str_view text, enum json_type *type);
 /* Elements of an array, as json_read_object does for members (name is empty). Errors: also
- * ERR_INVALID_JSON when it is no array, or one of more than max elements. */
+ * ERR_INVALID_JSON when it is no array, ERR_FULL when it has more than max elements. */
 MUST_USE enum err json_read_array_max(struct json_reader *r, struct arena *a, struct str_view text,
                                       uint32_t max, struct json_member **elements, uint32_t *len);
 /* Of any length. */

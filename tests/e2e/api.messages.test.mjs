@@ -256,6 +256,68 @@ test('metadata, markdown, a bot under another name', async () => {
   assert.equal(shown.bot_id, demo.bot.bot_id);
 });
 
+test('a text without formatting says so wherever it is shown', async () => {
+  const plain = await post('*zeppelin*', { mrkdwn: false, unfurl_links: true, unfurl_media: false });
+  assert.equal(plain.message.mrkdwn, false);
+  assert.equal((await event((e) => e.type === 'message' && e.ts === plain.ts)).mrkdwn, false);
+  const reply = await post('_reply_', { mrkdwn: false, thread_ts: plain.ts });
+  assert.deepEqual((await ada.conversations.replies({ channel: general, ts: plain.ts })).messages.map((m) => m.mrkdwn), [false, false]);
+  const found = await eventually(async () => (await ada.search.messages({ query: 'zeppelin' })).messages.matches[0], 'it is found');
+  assert.equal(found.mrkdwn, false);
+  const edited = await ada.chat.update({ channel: general, ts: plain.ts, text: '*edited*' });
+  assert.equal(edited.message.mrkdwn, false);
+  const shown = await one(plain.ts);
+  assert.deepEqual([shown.text, shown.mrkdwn, reply.message.mrkdwn], ['*edited*', false, false]);
+  assert.equal((await event((e) => e.subtype === 'message_changed' && e.message.ts === plain.ts)).message.mrkdwn, false);
+  for (const more of [{}, { mrkdwn: true }, { mrkdwn: '' }]) assert.ok(!('mrkdwn' in (await one((await post('*bold*', more)).ts))));
+  for (const name of ['mrkdwn', 'unfurl_links', 'unfurl_media']) await fails(post('x', { [name]: 'maybe' }), 'invalid_arguments');
+});
+
+test('names become mentions on demand', async () => {
+  const [a, g] = demo.users.map((u) => u.id);
+  const me = (await ada.users.info({ user: a })).user.name;
+  await grace.users.profile.set({ profile: { display_name: 'Amazing Grace' } });
+  const { usergroup } = await ada.usergroups.create({ name: 'Mentioned', handle: 'mentioned' });
+  const text = `@amazing grace, @${me}, @Mentioned, @here: #general #messages-secret #nowhere @nobody \`@${me}\` https://x.com/?a=1&b=2`;
+  const want = (secretly, url) => `<@${g}>, <@${a}>, <!subteam^${usergroup.id}>, <!here>: <#${general}|general> ${secretly} #nowhere @nobody \`@${me}\` ${url}`;
+  const mine = want(`<#${secret}|messages-secret>`, 'https://x.com/?a=1&amp;b=2');
+  assert.equal((await post(text)).message.text, text.replace('a=1&b', 'a=1&amp;b'));
+  const m = await post(text, { link_names: true, client_msg_id: 'mentions' });
+  assert.equal(m.message.text, mine);
+  assert.equal((await one(m.ts)).text, mine);
+  assert.equal((await event((e) => e.ts === m.ts)).text, mine);
+  const hers = await grace.chat.postMessage({ channel: general, text, parse: 'full' });
+  assert.equal(hers.message.text, want('#messages-secret', '<https://x.com/?a=1&amp;b=2>'), 'she does not see the channel');
+  await ada.chat.postEphemeral({ channel: general, user: g, text: `one: @${me}`, link_names: true });
+  await event((e) => e.is_ephemeral && e.text === `one: <@${a}>`);
+  const edited = await ada.chat.update({ channel: general, ts: m.ts, text: `edited: @${me}`, parse: 'full' });
+  assert.equal(edited.text, `edited: <@${a}>`);
+  assert.equal((await one(m.ts)).text, `edited: <@${a}>`);
+  const later = await ada.chat.scheduleMessage({ channel: general, text: `later: @${me}`, post_at: Math.floor(Date.now() / 1000) + 3600, link_names: true, unfurl_links: false });
+  assert.equal(later.message.text, `later: <@${a}>`);
+  const list = await ada.chat.scheduledMessages.list({ channel: general });
+  assert.ok(list.scheduled_messages.some((s) => s.id === later.scheduled_message_id && s.text === `later: <@${a}>`));
+  // The name means somebody else by then: the first message is the answer.
+  await grace.users.profile.set({ profile: { display_name: '' } });
+  const again = await post(text, { link_names: true, client_msg_id: 'mentions' });
+  assert.deepEqual([again.ts, again.message.text], [m.ts, `edited: <@${a}>`]);
+  assert.match((await post(text, { link_names: true })).message.text, /^@amazing grace, /);
+  const hundred = await post(`@${me} `.repeat(101).trim(), { link_names: true });
+  assert.equal(hundred.message.text, `<@${a}> `.repeat(100) + `@${me}`);
+  await fails(post('x'.repeat(39_999 - me.length) + ` @${me}`, { link_names: true }), 'msg_too_long');
+  for (const more of [{ parse: 'half' }, { link_names: 'maybe' }]) await fails(post('x', more), 'invalid_arguments');
+});
+
+test('attachments have their number', async () => {
+  const attachments = Array.from({ length: 100 }, (_, i) => ({ text: `a${i}` }));
+  assert.equal((await post('x', { attachments })).message.attachments.length, 100);
+  for (const more of [{ text: 'x' }, { user: demo.users[1].id, text: 'x' }]) {
+    const call = more.user ? ada.chat.postEphemeral : ada.chat.postMessage;
+    await fails(call({ channel: general, attachments: [...attachments, {}], ...more }), 'too_many_attachments');
+  }
+  await fails(post('x', { blocks: Array.from({ length: 51 }, () => ({ type: 'divider' })) }), 'invalid_blocks');
+});
+
 test('all of it is there after a kill', async () => {
   const parent = await post('survivor');
   const reply = await grace.chat.postMessage({ channel: general, text: 'reply', thread_ts: parent.ts });
