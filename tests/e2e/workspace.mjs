@@ -90,7 +90,7 @@ export class Workspace {
     'chat.postMessage': { text, client_msg_id: undefined },
     'chat.meMessage': { text },
     'chat.postEphemeral': { text },
-    'chat.update': { text },
+    'chat.update': { text, reply_broadcast: undefined, file_ids: undefined },
     'chat.scheduleMessage': () => ({ text: this.unique('later'), post_at: Math.floor(Date.now() / 1000) + 3600 }),
     'chat.deleteScheduledMessage': async () => ({ scheduled_message_id: (await this.call('chat.scheduleMessage', { channel: this.room, text, post_at: Math.floor(Date.now() / 1000) + 7200 })).scheduled_message_id }),
     'conversations.create': () => ({ name: this.unique('made') }),
