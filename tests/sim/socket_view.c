@@ -94,6 +94,7 @@ static void tell(struct client *cl, const struct ochan *c, struct told *t, uint3
                   "client %u (user %u) is told in %s of %s %u what came before what it was told "
                   "last, or was told already",
                   (unsigned)cl->index, (unsigned)cl->user, c->name, what, of);
+    ASSERT(pos > sub->told_pos); /* so that this does not fall either */
     sub->told_pos = oracle_batch_before(&cl->w->oracle, pos);
     *t = (struct told){.pos = pos, .socket = cl->ws.sockets, .covers = sub->covers, .is = is + 1};
 }
@@ -194,14 +195,16 @@ void view_message(struct client *cl, const struct ochan *c, uint32_t number, uin
 /* ---- changes ---- */
 
 /* The first row that it can be: of that text, or of a later one of the same batch. */
-static uint64_t first_text(const struct omsg *m, uint32_t version, uint64_t after, uint64_t to)
+static uint64_t first_text(const struct oracle *o, uint32_t number, uint32_t version,
+                           uint64_t after, uint64_t to)
 {
+    const struct omsg *m = &o->msgs[number];
     for (uint32_t i = 0; i < m->rows_len; i++) {
-        bool may_be = m->rows[i].version == version || m->rows[i].pos > m->asked_pos[version];
-        if (may_be && m->rows[i].pos > after && m->rows[i].pos <= to)
+        if (m->rows[i].pos > after && m->rows[i].pos <= to &&
+            oracle_may_be_edit(o, number, i, version))
             return m->rows[i].pos;
     }
-    return m->rows_len == ARRAY_LEN(m->rows) ? m->rows[0].pos : 0; /* older ones are forgotten */
+    return 0;
 }
 
 /* Which row the event tells of is not to be seen: the newest that it can mean. */
@@ -214,7 +217,8 @@ void view_text(struct client *cl, const struct ochan *c, uint32_t number, uint32
         if (m->rows[i].version == version && m->rows[i].pos <= pos)
             h->text_pos = MAX(h->text_pos, m->rows[i].pos);
     }
-    tell(cl, c, &h->text, version, first_text(m, version, sub_of(cl, c)->told_pos, pos),
+    tell(cl, c, &h->text, version,
+         first_text(&cl->w->oracle, number, version, sub_of(cl, c)->told_pos, pos),
          "the text of message", number);
 }
 
