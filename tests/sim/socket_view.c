@@ -81,15 +81,23 @@ void view_resume(struct client *cl, uint64_t pos)
 
 /* ---- order ---- */
 
+/* Since this was told nothing of the channel was kept from the socket, as far as it can know. */
+static bool stands(struct client *cl, const struct ochan *c, const struct told *t)
+{
+    return t->socket == cl->ws.sockets && t->covers == sub_of(cl, c)->covers && !partial(cl) &&
+           !was_out(cl, c, t->pos);
+}
+
 /* What is told of a channel comes in the order in which it became stored, whatever it is. An event
  * does not say which row it tells of: one must be left behind what was told before. Rows of one
  * batch do not stand in the order of the changes that they tell of; what is the last of them the
- * end shows (check_told). */
+ * end shows (check_told). What is so already does not become so: told twice in succession it is one
+ * change, whichever row it may be. */
 static void tell(struct client *cl, const struct ochan *c, struct told *t, uint32_t is,
                  uint64_t pos, const char *what, uint32_t of)
 {
     struct sub *sub = sub_of(cl, c);
-    if (pos == 0)
+    if (pos == 0 || (t->is == is + 1 && stands(cl, c, t)))
         violation(cl->w, "events_in_order",
                   "client %u (user %u) is told in %s of %s %u what came before what it was told "
                   "last, or was told already",
