@@ -330,6 +330,7 @@ void oracle_deinit(struct oracle *o)
     free(o->msgs);
     free(o->wishes);
     free(o->deeds);
+    free(o->candidates);
     free(o->tokens);
     free(o->ends);
     free(o->ts_set);

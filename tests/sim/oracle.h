@@ -140,12 +140,9 @@ struct wish { /* one request of user's about a message; oracle_wishes.c */
     uint32_t round;             /* the last search that looked at it */
 };
 
-enum { deed_wishes_max = 64 }; /* of one user's about one message, under way at one time */
-
 struct deed { /* what became stored at pos, and the requests that may have been it */
     uint64_t pos;
-    uint32_t wishes[deed_wishes_max];
-    uint32_t wishes_len;
+    uint32_t first, len; /* in oracle.candidates */
 };
 
 struct oracle {
@@ -173,6 +170,8 @@ struct oracle {
     uint32_t wishes_ended; /* none of so many is under way */
     struct deed *deeds;
     uint32_t deeds_len, deeds_cap;
+    uint32_t *candidates; /* ids of wishes, of each deed a run; those of the newest deed are last */
+    uint32_t candidates_len, candidates_cap;
     uint32_t round;
 };
 
@@ -292,8 +291,10 @@ void oracle_wishes_expire(struct world *w);
 /* A request for that was under way when the row pos was stored, and was not refused. */
 bool oracle_under_way(const struct oracle *o, uint32_t number, enum wish_kind kind, uint64_t what,
                       uint64_t pos);
+/* Something became stored at pos: which requests may have been it is said before the next one. */
+struct deed oracle_deed_at(const struct oracle *o, uint64_t pos);
 /* Request id asks for what the deed is: it may have been it, unless it was not under way. */
-void oracle_deed_may_be(const struct oracle *o, struct deed *d, uint32_t id);
+void oracle_deed_may_be(struct oracle *o, struct deed *d, uint32_t id);
 /* False: it has no request of its own. */
 bool oracle_deed(struct oracle *o, const struct deed *d);
 /* Those behind the first len were only tried. */

@@ -67,12 +67,19 @@ bool oracle_under_way(const struct oracle *o, uint32_t number, enum wish_kind ki
 
 /* ---- deeds ---- */
 
-void oracle_deed_may_be(const struct oracle *o, struct deed *d, uint32_t id)
+struct deed oracle_deed_at(const struct oracle *o, uint64_t pos)
+{
+    return (struct deed){.pos = pos, .first = o->candidates_len};
+}
+
+void oracle_deed_may_be(struct oracle *o, struct deed *d, uint32_t id)
 {
     if (!fits(&o->wishes[id - 1], d->pos))
         return;
-    ASSERT(d->wishes_len < deed_wishes_max);
-    d->wishes[d->wishes_len++] = id;
+    ASSERT(d->first + d->len == o->candidates_len);
+    GROW(o->candidates, o->candidates_len, o->candidates_cap);
+    o->candidates[o->candidates_len++] = id;
+    d->len++;
 }
 
 /* Gives the deed a request; if it must be one of another deed, then that gets another. Each request
@@ -80,8 +87,8 @@ void oracle_deed_may_be(const struct oracle *o, struct deed *d, uint32_t id)
 static bool give(struct oracle *o, uint32_t deed)
 {
     const struct deed *d = &o->deeds[deed - 1];
-    for (uint32_t i = 0; i < d->wishes_len; i++) {
-        struct wish *a = &o->wishes[d->wishes[i] - 1];
+    for (uint32_t i = 0; i < d->len; i++) {
+        struct wish *a = &o->wishes[o->candidates[d->first + i] - 1];
         if (!fits(a, d->pos) || a->round == o->round)
             continue;
         a->round = o->round;
@@ -113,6 +120,7 @@ void oracle_deeds_forget(struct oracle *o, uint32_t len)
             o->wishes[i].deed = 0;
     }
     o->deeds_len = len;
+    o->candidates_len = len == 0 ? 0 : o->deeds[len - 1].first + o->deeds[len - 1].len;
 }
 
 void oracle_wish_ends(struct world *w, uint32_t id, uint64_t pos)
