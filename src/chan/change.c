@@ -312,8 +312,9 @@ static enum err update(struct chan_shard *s, struct chan *c, struct chan_change 
     message_put(s, c->cid, &now);
     put_edited(s, c, now.ts_us);
     commit_head(s, c);
-    if (MUTANT(EDIT_NOT_TOLD, true, false))
-        change_tell(s, c, &now, row);
+    if (MUTANT(EDIT_NOT_TOLD, true, false) &&
+        MUTANT(EDIT_TOLD_LATE, true, (row->flags & MSG_EDITED) != 0))
+        change_tell(s, c, MUTANT(EDIT_TOLD_LATE, &now, row), row);
     return ERR_OK;
 }
 

@@ -28,6 +28,8 @@ static void hand(struct fanout *f, struct fan_conn *c, const struct cell *cell,
         queue_event(f, c, use, typing);
     else if (!typing) /* nobody fetches typing again */
         queue_owe(f, c, cell->cid);
+    if (MUTANT(CHANGE_TOLD_TWICE, false, use != NULL && use->frame->takes_back))
+        queue_event(f, c, use, typing);
 }
 
 /* Use is NULL if there was no memory for it: as if the ring had been full. */

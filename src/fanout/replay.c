@@ -49,10 +49,10 @@ void replay_gap(struct fanout *f, uint64_t cid)
     if (MUTANT(REPLAY_GAP_FORGOTTEN, false, true))
         return;
     if (cid == ID_NONE) {
-        f->replay.gap_us = f->turn->wall_us;
+        f->replay.gap_us = MAX(f->replay.gap_us, f->turn->wall_us);
     } else if (i != slot_none) {
         forget_channel(f, &f->subs.chans[i]);
-        f->subs.chans[i].gap_us = f->turn->wall_us;
+        f->subs.chans[i].gap_us = MAX(f->subs.chans[i].gap_us, f->turn->wall_us);
     }
 }
 

@@ -93,6 +93,27 @@ TEST(nothing_missed_nothing_said)
     end();
 }
 
+/* What was lost before, or was before the start, stays lost. */
+TEST(a_loss_behind_a_clock_that_is_set_back_does_not_end_another)
+{
+    for (int all = 0; all < 2; all++) {
+        uint64_t cid = all ? ID_NONE : cid1;
+        begin(NULL);
+        open_socket(0, 1, C1, 1);
+        later(10 * second);
+        say(cid1, "heard");
+        close_now(0, ERR_OK);
+        tell(FAN_GAP, CHAN, cid, 0);
+        w.t.wall_us -= 2 * second;
+        tell(FAN_GAP, CHAN, cid, 0);
+        later(3 * second / 2);
+        say(cid1, "missed");
+        come_back(0, 1, w.t.wall_us);
+        is_told_to_fetch(0);
+        end();
+    }
+}
+
 TEST(only_who_asks_gets_events_again)
 {
     char ticket[ticket_text_len];

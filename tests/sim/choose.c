@@ -167,7 +167,6 @@ static bool choose_change(struct client *cl, struct op *op, const struct ochan *
             return false;
         op->kind = OP_EDIT;
         op->version = ++o->msgs[n].edits;
-        o->msgs[n].asked_pos[op->version] = o->pos;
         return true;
     case 5:
     case 6:

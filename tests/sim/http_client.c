@@ -182,19 +182,21 @@ static bool is_about_thread(const struct op *op)
 /* The oracle's id of what only this request may bring about; 0: others ask for the like. */
 static uint32_t wish_of(const struct client *cl, const struct op *op)
 {
-    static const enum wish_kind kinds[OP_KINDS] = {[OP_FOLLOW] = WISH_FOLLOW,
-                                                   [OP_UNFOLLOW] = WISH_UNFOLLOW,
-                                                   [OP_THREAD_MARK] = WISH_MARK,
-                                                   [OP_REACT] = WISH_REACT,
-                                                   [OP_UNREACT] = WISH_UNREACT};
-    bool reaction = op->kind == OP_REACT || op->kind == OP_UNREACT;
-    if (!reaction && !is_about_thread(op))
+    static const enum wish_kind kinds[OP_KINDS] = {
+        [OP_FOLLOW] = WISH_FOLLOW, [OP_UNFOLLOW] = WISH_UNFOLLOW, [OP_THREAD_MARK] = WISH_MARK,
+        [OP_REACT] = WISH_REACT,   [OP_UNREACT] = WISH_UNREACT,   [OP_EDIT] = WISH_EDIT};
+    uint64_t what;
+    if (op->kind == OP_REACT || op->kind == OP_UNREACT)
+        what = oracle_reaction(op->name, cl->user);
+    else if (op->kind == OP_EDIT)
+        what = op->version;
+    else if (is_about_thread(op))
+        what = op->oldest_us;
+    else
         return 0;
-    return oracle_wish(cl->w, (struct wish){.number = op->number,
-                                            .user = cl->user,
-                                            .kind = kinds[op->kind],
-                                            .what = reaction ? oracle_reaction(op->name, cl->user)
-                                                             : op->oldest_us});
+    return oracle_wish(
+        cl->w, (struct wish){
+                   .number = op->number, .user = cl->user, .kind = kinds[op->kind], .what = what});
 }
 
 static uint32_t make_args(const struct client *cl, const struct op *op, struct words *s,

@@ -89,6 +89,17 @@ uint32_t oracle_version_of(const struct oracle *o, uint32_t n, struct str_view t
     return UINT32_MAX;
 }
 
+/* The batch has one row of all its edits. Of the others only the requests are known. */
+static bool is_replaced(const struct oracle *o, uint32_t number, uint32_t i, uint32_t version)
+{
+    return i > 0 && oracle_under_way(o, number, WISH_EDIT, version, o->msgs[number].rows[i].pos);
+}
+
+bool oracle_may_be_edit(const struct oracle *o, uint32_t number, uint32_t i, uint32_t version)
+{
+    return o->msgs[number].rows[i].version == version || is_replaced(o, number, i, version);
+}
+
 bool oracle_was_text(const struct oracle *o, uint32_t number, struct str_view text, uint64_t from,
                      uint64_t to)
 {
@@ -100,9 +111,7 @@ bool oracle_was_text(const struct oracle *o, uint32_t number, struct str_view te
         uint64_t end = i + 1 < m->rows_len ? m->rows[i + 1].pos : UINT64_MAX;
         if (m->rows[i].version == version && m->rows[i].pos <= to && end > from)
             return true;
-        /* Another edit of the same batch followed on it: the batch has one row of both. */
-        if (m->rows[i].version != version && m->rows[i].pos <= to && m->rows[i].pos > from &&
-            m->rows[i].pos > m->asked_pos[version] && i > 0)
+        if (m->rows[i].pos <= to && m->rows[i].pos > from && is_replaced(o, number, i, version))
             return true;
     }
     return false;
@@ -315,11 +324,13 @@ void oracle_deinit(struct oracle *o)
         levels_free(&o->msgs[n].pinned);
         levels_free(&o->msgs[n].reactions);
         levels_free(&o->msgs[n].written);
+        free(o->msgs[n].rows);
         free(o->msgs[n].follows);
     }
     free(o->msgs);
     free(o->wishes);
     free(o->deeds);
+    free(o->candidates);
     free(o->tokens);
     free(o->ends);
     free(o->ts_set);

@@ -26,6 +26,11 @@ struct follow { /* what a thread is to a user since pos */
     bool active;
 };
 
+struct otext { /* what a message's row said since pos */
+    uint64_t pos;
+    uint32_t version;
+};
+
 struct omsg { /* by its number, which stands in its text */
     uint64_t cid;
     uint8_t user;
@@ -42,15 +47,12 @@ struct omsg { /* by its number, which stands in its text */
     struct levels pinned;          /* 1: its channel's pins have it */
     bool says_pinned;              /* its row does */
     /* Edits: version v is text of its own; how many were sent, which one each row had. */
-    uint32_t edits, rows_len;
-    struct {
-        uint64_t pos;
-        uint32_t version;
-    } rows[oracle_edits_max + 1];             /* whenever it was edited, to the same text too */
-    uint64_t edited_us;                       /* of the newest */
-    uint64_t asked_pos[oracle_edits_max + 1]; /* when each version was first sent */
-    struct levels reactions;                  /* a bit for each, oracle_reaction() */
-    struct levels written;                    /* how many rows of it */
+    uint32_t edits;
+    struct otext *rows; /* whenever it was edited, to the same text too */
+    uint32_t rows_len, rows_cap;
+    uint64_t edited_us;      /* of the newest */
+    struct levels reactions; /* a bit for each, oracle_reaction() */
+    struct levels written;   /* how many rows of it */
     /* What its newest row says of its thread. */
     uint32_t replies, repliers;
     uint64_t latest_us;
@@ -124,13 +126,13 @@ struct ochan {
     uint32_t acked_len; /* ordinal behind the newest message answered ok */
 };
 
-enum wish_kind { WISH_FOLLOW, WISH_UNFOLLOW, WISH_MARK, WISH_REACT, WISH_UNREACT };
+enum wish_kind { WISH_FOLLOW, WISH_UNFOLLOW, WISH_MARK, WISH_REACT, WISH_UNREACT, WISH_EDIT };
 
 struct wish { /* one request of user's about a message; oracle_wishes.c */
     uint32_t number;
     uint8_t user;
     enum wish_kind kind;
-    uint64_t what;              /* of a thread: read up to, 0: not named; or which reaction */
+    uint64_t what; /* of a thread: read up to, 0: not named; or which reaction, which version */
     uint64_t sent_pos, sent_us; /* sent_us: by the daemon's clock */
     uint64_t until_pos;         /* what is stored behind it is not of it; UINT64_MAX: under way */
     uint64_t lost_us;           /* when its client gave it up; 0: it waits */
@@ -138,12 +140,9 @@ struct wish { /* one request of user's about a message; oracle_wishes.c */
     uint32_t round;             /* the last search that looked at it */
 };
 
-enum { deed_wishes_max = 64 }; /* of one user's about one message, under way at one time */
-
 struct deed { /* what became stored at pos, and the requests that may have been it */
     uint64_t pos;
-    uint32_t wishes[deed_wishes_max];
-    uint32_t wishes_len;
+    uint32_t first, len; /* in oracle.candidates */
 };
 
 struct oracle {
@@ -171,6 +170,8 @@ struct oracle {
     uint32_t wishes_ended; /* none of so many is under way */
     struct deed *deeds;
     uint32_t deeds_len, deeds_cap;
+    uint32_t *candidates; /* ids of wishes, of each deed a run; those of the newest deed are last */
+    uint32_t candidates_len, candidates_cap;
     uint32_t round;
 };
 
@@ -241,6 +242,9 @@ bool oracle_had_read(const struct ochan *c, uint8_t user, uint64_t ts_us, uint64
 bool oracle_read_was(const struct ochan *c, uint8_t user, uint64_t ts_us, uint64_t from,
                      uint64_t to);
 
+/* An edit to that version may have become stored with the message's row i: it has that text, or
+ * that of a change behind it in the same batch. */
+bool oracle_may_be_edit(const struct oracle *o, uint32_t number, uint32_t i, uint32_t version);
 /* The text was the message's at some position from..to. */
 bool oracle_was_text(const struct oracle *o, uint32_t number, struct str_view text, uint64_t from,
                      uint64_t to);
@@ -284,8 +288,13 @@ void oracle_wish_lost(struct world *w, uint32_t id);
 void oracle_wishes_end(struct oracle *o);
 /* Before each batch. */
 void oracle_wishes_expire(struct world *w);
+/* A request for that was under way when the row pos was stored, and was not refused. */
+bool oracle_under_way(const struct oracle *o, uint32_t number, enum wish_kind kind, uint64_t what,
+                      uint64_t pos);
+/* Something became stored at pos: which requests may have been it is said before the next one. */
+struct deed oracle_deed_at(const struct oracle *o, uint64_t pos);
 /* Request id asks for what the deed is: it may have been it, unless it was not under way. */
-void oracle_deed_may_be(const struct oracle *o, struct deed *d, uint32_t id);
+void oracle_deed_may_be(struct oracle *o, struct deed *d, uint32_t id);
 /* False: it has no request of its own. */
 bool oracle_deed(struct oracle *o, const struct deed *d);
 /* Those behind the first len were only tried. */

@@ -86,7 +86,7 @@ static bool leads_to(struct oracle *o, const struct wish *a, const struct follow
 static bool was_asked(struct oracle *o, uint32_t n, const struct follow *was,
                       const struct follow *now)
 {
-    struct deed d = {.pos = o->pos};
+    struct deed d = oracle_deed_at(o, o->pos);
     for (uint32_t id = 1; id <= o->wishes_len; id++) {
         const struct wish *a = &o->wishes[id - 1];
         if (a->number == n && a->kind <= WISH_MARK && a->user == now->user &&

@@ -160,12 +160,8 @@ static void on_text(struct world *w, const struct ochan *c, struct omsg *m, uint
     if (m->rows_len > 0)
         oracle_check_quiet(w, c, "a message is edited or deleted");
     m->edited_us = edited_us;
-    if (m->rows_len == ARRAY_LEN(m->rows)) { /* retries may go back and forth */
-        m->rows_len--;
-        memmove(m->rows, m->rows + 1, m->rows_len * sizeof m->rows[0]);
-    }
-    m->rows[m->rows_len].pos = w->oracle.pos;
-    m->rows[m->rows_len++].version = version;
+    GROW(m->rows, m->rows_len, m->rows_cap); /* retries may go back and forth */
+    m->rows[m->rows_len++] = (struct otext){.pos = w->oracle.pos, .version = version};
 }
 
 static void on_tombstone(struct world *w, struct ochan *c, const struct row_message *row,

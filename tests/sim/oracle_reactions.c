@@ -7,9 +7,9 @@
 
 /* ---- what was asked for ---- */
 
-static struct deed deed_of(const struct oracle *o, uint32_t n, uint32_t bit, bool add, uint64_t pos)
+static struct deed deed_of(struct oracle *o, uint32_t n, uint32_t bit, bool add, uint64_t pos)
 {
-    struct deed d = {.pos = pos};
+    struct deed d = oracle_deed_at(o, pos);
     enum wish_kind kind = add ? WISH_REACT : WISH_UNREACT;
     for (uint32_t id = 1; id <= o->wishes_len; id++) {
         const struct wish *a = &o->wishes[id - 1];

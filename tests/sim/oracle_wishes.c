@@ -49,19 +49,37 @@ void oracle_wishes_expire(struct world *w)
     }
 }
 
-/* ---- deeds ---- */
-
-static bool fits(const struct wish *a, const struct deed *d)
+static bool fits(const struct wish *a, uint64_t pos)
 {
-    return a->sent_pos < d->pos && d->pos <= a->until_pos;
+    return a->sent_pos < pos && pos <= a->until_pos;
 }
 
-void oracle_deed_may_be(const struct oracle *o, struct deed *d, uint32_t id)
+bool oracle_under_way(const struct oracle *o, uint32_t number, enum wish_kind kind, uint64_t what,
+                      uint64_t pos)
 {
-    if (!fits(&o->wishes[id - 1], d))
+    for (uint32_t i = 0; i < o->wishes_len; i++) {
+        const struct wish *a = &o->wishes[i];
+        if (a->number == number && a->kind == kind && a->what == what && fits(a, pos))
+            return true;
+    }
+    return false;
+}
+
+/* ---- deeds ---- */
+
+struct deed oracle_deed_at(const struct oracle *o, uint64_t pos)
+{
+    return (struct deed){.pos = pos, .first = o->candidates_len};
+}
+
+void oracle_deed_may_be(struct oracle *o, struct deed *d, uint32_t id)
+{
+    if (!fits(&o->wishes[id - 1], d->pos))
         return;
-    ASSERT(d->wishes_len < deed_wishes_max);
-    d->wishes[d->wishes_len++] = id;
+    ASSERT(d->first + d->len == o->candidates_len);
+    GROW(o->candidates, o->candidates_len, o->candidates_cap);
+    o->candidates[o->candidates_len++] = id;
+    d->len++;
 }
 
 /* Gives the deed a request; if it must be one of another deed, then that gets another. Each request
@@ -69,9 +87,9 @@ void oracle_deed_may_be(const struct oracle *o, struct deed *d, uint32_t id)
 static bool give(struct oracle *o, uint32_t deed)
 {
     const struct deed *d = &o->deeds[deed - 1];
-    for (uint32_t i = 0; i < d->wishes_len; i++) {
-        struct wish *a = &o->wishes[d->wishes[i] - 1];
-        if (!fits(a, d) || a->round == o->round)
+    for (uint32_t i = 0; i < d->len; i++) {
+        struct wish *a = &o->wishes[o->candidates[d->first + i] - 1];
+        if (!fits(a, d->pos) || a->round == o->round)
             continue;
         a->round = o->round;
         if (a->deed == 0 || give(o, a->deed)) {
@@ -102,6 +120,7 @@ void oracle_deeds_forget(struct oracle *o, uint32_t len)
             o->wishes[i].deed = 0;
     }
     o->deeds_len = len;
+    o->candidates_len = len == 0 ? 0 : o->deeds[len - 1].first + o->deeds[len - 1].len;
 }
 
 void oracle_wish_ends(struct world *w, uint32_t id, uint64_t pos)
@@ -110,7 +129,7 @@ void oracle_wish_ends(struct world *w, uint32_t id, uint64_t pos)
     struct wish *a = &o->wishes[id - 1];
     uint32_t deed = a->deed;
     a->until_pos = MIN(a->until_pos, pos);
-    if (deed == 0 || fits(a, &o->deeds[deed - 1]))
+    if (deed == 0 || fits(a, o->deeds[deed - 1].pos))
         return;
     a->deed = 0;
     if (!explain(o, deed))

@@ -50,15 +50,15 @@ static bool is_for(const struct client *cl, const struct ochan *c, uint64_t pos)
 
 /* The change became stored while the listener was a member: the text is that of a row then, or of
  * one that a later change of the same batch replaced. */
-static bool heard_as_member(const struct client *cl, const struct ochan *c, const struct omsg *m,
+static bool heard_as_member(const struct client *cl, const struct ochan *c, uint32_t n,
                             uint32_t version)
 {
+    const struct omsg *m = &cl->w->oracle.msgs[n];
     for (uint32_t i = 0; i < m->rows_len; i++) {
-        bool may_be = m->rows[i].version == version || m->rows[i].pos > m->asked_pos[version];
-        if (may_be && is_for(cl, c, m->rows[i].pos))
+        if (is_for(cl, c, m->rows[i].pos) && oracle_may_be_edit(&cl->w->oracle, n, i, version))
             return true;
     }
-    return m->rows_len == ARRAY_LEN(m->rows); /* older ones are forgotten */
+    return false;
 }
 
 /* It is not pinned any more either. */
@@ -94,11 +94,10 @@ static void on_hidden(struct client *cl, const struct ochan *c, struct str_view 
         return;
     uint32_t n = oracle_check_shown(cl->w, c->cid, got, js_ts(js_get(message, "ts")),
                                     js_id(js_get(message, "user")), pos, "a changed message");
-    const struct omsg *m = &cl->w->oracle.msgs[n];
     if (!sv_eq(what, SV("message_changed")))
         return;
     uint32_t version = oracle_version_of(&cl->w->oracle, n, got);
-    if (!heard_as_member(cl, c, m, version))
+    if (!heard_as_member(cl, c, n, version))
         violation(cl->w, "members_only",
                   "client %u (user %u) hears of an edit in %s when it is out", (unsigned)cl->index,
                   (unsigned)cl->user, c->name);

@@ -81,19 +81,28 @@ void view_resume(struct client *cl, uint64_t pos)
 
 /* ---- order ---- */
 
+/* Since this was told nothing of the channel was kept from the socket, as far as it can know. */
+static bool stands(struct client *cl, const struct ochan *c, const struct told *t)
+{
+    return t->socket == cl->ws.sockets && t->covers == sub_of(cl, c)->covers && !partial(cl) &&
+           !was_out(cl, c, t->pos);
+}
+
 /* What is told of a channel comes in the order in which it became stored, whatever it is. An event
  * does not say which row it tells of: one must be left behind what was told before. Rows of one
  * batch do not stand in the order of the changes that they tell of; what is the last of them the
- * end shows (check_told). */
+ * end shows (check_told). What is so already does not become so: told twice in succession it is one
+ * change, whichever row it may be. */
 static void tell(struct client *cl, const struct ochan *c, struct told *t, uint32_t is,
                  uint64_t pos, const char *what, uint32_t of)
 {
     struct sub *sub = sub_of(cl, c);
-    if (pos == 0)
+    if (pos == 0 || (t->is == is + 1 && stands(cl, c, t)))
         violation(cl->w, "events_in_order",
                   "client %u (user %u) is told in %s of %s %u what came before what it was told "
                   "last, or was told already",
                   (unsigned)cl->index, (unsigned)cl->user, c->name, what, of);
+    ASSERT(pos > sub->told_pos); /* so that this does not fall either */
     sub->told_pos = oracle_batch_before(&cl->w->oracle, pos);
     *t = (struct told){.pos = pos, .socket = cl->ws.sockets, .covers = sub->covers, .is = is + 1};
 }
@@ -194,14 +203,16 @@ void view_message(struct client *cl, const struct ochan *c, uint32_t number, uin
 /* ---- changes ---- */
 
 /* The first row that it can be: of that text, or of a later one of the same batch. */
-static uint64_t first_text(const struct omsg *m, uint32_t version, uint64_t after, uint64_t to)
+static uint64_t first_text(const struct oracle *o, uint32_t number, uint32_t version,
+                           uint64_t after, uint64_t to)
 {
+    const struct omsg *m = &o->msgs[number];
     for (uint32_t i = 0; i < m->rows_len; i++) {
-        bool may_be = m->rows[i].version == version || m->rows[i].pos > m->asked_pos[version];
-        if (may_be && m->rows[i].pos > after && m->rows[i].pos <= to)
+        if (m->rows[i].pos > after && m->rows[i].pos <= to &&
+            oracle_may_be_edit(o, number, i, version))
             return m->rows[i].pos;
     }
-    return m->rows_len == ARRAY_LEN(m->rows) ? m->rows[0].pos : 0; /* older ones are forgotten */
+    return 0;
 }
 
 /* Which row the event tells of is not to be seen: the newest that it can mean. */
@@ -214,7 +225,8 @@ void view_text(struct client *cl, const struct ochan *c, uint32_t number, uint32
         if (m->rows[i].version == version && m->rows[i].pos <= pos)
             h->text_pos = MAX(h->text_pos, m->rows[i].pos);
     }
-    tell(cl, c, &h->text, version, first_text(m, version, sub_of(cl, c)->told_pos, pos),
+    tell(cl, c, &h->text, version,
+         first_text(&cl->w->oracle, number, version, sub_of(cl, c)->told_pos, pos),
          "the text of message", number);
 }
 
