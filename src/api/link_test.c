@@ -28,12 +28,13 @@ static void post(struct world *w, const char *body)
 /* The next post's text, as JSON; it is answered. */
 static void check_text(struct world *w, const char *want)
 {
+    struct str_view wanted = sv_from(want);
     struct cell c = take(w, A_CHAN);
     const struct chan_post *p = post_of(&c);
     struct str_view content = {p->members.p + p->content_at, p->members.len - p->content_at};
-    if (!sv_eq(content, sv_from(want)))
-        print_error("stored: %.*s\nwanted: %s\n", SV_ARG(content), want);
-    CHECK(sv_eq(content, sv_from(want)));
+    if (!sv_eq(content, wanted))
+        print_error("stored: %.*s\nwanted: %.*s\n", SV_ARG(content), SV_ARG(wanted));
+    CHECK(sv_eq(content, wanted));
     posted(w, c, 1000000);
     SAID(0, POSTED);
     SAID(0, want);

@@ -169,6 +169,7 @@ static void end_turn(void *self, struct turn *t)
 {
     struct fanout *f = self;
     f->turn = t;
+    replay_turn(f);
     ask_pump(f);
     rtm_resume(f);
     queue_flush_all(f);

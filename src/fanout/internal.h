@@ -209,6 +209,7 @@ struct replay {
     uint64_t head;   /* bytes written since the start */
     uint64_t gap_us; /* of any channel; from the first socket on, since before it nobody listened */
     bool listened;   /* there has been a socket */
+    uint64_t turn_us; /* wall clock of the last turn */
 };
 
 /* ---- presence ---- */
@@ -427,6 +428,7 @@ MUST_USE enum err replay_init(struct replay *r, uint64_t bytes);
 void replay_deinit(struct replay *r);
 void replay_keep(struct fanout *f, struct sub_chan *h, const struct frame *frame, uint64_t except);
 void replay_gap(struct fanout *f, uint64_t cid); /* events were lost; ID_NONE: of any channel */
+void replay_turn(struct fanout *f);              /* once a turn: looks at the clock */
 /* Something of this channel that came after the socket's since_us may have been lost here. */
 MUST_USE bool replay_lost(const struct fanout *f, const struct fan_conn *c, uint64_t cid);
 /* What came in this channel since the socket's since_us and a little before, in order. False: not

@@ -56,6 +56,16 @@ void replay_gap(struct fanout *f, uint64_t cid)
     }
 }
 
+/* The clock was set back: a time up to where it stood may be one before that or one behind it, and
+ * which of them a socket names nobody can say. As if all were lost. */
+void replay_turn(struct fanout *f)
+{
+    struct replay *r = &f->replay;
+    if (MUTANT(CLOCK_FALLS_UNSEEN, f->turn->wall_us < r->turn_us, false))
+        r->gap_us = MAX(r->gap_us, r->turn_us);
+    r->turn_us = f->turn->wall_us;
+}
+
 static uint8_t *make_room(struct replay *r, uint64_t need)
 {
     uint64_t at = r->head % r->bytes;

@@ -93,6 +93,30 @@ TEST(nothing_missed_nothing_said)
     end();
 }
 
+/* Its last_ts may be of the time before: then what it missed seems older than that. */
+TEST(across_a_clock_that_is_set_back_it_is_told_to_fetch)
+{
+    begin(NULL);
+    open_socket(0, 1, C1, 1);
+    later(10 * second);
+    say(cid1, "heard");
+    close_now(0, ERR_OK);
+    w.t.wall_us -= 2 * second;
+    say(cid1, "missed");
+    later(3 * second / 2);
+    say(cid1, "and this");
+    come_back(0, 1, w.t.wall_us);
+    is_told_to_fetch(0);
+    close_now(0, ERR_OK);
+    later(2 * second);
+    uint64_t heard_us = w.t.wall_us;
+    say(cid1, "missed");
+    come_back(0, 1, heard_us);
+    check_frame(0, WS_TEXT, "missed"); /* the clock is past where it stood */
+    resumed(0);
+    end();
+}
+
 /* What was lost before, or was before the start, stays lost. */
 TEST(a_loss_behind_a_clock_that_is_set_back_does_not_end_another)
 {
