@@ -116,38 +116,11 @@ static void put_stages(struct buf *out)
 /* ---- methods ---- */
 
 /* The daemon's own rows, but for their functions, which are not linked here. */
+#define METHOD_RUN(f) NULL
+#include "api/method_row.h"
+
 static const struct method rows[] = {
-#define ARG_NONE                                                                                   \
-    {                                                                                              \
-        0                                                                                          \
-    }
-#define ARG(n, t, m, b, mx, w)                                                                     \
-    {                                                                                              \
-        .name = (n), .type = ARG_##t, .missing = ERR_##m, .bad = ERR_##b, .max = (mx), .what = (w) \
-    }
-#define ERRORS(...)                                                                                \
-    {                                                                                              \
-        __VA_ARGS__                                                                                \
-    }
-#define ERRORS_NONE                                                                                \
-    {                                                                                              \
-        ERR_OK                                                                                     \
-    }
-#define METHOD(n, f, s, w, c, d, l, e, ...)                                                        \
-    {.name = {(n), sizeof(n) - 1},                                                                 \
-     .scopes = (s),                                                                                \
-     .who = (w),                                                                                   \
-     .tier = (c),                                                                                  \
-     .what = (d),                                                                                  \
-     .status = (l),                                                                                \
-     .errors = e,                                                                                  \
-     .args = (const struct arg_spec[]){__VA_ARGS__, {0}}},
 #include "api/method.def"
-#undef METHOD
-#undef ERRORS
-#undef ERRORS_NONE
-#undef ARG
-#undef ARG_NONE
 };
 
 static const struct {

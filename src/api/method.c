@@ -3,32 +3,8 @@
 #include "api/handlers.h"
 #include "base/rand.h"
 
-#define ARG(n, t, m, b, mx, w)                                                                     \
-    {                                                                                              \
-        .name = (n), .type = ARG_##t, .missing = ERR_##m, .bad = ERR_##b, .max = (mx), .what = (w) \
-    }
-#define ARG_NONE                                                                                   \
-    {                                                                                              \
-        0                                                                                          \
-    }
-#define ERRORS(...)                                                                                \
-    {                                                                                              \
-        __VA_ARGS__                                                                                \
-    }
-#define ERRORS_NONE                                                                                \
-    {                                                                                              \
-        ERR_OK                                                                                     \
-    }
-#define METHOD(n, f, s, w, c, d, l, e, ...)                                                        \
-    {.name = {(n), sizeof(n) - 1},                                                                 \
-     .run = (f),                                                                                   \
-     .scopes = (s),                                                                                \
-     .who = (w),                                                                                   \
-     .tier = (c),                                                                                  \
-     .what = (d),                                                                                  \
-     .status = (l),                                                                                \
-     .errors = e,                                                                                  \
-     .args = (const struct arg_spec[]){__VA_ARGS__, {0}}},
+#define METHOD_RUN(f) (f)
+#include "api/method_row.h"
 
 const struct method methods[] = {
 #include "api/method.def"

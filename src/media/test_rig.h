@@ -397,4 +397,41 @@ static inline bool says(struct str_view json, const char *part)
     return memmem(json.p, json.len, part, strlen(part)) != NULL;
 }
 
+static inline struct str_view own_json(const struct file_id *id)
+{
+    struct str_view json;
+    CHECK_EQ(info_as(ADA, id, &json), ERR_OK);
+    return json;
+}
+
+static inline struct media_list query(uint64_t viewer_uid)
+{
+    return (struct media_list){.viewer = viewer(viewer_uid),
+                               .to_us = UINT64_MAX,
+                               .types = MEDIA_ALL,
+                               .page = 1,
+                               .count = 100,
+                               .base_url = SV("http://x")};
+}
+
+/* The names of what is listed, newest first; '|' and how many there are in all. */
+static inline void check_list(struct media_list q, const char *want)
+{
+    char got[256] = "";
+    size_t len = 0;
+    buf_init(&q.json, &f.arena, 0);
+    CHECK_EQ(call(MEDIA_LIST, &q), ERR_OK);
+    uint32_t n = 0;
+    struct str_view json = buf_view(&q.json);
+    for (const char *at = json.p;
+         json.len > 0 && (at = memmem(at, (size_t)(json.p + json.len - at), "\"name\":\"", 8));) {
+        at += 8;
+        got[len++] = *at;
+        n++;
+    }
+    snprintf(got + len, sizeof got - len, "|%u", q.total);
+    CHECK_STR(got, want);
+    CHECK_EQ(n, q.len);
+}
+
 #endif
