@@ -64,6 +64,26 @@ static void free_tls(void *tls)
     tls_conn_free(tls);
 }
 
+static void coming_put(struct net *to, struct net_adopt *a)
+{
+    pthread_mutex_lock(&to->coming_lock);
+    a->next = to->coming;
+    a->link = &to->coming;
+    if (a->next != NULL)
+        a->next->link = &a->next;
+    to->coming = a;
+    pthread_mutex_unlock(&to->coming_lock);
+}
+
+static void coming_take(struct net *to, struct net_adopt *a)
+{
+    pthread_mutex_lock(&to->coming_lock);
+    *a->link = a->next;
+    if (a->next != NULL)
+        a->next->link = a->link;
+    pthread_mutex_unlock(&to->coming_lock);
+}
+
 /* Nothing of it is in flight here any more: the descriptor goes to the other ring, its number there
  * comes as the result of the completion that carries the adoption. */
 void conn_hand_over(struct net *n, struct net_conn *c)
@@ -84,7 +104,8 @@ void conn_hand_over(struct net *n, struct net_conn *c)
     }
     int fd = __atomic_load_n(&to->ring_fd, __ATOMIC_ACQUIRE);
     a->to = c->adopt_to;
-    TSAN_RELEASE(a);
+    c->sent = true;
+    coming_put(to, a);
     struct io_uring_sqe *sqe = net_sqe(n);
     io_uring_prep_rw(IORING_OP_MSG_RING, sqe, fd, NULL, 0, (uint64_t)OP_ADOPT << 56 | (uintptr_t)a);
     sqe->addr = 1;        /* IORING_MSG_SEND_FD */
@@ -97,7 +118,9 @@ void conn_hand_over(struct net *n, struct net_conn *c)
 void conn_on_handover(struct net *n, struct net_conn *c, int res)
 {
     struct net_adopt *a = c->adopt;
+    c->sent = false;
     if (res < 0) {
+        coming_take(n->peers[c->adopt_to], a);
         log_warn("handover_failed", "\"problem\":%s", log_str(sv_from(strerror(-res))));
         c->tls = a->tls;
         a->tls = NULL;
@@ -115,7 +138,7 @@ void conn_on_handover(struct net *n, struct net_conn *c, int res)
 
 void conn_on_adopt(struct net *n, struct net_adopt *a, int res)
 {
-    TSAN_ACQUIRE(a);
+    coming_take(n, a);
     ASSERT(res >= 0);
     struct actor *actor = NULL;
     const struct net_owner *owner = adopter(n, a->to, &actor);

@@ -8,6 +8,7 @@
 #define PARLEY_NET_INTERNAL_H
 
 #include <liburing.h>
+#include <pthread.h>
 #include "base/slab.h"
 #include "net/net.h"
 
@@ -68,7 +69,7 @@ struct net_conn {
     uint8_t *held;        /* bytes that came while paused (ciphertext under TLS); heap */
     uint32_t held_len;
     uint32_t slot;           /* direct descriptor */
-    struct net_adopt *adopt; /* CONN_HANDOVER: where it goes */
+    struct net_adopt *adopt; /* CONN_HANDOVER: where it goes; sent: it is on the other net's list */
     actor_id adopt_to;
     struct net_conn *deferred_next;
     struct timer timer;   /* handshake, write progress or linger */
@@ -80,7 +81,7 @@ struct net_conn {
     uint8_t why; /* enum err of on_close */
     uint8_t how; /* enum net_close_how */
     bool recv_armed, recv_cancelled, send_cancelled, paused, sending, deferred, detached, closed,
-        notified, shut, counted_handshake,
+        notified, shut, counted_handshake, sent,
         ended; /* ended: the owner knows that nothing more comes */
 };
 
@@ -112,6 +113,10 @@ struct net {
     } adopters[loop_actors_max];
     uint32_t adopters_len;
     struct net *const *peers; /* by actor id */
+    /* On their way to this ring: a loop may stop with the news of a handover unread at either end,
+     * so that whoever has it is written here and not in the completions. */
+    pthread_mutex_t coming_lock;
+    struct net_adopt *coming; /* under the lock: other loops put theirs in */
     struct io_uring_buf_ring *buf_ring;
     uint8_t *buffers;
     struct send_op *sends; /* free */

@@ -40,7 +40,9 @@ struct net_adopt {
     uint8_t *late; /* net's own: bytes (ciphertext) that came after the hand-over began; follow
                       through on_data */
     uint32_t late_len;
-    actor_id to;       /* net's own: the adopter */
+    actor_id to;             /* net's own: the adopter */
+    struct net_adopt **link; /* net's own: of the list of what is on its way there */
+    struct net_adopt *next;
     uint8_t *leftover; /* malloc, freed by net_adopt_free */
     uint32_t leftover_len;
     void *owner_data; /* the sender's word to the adopter, e.g. the ticket and the request's key;

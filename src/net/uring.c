@@ -36,6 +36,7 @@ enum err net_new(struct net **out, struct loop *l, const struct net_conf *c)
     n->conf = *c;
     n->conf.conns_max = clamp_conns(c->conns_max);
     n->ring_fd = -1;
+    pthread_mutex_init(&n->coming_lock, NULL);
     n->event_fd = eventfd(0, EFD_CLOEXEC);
     wheel_init(&n->wheel, clock_mono_us());
     bool ok = n->event_fd >= 0;
@@ -120,12 +121,18 @@ void net_free(struct net *n)
             continue;
         if (c->tls != NULL)
             tls_conn_free(c->tls);
-        if (c->adopt != NULL)
+        if (c->adopt != NULL && !c->sent)
             net_adopt_free(c->adopt);
         free(c->held);
         free(c->send);
     }
     slab_deinit(&n->conns);
+    while (n->coming != NULL) {
+        struct net_adopt *a = n->coming;
+        n->coming = a->next;
+        net_adopt_free(a);
+    }
+    pthread_mutex_destroy(&n->coming_lock);
     while (n->sends != NULL) {
         struct send_op *s = n->sends;
         n->sends = s->next;
