@@ -36,23 +36,77 @@ void conn_defer(struct net *n, struct net_conn *c)
 
 /* ---- timer: handshake, then write progress, at last linger ---- */
 
+static bool is_writing(const struct net_conn *c)
+{
+    return c->state >= CONN_OPEN && c->send != NULL;
+}
+
+static uint64_t patience_us(const struct net *n)
+{
+    return (uint64_t)n->conf.write_timeout_ms * 1000;
+}
+
+static void progressed(struct net *n, struct net_conn *c)
+{
+    c->progress_us = n->loop->turn.mono_us;
+    c->unread = unread_unknown;
+}
+
+/* Of what the kernel holds a good part must leave before it takes more, so that a slow reader's
+ * progress shows there long before a send ends. Source: Linux, SOCKET_URING_OP_SIOCOUTQ. */
+static void ask_unread(struct net *n, struct net_conn *c)
+{
+    struct io_uring_sqe *sqe = net_sqe(n);
+    io_uring_prep_rw(IORING_OP_URING_CMD, sqe, (int)c->slot, NULL, 0, 0);
+    sqe->cmd_op = 1; /* SOCKET_URING_OP_SIOCOUTQ */
+    net_socket_sqe(sqe, c, OP_UNREAD);
+}
+
+static void cut_off(struct net *n, struct net_conn *c)
+{
+    if (c->state == CONN_CLOSING) {
+        c->how = NET_CLOSE_RESET;
+        conn_defer(n, c);
+    } else {
+        conn_close(n, c, ERR_IO, NET_CLOSE_RESET);
+    }
+}
+
+void conn_on_unread(struct net *n, struct net_conn *c, int res)
+{
+    uint64_t now_us = n->loop->turn.mono_us;
+    uint32_t before = c->unread;
+    if (!is_writing(c) || timer_armed(&c->timer)) {
+        if (c->state == CONN_CLOSING || c->state == CONN_HANDOVER)
+            conn_defer(n, c); /* waited for this */
+        return;
+    }
+    c->unread = res < 0 ? 0 : (uint32_t)res; /* a Unix socket does not say */
+    if (before != unread_unknown && c->unread < before)
+        c->progress_us = now_us;
+    if (before != unread_unknown && now_us >= c->progress_us + patience_us(n))
+        cut_off(n, c);
+    else
+        wheel_arm(&n->wheel, &c->timer, now_us + patience_us(n) / 2);
+}
+
 /* Armed by the first of many sends, and left armed when they are done: it looks, when it fires,
  * how long the last progress is ago. So a send costs no visit to the wheel. */
 static void on_timer(struct timer *t, void *ctx)
 {
     struct net *n = ctx;
     struct net_conn *c = (struct net_conn *)(void *)((char *)t - offsetof(struct net_conn, timer));
-    uint64_t due_us = c->progress_us + (uint64_t)n->conf.write_timeout_ms * 1000;
-    bool writing = c->state >= CONN_OPEN && c->send != NULL;
-    if (writing && due_us > n->loop->turn.mono_us) {
-        wheel_arm(&n->wheel, t, due_us);
+    uint64_t ask_us = c->progress_us + patience_us(n) / 2;
+    if (is_writing(c)) {
+        if (ask_us > n->loop->turn.mono_us)
+            wheel_arm(&n->wheel, t, ask_us);
+        else
+            ask_unread(n, c);
     } else if (c->state == CONN_CLOSING) {
-        c->how = NET_CLOSE_RESET; /* lingered long enough */
-        conn_defer(n, c);
-    } else if (writing || c->state == CONN_HANDSHAKE) {
-        if (c->state == CONN_HANDSHAKE)
-            metric_add(&n->loop->metrics, METRIC_TLS_FAILED, 1);
-        conn_close(n, c, ERR_IO, NET_CLOSE_RESET);
+        cut_off(n, c); /* lingered long enough */
+    } else if (c->state == CONN_HANDSHAKE) {
+        metric_add(&n->loop->metrics, METRIC_TLS_FAILED, 1);
+        cut_off(n, c);
     }
 }
 
@@ -321,9 +375,9 @@ static void port_send(void *net, conn_id id, const struct iovec *v, unsigned len
     s->at = 0;
     memcpy(s->iov, v, len * sizeof *v);
     c->send = s;
-    c->progress_us = n->loop->turn.mono_us;
+    progressed(n, c);
     if (!timer_armed(&c->timer))
-        arm_timer(n, c, n->conf.write_timeout_ms);
+        arm_timer(n, c, n->conf.write_timeout_ms / 2);
     if (c->tls != NULL) {
         if (!c->sending && !tls_send_more(n, c))
             conn_close(n, c, ERR_IO, NET_CLOSE_RESET);
@@ -372,7 +426,7 @@ void conn_on_send(struct net *n, struct net_conn *c, int res)
         return;
     }
     if (res > 0)
-        c->progress_us = n->loop->turn.mono_us;
+        progressed(n, c);
     bool done;
     if (c->tls != NULL) {
         if (tls_flush(n, c, (size_t)MAX(res, 0)) || c->state == CONN_HANDSHAKE)
@@ -419,7 +473,7 @@ void conn_close(struct net *n, struct net_conn *c, enum err why, enum net_close_
     c->why = (uint8_t)why;
     c->how = (uint8_t)how;
     if (how == NET_CLOSE_FLUSH)
-        arm_timer(n, c, c->send != NULL ? n->conf.write_timeout_ms : linger_ms);
+        arm_timer(n, c, c->send != NULL ? n->conf.write_timeout_ms / 2 : linger_ms);
     free(c->held);
     c->held = NULL;
     c->held_len = 0;

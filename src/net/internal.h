@@ -20,6 +20,7 @@ enum op {
     OP_PEERNAME,
     OP_RECV,
     OP_SEND,
+    OP_UNREAD,
     OP_SHUTDOWN,
     OP_CLOSE,
     OP_HANDOVER, /* at the sender */
@@ -39,6 +40,7 @@ enum {
     tls_record_bytes = 16384, /* RFC 8446 5.1: of plaintext */
     tls_chunk_bytes = 65536,  /* plaintext encrypted per send */
     wire_classes = 5,
+    unread_unknown = UINT32_MAX,
     wire_spare_max = 4 << 20 /* bytes of free ciphertext buffers that a loop keeps */
 };
 
@@ -71,9 +73,11 @@ struct net_conn {
     uint32_t slot;           /* direct descriptor */
     struct net_adopt *adopt; /* CONN_HANDOVER: where it goes; sent: it is on the other net's list */
     actor_id adopt_to;
+    uint32_t unread; /* bytes that the peer had not taken when the kernel was last asked, or
+                        unread_unknown */
     struct net_conn *deferred_next;
     struct timer timer;   /* handshake, write progress or linger */
-    uint64_t progress_us; /* the send under way began, or some of it was taken */
+    uint64_t progress_us; /* the send under way began, or some of it was taken, here or there */
     uint32_t linger_bytes;
     uint16_t inflight; /* operations whose last completion has not come */
     uint8_t state;     /* enum conn_state */
@@ -151,6 +155,7 @@ struct net_conn *conn_new(struct net *n, uint32_t slot, struct actor *a,
 void conn_on_peername(struct net *n, struct net_conn *c, int res);
 void conn_on_recv(struct net *n, struct net_conn *c, int res, uint32_t flags);
 void conn_on_send(struct net *n, struct net_conn *c, int res);
+void conn_on_unread(struct net *n, struct net_conn *c, int res);
 void conn_on_shutdown(struct net *n, struct net_conn *c);
 void conn_on_close(struct net *n, struct net_conn *c);
 void conn_arm_recv(struct net *n, struct net_conn *c);

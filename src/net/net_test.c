@@ -5,7 +5,7 @@
 
 TEST(echo_and_ends_of_every_kind)
 {
-    fix_init(16, 20000, false);
+    fix_init(16, 8000, false);
     int a = dial(f.port), b = dial(f.port), c = dial(f.port);
     tell(a, "aello");
     expect(a, "bfmmp");
@@ -106,6 +106,27 @@ TEST(a_reader_that_takes_nothing_before_a_close_is_cut_off)
     fix_deinit();
 }
 
+/* The kernel takes more only when a good part of what it holds has left: that is longer than the
+ * patience here, and the reader reads all the time. */
+TEST(a_reader_without_a_pause_is_slow_and_not_cut_off)
+{
+    enum { step = 32 << 10 };
+    static uint8_t buf[step];
+    fix_init(16, 800, false);
+    int a = dial(f.port);
+    tell(a, "B");
+    for (size_t at = 0; at < big_bytes;) {
+        usleep(at < big_bytes / 3 ? 30000 : 0); /* 1 MB/s, and not for ever */
+        ssize_t r = take(a, buf, sizeof buf);
+        CHECK(r > 0);
+        at += (size_t)r;
+    }
+    tell(a, "still");
+    expect(a, "tujmm");
+    close(a);
+    fix_deinit();
+}
+
 TEST(a_slow_reader_gets_all_before_a_close)
 {
     enum { step = 256 << 10 };
@@ -116,7 +137,7 @@ TEST(a_slow_reader_gets_all_before_a_close)
     size_t at = 0, rest_at = 0;
     for (ssize_t r = 1; r > 0; at += (size_t)r) {
         if (at >= rest_at) {
-            usleep(100000); /* in all longer than the patience of the writer */
+            usleep(50000); /* in all longer than the patience of the writer */
             rest_at += step;
         }
         r = take(a, buf, sizeof buf);

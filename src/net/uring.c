@@ -240,6 +240,8 @@ static void on_completion(struct net *n, const struct io_uring_cqe *cqe)
         conn_on_send(n, c, cqe->res);
     else if (op == OP_PEERNAME)
         conn_on_peername(n, c, cqe->res);
+    else if (op == OP_UNREAD)
+        conn_on_unread(n, c, cqe->res);
     else if (op == OP_SHUTDOWN)
         conn_on_shutdown(n, c);
     else if (op == OP_CLOSE)
