@@ -81,6 +81,7 @@ void acceptor_free(struct acceptor *a)
     for (uint32_t i = 0; a->conns != NULL && i < a->conns_cap; i++)
         free(a->conns[i].held);
     slab_deinit(&a->requests);
+    handles_deinit(&a->handles);
     json_reader_free(a->json);
     arena_pool_deinit(&a->pool);
     free(a->conns);

@@ -29,7 +29,8 @@ static void on_read(struct request *r, const struct cell *c)
 
 static void read_it(struct request *r, struct document *d)
 {
-    d->read = (struct hist_document){.owner = d->owner, .kind = d->kind, .arena = &r->arena};
+    d->read = (struct hist_document){
+        .owner = d->owner, .kind = d->kind, .known = d->known, .arena = &r->arena};
     req_send(r, req_hist(r), HIST_DOCUMENT, d->owner, &d->read, on_read);
 }
 

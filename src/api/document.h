@@ -20,7 +20,8 @@ typedef enum err document_edit(struct request *r, struct document *d);
 struct document {
     uint64_t owner;
     enum document_kind kind;
-    struct str_view text; /* as stored; empty: there is none */
+    uint64_t known;       /* set before document_read: of this revision the text is not needed */
+    struct str_view text; /* as stored; empty: there is none, or it is known */
     /* set by the edit */
     bool changed;            /* false: nothing is written, and that is no error */
     struct str_view next;    /* empty: none any more */

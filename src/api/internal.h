@@ -5,6 +5,7 @@
 #define PARLEY_API_INTERNAL_H
 
 #include "api/acceptor.h"
+#include "api/handles.h"
 #include "api/method.h"
 #include "api/rate_table.h"
 #include "api/slow.h"
@@ -219,6 +220,7 @@ struct acceptor {
     struct method_index methods;
     uint64_t undocumented[method_slots / 2 / 64]; /* bits of methods of which the log has said it */
     struct slow_table slow;
+    struct handles handles;
     char scopes_all[1024]; /* what a token with every scope is told */
 };
 

@@ -4,7 +4,7 @@
 #include "api/mention.h"
 #include "api/usergroups.h"
 
-/* Each name is tried with and without the punctuation at its end. */
+/* See mention_find. */
 enum { link_channels_max = 2 * mention_names_max };
 
 struct linking {
@@ -20,7 +20,7 @@ struct linking {
     bool needs_groups;
     bool asked; /* the next run is the last */
     struct hist_sees sees;
-    struct usergroup_handle *groups;
+    const struct usergroup_handle *groups; /* of this call only: kept ones may go */
     uint32_t groups_len;
 };
 
@@ -38,14 +38,16 @@ static bool find_group(struct linking *l, struct str_view name, struct mention *
     return false;
 }
 
-static bool find_user(struct linking *l, struct str_view name, struct mention *out)
+static enum mention_found find_user(struct linking *l, struct str_view name, struct mention *out)
 {
     const struct request *r = l->r;
-    const struct row_user *u = dir_user_meant(r->a->conf.dir_reader, r->who.team, name);
-    if (u == NULL)
-        return find_group(l, name, out);
-    *out = (struct mention){MENTION_USER, u->uid};
-    return true;
+    bool shared;
+    const struct row_user *u = dir_user_meant(r->a->conf.dir_reader, r->who.team, name, &shared);
+    if (u != NULL)
+        *out = (struct mention){MENTION_USER, u->uid};
+    else if (!find_group(l, name, out))
+        return shared ? MENTION_SEVERAL : MENTION_NONE;
+    return MENTION_FOUND;
 }
 
 static bool is_seen(struct linking *l, uint64_t cid)
@@ -62,7 +64,7 @@ static bool is_seen(struct linking *l, uint64_t cid)
     return false; /* it was made, or got its name, meanwhile */
 }
 
-static bool find_channel(struct linking *l, struct str_view name, struct mention *out)
+static enum mention_found find_channel(struct linking *l, struct str_view name, struct mention *out)
 {
     const struct request *r = l->r;
     uint64_t cid = ID_NONE;
@@ -71,12 +73,12 @@ static bool find_channel(struct linking *l, struct str_view name, struct mention
         cid = ID_NONE;
     bool open = cid != ID_NONE && kind == CHANNEL_PUBLIC && !req_is_guest(r);
     if (!open && !is_seen(l, cid))
-        return false;
+        return MENTION_NONE;
     *out = (struct mention){MENTION_CHANNEL, cid};
-    return true;
+    return MENTION_FOUND;
 }
 
-static bool find(void *ctx, char mark, struct str_view name, struct mention *out)
+static enum mention_found find(void *ctx, char mark, struct str_view name, struct mention *out)
 {
     return mark == '#' ? find_channel(ctx, name, out) : find_user(ctx, name, out);
 }
@@ -97,7 +99,10 @@ static void finish(struct linking *l)
         answer_error(r, ERR_NOMEM);
         return;
     }
-    arg_replace(r, "text", buf_view(&l->out));
+    /* A text that was short enough stays so, whatever its names mean by now: a retry of what is
+     * stored must find it. */
+    if (!content_too_long(r, buf_view(&l->out)))
+        arg_replace(r, "text", buf_view(&l->out));
     r->work = NULL;
     l->then(r);
 }
@@ -109,14 +114,37 @@ static void run_again(struct linking *l)
     finish(l);
 }
 
+static void on_groups(struct request *r, struct document *d);
+
+static void ask_groups_of(struct request *r, struct document *d, const struct handles_of *kept)
+{
+    d->known = kept == NULL ? 0 : kept->revision;
+    document_read(r, d, on_groups);
+}
+
 static void on_groups(struct request *r, struct document *d)
 {
     struct linking *l = d->own;
-    enum err err = usergroup_handles(r, d, &l->groups, &l->groups_len);
-    if (err != ERR_OK)
-        answer_error(r, err);
-    else
+    if (d->known != 0 && d->read.revision == d->known) { /* no text */
+        const struct handles_of *kept = handles_find(&r->a->handles, d->owner);
+        if (kept == NULL) { /* it had to go meanwhile */
+            ask_groups_of(r, d, NULL);
+            return;
+        }
+        l->groups = kept->of; /* of that revision or a newer one */
+        l->groups_len = kept->len;
         run_again(l);
+        return;
+    }
+    struct usergroup_handle *groups = NULL;
+    enum err err = usergroup_handles(r, d, &groups, &l->groups_len);
+    if (err != ERR_OK) {
+        answer_error(r, err);
+        return;
+    }
+    handles_keep(&r->a->handles, d->owner, d->read.revision, groups, l->groups_len);
+    l->groups = groups;
+    run_again(l);
 }
 
 static void ask_groups(struct linking *l)
@@ -125,7 +153,7 @@ static void ask_groups(struct linking *l)
     if (d == NULL)
         return;
     d->own = l;
-    document_read(l->r, d, on_groups);
+    ask_groups_of(l->r, d, handles_find(&l->r->a->handles, d->owner));
 }
 
 static void on_seen(struct request *r, const struct cell *c)

@@ -115,15 +115,31 @@ TEST(of_groups_the_document_is_read)
     CHECK_EQ(c.type, HIST_DOCUMENT);
     struct hist_document *m = c.u.p;
     CHECK(m->owner == TEAM && m->kind == DOC_USERGROUPS);
+    CHECK_EQ(m->known, 0);
     m->text = sv_from(groups);
+    m->revision = 9;
     reply(w, A_HIST, c, ERR_OK, 0);
     check_text(w, ",\"text\":\"<!subteam^S1> @old <@U6A>. #hidden\"");
+    for (uint64_t revision = 9; revision < 11; revision++) { /* it is known, then another one */
+        post(w, "{\"channel\":\"general\",\"link_names\":true,\"text\":\"@sales @news\"}");
+        c = take(w, A_HIST);
+        m = c.u.p;
+        CHECK_EQ(m->known, 9);
+        m->revision = revision;
+        if (revision == 10)
+            m->text = SV("[{\"id\":\"S3\",\"by\":\"U1\",\"handle\":\"news\"}]");
+        reply(w, A_HIST, c, ERR_OK, 0);
+        check_text(w, revision == 9 ? ",\"text\":\"<!subteam^S1> @news\""
+                                    : ",\"text\":\"@sales <!subteam^S3>\"");
+    }
     post(w, "{\"channel\":\"general\",\"link_names\":true,\"text\":\"@nobody\"}");
     reply(w, A_HIST, take(w, A_HIST), ERR_OK, 0); /* there are no groups */
     check_text(w, ",\"text\":\"@nobody\"");
     world_free(w);
 }
 
+/* A name that would make it too long stays a name, so that a retry is never refused for what its
+ * names mean by then. */
 TEST(what_does_not_fit_is_refused)
 {
     struct world *w = begin(100);
@@ -132,8 +148,8 @@ TEST(what_does_not_fit_is_refused)
     char text[128], body[256];
     static const struct {
         int fill;
-        bool fits;
-    } rows[] = {{94, true}, {95, false}, {97, false}};
+        bool fits, linked;
+    } rows[] = {{94, true, true}, {95, true, false}, {96, true, false}, {97, false, false}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) { /* "@bob" is <@U6A>: two longer */
         memset(text, 'x', (size_t)rows[i].fill);
         strcpy(text + rows[i].fill - 1, " @bob");
@@ -141,10 +157,12 @@ TEST(what_does_not_fit_is_refused)
                  text);
         post(w, body);
         CHECK_EQ(asked(w, A_CHAN), rows[i].fits);
-        if (rows[i].fits)
+        if (rows[i].fits) {
             posted(w, take(w, A_CHAN), 1000000);
-        else
+            SAID(0, rows[i].linked ? " <@U6A>\"" : " @bob\"");
+        } else {
             SAID(0, "\"error\":\"msg_too_long\"");
+        }
     }
     world_free(w);
 }

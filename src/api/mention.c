@@ -16,13 +16,16 @@ struct linker {
 
 enum kind { KIND_OTHER, KIND_SPACE, KIND_WORD, KIND_SYMBOL };
 
+static bool is_ascii_word(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
 /* Marks belong to the letter before them; symbols, emoji among them, may be in a name, too. */
 static enum kind kind_of(int32_t c)
 {
-    if (c < 0x80) {
-        bool word = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-        return word ? KIND_WORD : c <= ' ' || c == 0x7f ? KIND_SPACE : KIND_OTHER;
-    }
+    if (c < 0x80)
+        return is_ascii_word((char)c) ? KIND_WORD : c <= ' ' || c == 0x7f ? KIND_SPACE : KIND_OTHER;
     /* Whatever is not named here is KIND_OTHER. */
     static const uint8_t kinds[] = {
         [UTF8PROC_CATEGORY_LU] = KIND_WORD,   [UTF8PROC_CATEGORY_LL] = KIND_WORD,
@@ -58,7 +61,7 @@ static bool is_boundary(struct str_view text, size_t at)
         at--;
     while (at > 0 && ((uint8_t)text.p[at] & 0xc0) == 0x80);
     (void)decode(text, at, &c);
-    return kind_of(c) != KIND_WORD && (c >= 0x80 || memchr("<@#&/.", c, 6) == NULL);
+    return kind_of(c) != KIND_WORD && (c >= 0x80 || memchr("<@#&/.=", c, 7) == NULL);
 }
 
 /* ---- what is passed over ---- */
@@ -144,35 +147,51 @@ static size_t word_end(struct str_view text, size_t at)
     return at;
 }
 
-/* "Thanks @ada." does not mean ada. */
-static size_t without_marks(struct str_view text, size_t from, size_t end)
+static size_t without(struct str_view text, size_t from, size_t end, struct str_view marks)
 {
-    while (end > from && memchr(".-_", text.p[end - 1], 3) != NULL)
+    while (end > from && memchr(marks.p, text.p[end - 1], marks.len) != NULL)
         end--;
     return end;
 }
 
-/* False: it stays. The mark is at `at`, the name ends at `end`. */
-static bool replace(struct linker *l, size_t at, size_t end)
+/* The mark is at `at`, the name ends at `end`. Unless it is found, it stays. */
+static enum mention_found replace(struct linker *l, size_t at, size_t end)
 {
     struct str_view name = {l->text.p + at + 1, end - at - 1};
     char mark = l->text.p[at];
     struct mention m;
     if (name.len == 0)
-        return false;
+        return MENTION_NONE;
     if (mark == '@' && is_special(name)) {
         catch_up(l, at);
         buf_put(l->out, "<!", 2);
         buf_put_sv(l->out, name);
         buf_putc(l->out, '>');
-    } else if (l->rules->find(l->rules->ctx, mark, name, &m)) {
+    } else {
+        enum mention_found found = l->rules->find(l->rules->ctx, mark, name, &m);
+        if (found != MENTION_FOUND)
+            return found;
         catch_up(l, at);
         put_token(l->out, &m, name);
-    } else {
-        return false;
     }
     l->written = end;
-    return true;
+    return MENTION_FOUND;
+}
+
+/* A full stop is the sentence's first ("Thanks @ada."), what it ends else may be the name's or
+ * formatting (@dash-, _@ada_). Returns where the name ends that was not MENTION_NONE, 0: none. */
+static size_t replace_to(struct linker *l, size_t at, size_t end)
+{
+    size_t from = at + 1, ends[3] = {without(l->text, from, end, SV(".")),
+                                     without(l->text, from, end, SV(".-_")), end};
+    uint32_t n = l->text.p[at] == '@' ? 3 : 2; /* no channel's name has a full stop */
+    for (uint32_t i = 0; i < n; i++) {
+        if (i > 0 && (ends[i] == ends[0] || ends[i] == ends[i - 1]))
+            continue;
+        if (replace(l, at, ends[i]) != MENTION_NONE)
+            return ends[i];
+    }
+    return 0;
 }
 
 /* Returns where to go on: behind the name, or behind the mark. */
@@ -194,54 +213,63 @@ static size_t link_name(struct linker *l, size_t at)
         from = end + 1;
     }
     l->names += n > 0;
-    size_t end = at + 1;
     for (uint32_t i = n; i > 0; i--) {
-        end = without_marks(text, at + 1, ends[i - 1]);
-        if (replace(l, at, end))
+        size_t end = replace_to(l, at, ends[i - 1]);
+        if (end > 0)
             return end;
     }
-    return n > 0 && end < ends[0] && replace(l, at, ends[0]) ? ends[0] : at + 1;
+    return at + 1;
 }
 
 /* ---- URLs ---- */
 
-/* Where a bare URL that begins at `at` ends; `at`: there is none. Punctuation behind it is the
- * sentence's, and so is a closing parenthesis that it does not open. */
-static size_t url_end(struct str_view text, size_t at)
+static bool is_entity(struct str_view text, size_t at, struct str_view entity)
 {
-    struct str_view rest = {text.p + at, text.len - at};
-    size_t scheme = sv_starts(rest, SV("https://")) ? 8 : sv_starts(rest, SV("http://")) ? 7 : 0;
-    size_t end = at + scheme;
+    return sv_starts((struct str_view){text.p + at, text.len - at}, entity);
+}
+
+/* Where a URL ends whose scheme's "://" ends at `from`; `from`: there is none. Punctuation behind
+ * it is the sentence's, and so is a closing parenthesis that it does not open. */
+static size_t url_end(struct str_view text, size_t from)
+{
+    size_t end = from;
     int open = 0;
-    if (scheme == 0)
-        return at;
     while (end < text.len) {
         int32_t c;
         size_t n = decode(text, end, &c);
-        if (kind_of(c) == KIND_SPACE || (c < 0x80 && memchr("<>\"`|", c, 5) != NULL))
+        if (kind_of(c) == KIND_SPACE || (c < 0x80 && memchr("<>\"`|", c, 5) != NULL) ||
+            is_entity(text, end, SV("&lt;")) || is_entity(text, end, SV("&gt;")))
             break;
         open += (c == '(') - (c == ')');
         end += n;
     }
-    while (end > at + scheme) {
+    while (end > from) {
         char last = text.p[end - 1];
         if (last == ')' && open < 0)
             open++;
-        else if (memchr(".,;:!?'*", last, 8) == NULL)
+        else if (memchr(".,;:!?'*", last, 8) == NULL ||
+                 (end - from >= 5 && is_entity(text, end - 5, SV("&amp;"))))
             break;
         end--;
     }
-    return end > at + scheme ? end : at;
+    return end;
 }
 
-/* Returns where to go on. */
+/* At "://": a URL, if a scheme stands before it. Returns where to go on. Http and https are wrapped
+ * on demand. */
 static size_t link_url(struct linker *l, size_t at)
 {
-    size_t end = url_end(l->text, at);
-    if (end == at)
+    enum { web_bytes_max = 5 };
+    struct str_view text = l->text;
+    size_t from = at + 3, end = url_end(text, from), begin = at;
+    while (begin > l->written && at - begin <= web_bytes_max && is_ascii_word(text.p[begin - 1]))
+        begin--;
+    if (end == from || begin == at)
         return at + 1;
-    if (l->rules->urls) {
-        catch_up(l, at);
+    struct str_view scheme = {text.p + begin, at - begin};
+    bool web = sv_eq_nocase(scheme, SV("https")) || sv_eq_nocase(scheme, SV("http"));
+    if (l->rules->urls && web && is_boundary(text, begin)) {
+        catch_up(l, begin);
         buf_putc(l->out, '<');
         catch_up(l, end);
         buf_putc(l->out, '>');
@@ -265,8 +293,8 @@ void mention_link(struct buf *out, struct str_view text, const struct mention_ru
         case '#':
             at = is_boundary(text, at) ? link_name(&l, at) : at + 1;
             break;
-        case 'h':
-            at = is_boundary(text, at) ? link_url(&l, at) : at + 1;
+        case ':':
+            at = sv_starts(rest, SV("://")) ? link_url(&l, at) : at + 1;
             break;
         default:
             at++;

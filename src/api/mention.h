@@ -22,8 +22,16 @@ struct mention {
     uint64_t id;
 };
 
-/* Who or what is meant by the name behind `mark`, '@' or '#'. False: nobody, it stays as it is. */
-typedef bool mention_find(void *ctx, char mark, struct str_view name, struct mention *out);
+enum mention_found {
+    MENTION_NONE,   /* nobody has it: a shorter name may be meant */
+    MENTION_FOUND,  /* *out */
+    MENTION_SEVERAL /* have it: it stays as it is, and so do shorter ones */
+};
+
+/* Who or what is meant by the name behind `mark`, '@' or '#'. At most two names of a channel are
+ * asked for at a place, and three times mention_words_max of others. */
+typedef enum mention_found mention_find(void *ctx, char mark, struct str_view name,
+                                        struct mention *out);
 
 struct mention_rules {
     mention_find *find;
@@ -32,9 +40,10 @@ struct mention_rules {
 };
 
 /* Appends text, valid UTF-8, to out with what it names replaced. A mention stands at the start or
- * behind what is no letter, digit, '<', '@', '#', '&', '/' or '.'; its name is as long as one is
- * found, without punctuation at its end if it is found so. What stands in <...> on one line, in
- * backquotes or in a URL is not touched. Time is linear in the text. */
+ * behind what is no letter, digit, '<', '@', '#', '&', '/', '=' or '.'; its name is as long as one
+ * is found. What stands in <...> on one line, in backquotes or in a URL of any scheme is not
+ * touched. The text is escaped as Slack's are: &lt; and &gt; end a URL, &amp; is a part of it. Time
+ * is linear in the text. */
 void mention_link(struct buf *out, struct str_view text, const struct mention_rules *rules);
 
 #endif

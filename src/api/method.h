@@ -42,12 +42,13 @@ enum {                 /* who may call; bits of 1 << enum token_kind */
 /* What any method may answer, whoever calls: framing, body and arguments, load and faults. The last
  * line is what a client sees as service_unavailable, storage_unavailable or internal_error. */
 #define ERRORS_COMMON                                                                              \
-    ERR_BAD_REQUEST, ERR_METHOD_NOT_ALLOWED, ERR_HEADERS_TOO_LARGE, ERR_BODY_TOO_LARGE,            \
-        ERR_EXPECTATION_FAILED, ERR_UNSUPPORTED_CODING, ERR_REQUEST_TIMEOUT,                       \
-        ERR_INVALID_POST_TYPE, ERR_INVALID_CHARSET, ERR_INVALID_JSON, ERR_JSON_NOT_OBJECT,         \
-        ERR_INVALID_FORM_DATA, ERR_INVALID_ARGUMENTS, ERR_RATELIMITED, ERR_SERVICE_UNAVAILABLE,    \
-        ERR_STORAGE_UNAVAILABLE, ERR_DISK_FULL, ERR_DEADLINE, ERR_INTERNAL_ERROR, ERR_NOMEM,       \
-        ERR_FULL, ERR_CHANGED, ERR_UNKNOWN_STREAM, ERR_BEFORE_NEEDED, ERR_IO, ERR_CORRUPT
+    ERR_BAD_REQUEST, ERR_URI_TOO_LONG, ERR_HTTP_VERSION, ERR_METHOD_NOT_ALLOWED,                   \
+        ERR_HEADERS_TOO_LARGE, ERR_BODY_TOO_LARGE, ERR_EXPECTATION_FAILED, ERR_UNSUPPORTED_CODING, \
+        ERR_REQUEST_TIMEOUT, ERR_INVALID_POST_TYPE, ERR_INVALID_CHARSET, ERR_INVALID_JSON,         \
+        ERR_JSON_NOT_OBJECT, ERR_INVALID_FORM_DATA, ERR_INVALID_ARGUMENTS, ERR_RATELIMITED,        \
+        ERR_SERVICE_UNAVAILABLE, ERR_STORAGE_UNAVAILABLE, ERR_DISK_FULL, ERR_DEADLINE,             \
+        ERR_INTERNAL_ERROR, ERR_NOMEM, ERR_FULL, ERR_CHANGED, ERR_UNKNOWN_STREAM,                  \
+        ERR_BEFORE_NEEDED, ERR_IO, ERR_CORRUPT
 /* And those that want a token, beside what their `who` and scopes say. */
 #define ERRORS_TOKEN ERR_NOT_AUTHED, ERR_INVALID_AUTH, ERR_ACCOUNT_INACTIVE, ERR_TOKEN_REVOKED
 

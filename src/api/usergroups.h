@@ -3,11 +3,7 @@
 #define PARLEY_API_USERGROUPS_H
 
 #include "api/document.h"
-
-struct usergroup_handle {
-    uint64_t id;
-    struct str_view handle;
-};
+#include "api/handles.h"
 
 /* Of the groups that are enabled, from the workspace's DOC_USERGROUPS; in the request's arena.
  * Errors: ERR_NOMEM, ERR_CORRUPT. */

@@ -53,9 +53,10 @@ bool dir_channel_by_name(struct dir_reader *r, uint64_t team, struct str_view na
 bool dir_user_by_name(struct dir_reader *r, uint64_t team, struct str_view name, uint64_t *uid);
 
 /* Whom a text means by a name: a user's name, else the display name of exactly one; ASCII letters
- * in either case. One that several share means nobody rather than the wrong one. Deleted users are
- * not meant. NULL: nobody. */
-const struct row_user *dir_user_meant(struct dir_reader *r, uint64_t team, struct str_view name);
+ * in either case. Deleted users are not meant. NULL: nobody; or several share it (*shared), which
+ * means nobody rather than the wrong one. */
+const struct row_user *dir_user_meant(struct dir_reader *r, uint64_t team, struct str_view name,
+                                      bool *shared);
 
 /* Ids ascending, those > after, at most n; returns how many. For paging and snapshots. */
 uint32_t dir_users(struct dir_reader *r, uint64_t team, uint64_t after, uint64_t *uids, uint32_t n);

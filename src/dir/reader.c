@@ -136,16 +136,19 @@ bool dir_user_by_name(struct dir_reader *r, uint64_t team, struct str_view name,
     return true;
 }
 
-const struct row_user *dir_user_meant(struct dir_reader *r, uint64_t team, struct str_view name)
+const struct row_user *dir_user_meant(struct dir_reader *r, uint64_t team, struct str_view name,
+                                      bool *shared)
 {
     char text[user_shown_bytes_max];
     struct str_view folded = name_fold_shown(name, text);
     struct tables *t = enter(r);
     const struct name_entry *e = tables_name(t, TABLE_LOGINS, team, folded);
     const struct row_user *u = e == NULL ? NULL : dir_user(r, team, e->id);
+    *shared = false;
     if (u != NULL && (u->flags & USER_DELETED) == 0 && sv_eq(u->name, folded)) /* no address */
         return u;
     e = tables_name(t, TABLE_SHOWN, team, folded);
+    *shared = e != NULL && e->sharers > 1;
     return e == NULL || e->sharers != 1 ? NULL : dir_user(r, team, e->id);
 }
 

@@ -183,10 +183,14 @@ static void show_as(uint64_t uid, const char *name)
     CHECK_EQ(call(DIR_USER_CHANGE, &m), ERR_OK);
 }
 
+static const uint64_t several = UINT64_MAX;
+
 static uint64_t meant(const char *name)
 {
-    const struct row_user *u = dir_user_meant(f.reader, f.team, sv_from(name));
-    uint64_t uid = u == NULL ? ID_NONE : u->uid;
+    bool shared;
+    const struct row_user *u = dir_user_meant(f.reader, f.team, sv_from(name), &shared);
+    uint64_t uid = u != NULL ? u->uid : shared ? several : ID_NONE;
+    CHECK(u == NULL || !shared);
     dir_read_end(f.reader);
     return uid;
 }
@@ -210,10 +214,10 @@ TEST(a_name_means_one_user_or_nobody)
     CHECK_EQ(meant("countess l\xc3\xb6velace"), f.uid);
     show_as(bob.uid, "COUNTESS l\xc3\xb6velace");
     show_as(eve.uid, "Countess L\xc3\xb6velace");
-    CHECK_EQ(meant("Countess L\xc3\xb6velace"), ID_NONE);
+    CHECK_EQ(meant("Countess L\xc3\xb6velace"), several);
     show_as(eve.uid, "bob"); /* a user's name goes before another's display name */
     CHECK_EQ(meant("bob"), bob.uid);
-    CHECK_EQ(meant("Countess L\xc3\xb6velace"), ID_NONE); /* two still have it */
+    CHECK_EQ(meant("Countess L\xc3\xb6velace"), several); /* two still have it */
     show_as(f.uid, "");
     CHECK_EQ(meant("Countess L\xc3\xb6velace"), bob.uid);
     stop();
@@ -223,7 +227,8 @@ TEST(a_name_means_one_user_or_nobody)
     CHECK_EQ(call(DIR_USER_DISABLE, &d), ERR_OK);
     CHECK_EQ(meant("Countess L\xc3\xb6velace"), ID_NONE);
     CHECK_EQ(meant("bob"), eve.uid);
-    CHECK(dir_user_meant(f.reader, f.team + 1, SV("ada")) == NULL);
+    bool shared;
+    CHECK(dir_user_meant(f.reader, f.team + 1, SV("ada"), &shared) == NULL && !shared);
     dir_read_end(f.reader);
     stop();
     fix_deinit();
@@ -241,7 +246,7 @@ TEST(a_shared_name_does_not_mean_a_third)
         u.uid = UINT64_C(1) << 62 | low[i];
         u.display_name = i < 3 ? SV("Trio") : SV("Dora");
         CHECK_EQ(tables_put_user(&f.dir->tables, &u), ERR_OK);
-        CHECK_EQ(meant("trio"), i == 0 ? u.uid : ID_NONE);
+        CHECK_EQ(meant("trio"), i == 0 ? u.uid : several);
     }
     CHECK_EQ(meant("dora"), u.uid);
     stop();

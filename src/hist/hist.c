@@ -209,12 +209,15 @@ static enum err document(struct hist *h, struct hist_document *m)
     struct str_view value;
     struct row_document row = {0};
     key_document(&k, m->owner, (uint8_t)m->kind);
-    TRY(view_get1(&h->view, CF_USER, &k, m->arena, &value));
+    TRY(view_get1(&h->view, CF_USER, &k, &h->scratch, &value));
     if (value.p != NULL)
         TRY(row_document_decode(&row, key_view(&k), value));
     m->revision = row.revision;
-    m->text = row.text;
-    return ERR_OK;
+    m->text = (struct str_view){0};
+    if (row.text.len == 0 || row.revision == m->known)
+        return ERR_OK;
+    m->text = arena_dup(m->arena, row.text);
+    return m->text.p == NULL ? ERR_NOMEM : ERR_OK;
 }
 
 static enum err sees(struct hist *h, struct hist_sees *m)

@@ -166,8 +166,9 @@ struct hist_memberships {
 struct hist_document { /* whether the asker may read it is the asker's to know */
     uint64_t owner;
     enum document_kind kind;
+    uint64_t known;       /* the revision that the asker has; 0: none */
     uint64_t revision;    /* out; 0: there is none */
-    struct str_view text; /* out, in the arena; empty: none */
+    struct str_view text; /* out, in the arena; empty: none, or the asker has it */
     struct arena *arena;
 };
 

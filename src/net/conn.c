@@ -53,7 +53,7 @@ static void progressed(struct net *n, struct net_conn *c)
 }
 
 /* Of what the kernel holds a good part must leave before it takes more, so that a slow reader's
- * progress shows there long before a send ends. Source: Linux, SOCKET_URING_OP_SIOCOUTQ. */
+ * progress shows there long before. Source: Linux, SOCKET_URING_OP_SIOCOUTQ. */
 static void ask_unread(struct net *n, struct net_conn *c)
 {
     struct io_uring_sqe *sqe = net_sqe(n);
@@ -75,19 +75,20 @@ static void cut_off(struct net *n, struct net_conn *c)
 void conn_on_unread(struct net *n, struct net_conn *c, int res)
 {
     uint64_t now_us = n->loop->turn.mono_us;
-    uint32_t before = c->unread;
     if (!is_writing(c) || timer_armed(&c->timer)) {
         if (c->state == CONN_CLOSING || c->state == CONN_HANDOVER)
             conn_defer(n, c); /* waited for this */
         return;
     }
-    c->unread = res < 0 ? 0 : (uint32_t)res; /* a Unix socket does not say */
-    if (before != unread_unknown && c->unread < before)
+    uint32_t unread = res < 0 ? 0 : (uint32_t)res; /* a Unix socket does not say */
+    if (c->unread == unread_unknown || (uint64_t)unread + progress_bytes_min <= c->unread) {
         c->progress_us = now_us;
-    if (before != unread_unknown && now_us >= c->progress_us + patience_us(n))
+        c->unread = unread;
+    } else if (now_us >= c->progress_us + patience_us(n)) {
         cut_off(n, c);
-    else
-        wheel_arm(&n->wheel, &c->timer, now_us + patience_us(n) / 2);
+        return;
+    }
+    wheel_arm(&n->wheel, &c->timer, now_us + patience_us(n) / 2);
 }
 
 /* Armed by the first of many sends, and left armed when they are done: it looks, when it fires,
@@ -459,6 +460,7 @@ void conn_close(struct net *n, struct net_conn *c, enum err why, enum net_close_
     if (c->state == CONN_CLOSING)
         return;
     if (c->adopt != NULL) { /* its owner has let go of it already */
+        ASSERT(!c->sent);
         net_adopt_free(c->adopt);
         c->adopt = NULL;
         c->detached = true;
@@ -484,7 +486,7 @@ static void port_close(void *net, conn_id id, enum net_close_how how)
 {
     struct net *n = net;
     struct net_conn *c = slab_find(&n->conns, id);
-    if (c != NULL)
+    if (c != NULL && c->state != CONN_HANDOVER) /* its owner has let go of it */
         conn_close(n, c, ERR_OK, how);
 }
 

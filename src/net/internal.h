@@ -41,7 +41,8 @@ enum {
     tls_chunk_bytes = 65536,  /* plaintext encrypted per send */
     wire_classes = 5,
     unread_unknown = UINT32_MAX,
-    wire_spare_max = 4 << 20 /* bytes of free ciphertext buffers that a loop keeps */
+    progress_bytes_min = 16384, /* that a slow reader must take for it to count as one */
+    wire_spare_max = 4 << 20    /* bytes of free ciphertext buffers that a loop keeps */
 };
 
 /* Ciphertext on its way out. Only a connection that has some holds one. */
@@ -73,8 +74,8 @@ struct net_conn {
     uint32_t slot;           /* direct descriptor */
     struct net_adopt *adopt; /* CONN_HANDOVER: where it goes; sent: it is on the other net's list */
     actor_id adopt_to;
-    uint32_t unread; /* bytes that the peer had not taken when the kernel was last asked, or
-                        unread_unknown */
+    uint32_t unread; /* bytes that the peer had not taken at the last progress that the kernel told
+                        of, or unread_unknown */
     struct net_conn *deferred_next;
     struct timer timer;   /* handshake, write progress or linger */
     uint64_t progress_us; /* the send under way began, or some of it was taken, here or there */

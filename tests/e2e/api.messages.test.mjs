@@ -304,7 +304,20 @@ test('names become mentions on demand', async () => {
   assert.match((await post(text, { link_names: true })).message.text, /^@amazing grace, /);
   const hundred = await post(`@${me} `.repeat(101).trim(), { link_names: true });
   assert.equal(hundred.message.text, `<@${a}> `.repeat(100) + `@${me}`);
-  await fails(post('x'.repeat(39_999 - me.length) + ` @${me}`, { link_names: true }), 'msg_too_long');
+  const full = 'x'.repeat(39_998 - me.length) + ` @${me}`; // no room for the mention
+  const stays = await post(full, { link_names: true, client_msg_id: 'full' });
+  assert.equal(stays.message.text, full);
+  assert.equal((await post(full, { link_names: true, client_msg_id: 'full' })).ts, stays.ts);
+  await fails(post('x' + full, { link_names: true }), 'msg_too_long');
+  // What two have is nobody's, nor does it mean who has the beginning of it.
+  for (const w of [ada, grace]) await w.users.profile.set({ profile: { display_name: `${me} King` } });
+  assert.equal((await post(`@${me} King, @${me} Queen`, { link_names: true })).message.text, `@${me} King, <@${a}> Queen`);
+  for (const w of [ada, grace]) await w.users.profile.set({ profile: { display_name: '' } });
+  // Groups are kept, and a change of them is seen at once.
+  const { usergroup: other } = await grace.usergroups.create({ name: 'Others', handle: 'others' });
+  assert.equal((await post('@others @mentioned', { link_names: true })).message.text, `<!subteam^${other.id}> <!subteam^${usergroup.id}>`);
+  await ada.usergroups.disable({ usergroup: other.id });
+  assert.equal((await post('@others @mentioned', { link_names: true })).message.text, `@others <!subteam^${usergroup.id}>`);
   for (const more of [{ parse: 'half' }, { link_names: 'maybe' }]) await fails(post('x', more), 'invalid_arguments');
 });
 
