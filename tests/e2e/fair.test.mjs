@@ -141,7 +141,7 @@ describe('fairness', at('fair'), () => {
   test('a hot channel and others of its workspace', { timeout: 400000 }, (t) =>
     fair(t, { 'api.rate_posts_per_s': 1000000 }, 1000, (parley) => {
       const [hot, neighbour] = population(parley, 16, [1, 4]);
-      return { neighbour, floods: [[hot, 256, 1]] };
+      return { neighbour, floods: [[hot, 800, 1]] };
     }));
 
   test('a channel hot past its bounds, and others', { timeout: 120000 }, async (t) => {
