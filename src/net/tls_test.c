@@ -127,6 +127,30 @@ TEST(tls_handover_and_orderly_end)
     fix_deinit();
 }
 
+/* net_test.c has the same without TLS, and why. */
+TEST(a_slow_reader_over_tls_is_not_cut_off_and_one_that_stops_is)
+{
+    fix_init(16, 800, true);
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    int fd = dial(f.tls_port);
+    SSL *ssl = secure(fd, ctx, NULL);
+    static uint8_t buf[16384]; /* a record */
+    ssl_tell(ssl, "B");
+    for (size_t at = 0; at < big_bytes;) {
+        usleep(at < big_bytes / 3 ? 15000 : 0);
+        int r = ssl_take(ssl, buf, sizeof buf);
+        CHECK(r > 0);
+        at += (size_t)r;
+    }
+    ssl_tell(ssl, "B");
+    CHECK(within(&f.owners[0].closed, 1));
+    CHECK_EQ(value(&f.owners[0].close_err[ERR_IO]), 1);
+    SSL_free(ssl);
+    close(fd);
+    SSL_CTX_free(ctx);
+    fix_deinit();
+}
+
 TEST(tls_refusals)
 {
     fix_init(16, 20000, true);
