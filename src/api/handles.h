@@ -9,9 +9,10 @@
 
 enum { handles_teams_max = 64 }; /* those that were looked up last */
 
+enum { handle_bytes_max = 80 };
 struct usergroup_handle {
     uint64_t id;
-    struct str_view handle; /* as it was given; compared without case */
+    struct str_view handle; /* lower case, no spaces */
 };
 
 struct handles {
@@ -26,8 +27,8 @@ struct handles {
 
 /* NULL: not kept. Good until the next handles_keep. */
 const struct handles_of *handles_find(struct handles *h, uint64_t team);
-/* Copies them; replaces what is kept of the team, or what was looked up longest ago. Without memory
- * nothing is kept. */
+/* Copies them; replaces what is kept of the team, unless that is newer, or what was looked up
+ * longest ago. Without memory nothing is kept. */
 void handles_keep(struct handles *h, uint64_t team, uint64_t revision,
                   const struct usergroup_handle *of, uint32_t len);
 void handles_deinit(struct handles *h);

@@ -21,6 +21,8 @@ TEST(what_is_kept_is_a_copy_and_the_newest)
     handles_keep(&h, 7, 2, NULL, 0);
     o = handles_find(&h, 7);
     CHECK(o->revision == 2 && o->len == 0);
+    handles_keep(&h, 7, 1, two, 2); /* an answer that was on its way */
+    CHECK(handles_find(&h, 7)->revision == 2);
     handles_deinit(&h);
 }
 

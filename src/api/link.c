@@ -3,6 +3,7 @@
 #include "api/content.h"
 #include "api/mention.h"
 #include "api/usergroups.h"
+#include "dir/name.h"
 
 /* See mention_find. */
 enum { link_channels_max = 2 * mention_names_max };
@@ -28,13 +29,17 @@ struct linking {
 
 static bool find_group(struct linking *l, struct str_view name, struct mention *out)
 {
+    char text[user_shown_bytes_max];
+    if (name.len > handle_bytes_max || memchr(name.p, ' ', name.len) != NULL)
+        return false; /* no handle is so */
+    struct str_view folded = name_fold_shown(name, text);
     for (uint32_t i = 0; i < l->groups_len; i++) {
-        if (sv_eq_nocase(l->groups[i].handle, name)) {
+        if (sv_eq(l->groups[i].handle, folded)) {
             *out = (struct mention){MENTION_GROUP, l->groups[i].id};
             return true;
         }
     }
-    l->needs_groups |= memchr(name.p, ' ', name.len) == NULL; /* no handle has one */
+    l->needs_groups = true;
     return false;
 }
 
@@ -127,7 +132,7 @@ static void on_groups(struct request *r, struct document *d)
     struct linking *l = d->own;
     if (d->known != 0 && d->read.revision == d->known) { /* no text */
         const struct handles_of *kept = handles_find(&r->a->handles, d->owner);
-        if (kept == NULL) { /* it had to go meanwhile */
+        if (kept == NULL || kept->revision < d->known) { /* it had to go meanwhile */
             ask_groups_of(r, d, NULL);
             return;
         }

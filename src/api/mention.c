@@ -61,7 +61,13 @@ static bool is_boundary(struct str_view text, size_t at)
         at--;
     while (at > 0 && ((uint8_t)text.p[at] & 0xc0) == 0x80);
     (void)decode(text, at, &c);
-    return kind_of(c) != KIND_WORD && (c >= 0x80 || memchr("<@#&/.=", c, 7) == NULL);
+    return kind_of(c) != KIND_WORD && (c >= 0x80 || memchr("<@#&/.", c, 6) == NULL);
+}
+
+/* Behind '=' stands a value, of a URL without a scheme most of the time. */
+static bool may_be_name(struct str_view text, size_t at)
+{
+    return is_boundary(text, at) && (at == 0 || text.p[at - 1] != '=');
 }
 
 /* ---- what is passed over ---- */
@@ -261,11 +267,14 @@ static size_t link_url(struct linker *l, size_t at)
 {
     enum { web_bytes_max = 5 };
     struct str_view text = l->text;
-    size_t from = at + 3, end = url_end(text, from), begin = at;
+    size_t from = at + 3, begin = at;
     while (begin > l->written && at - begin <= web_bytes_max && is_ascii_word(text.p[begin - 1]))
         begin--;
-    if (end == from || begin == at)
-        return at + 1;
+    if (begin == at)
+        return from;
+    size_t end = url_end(text, from); /* none of it is looked at again but for its end's marks */
+    if (end == from)
+        return from;
     struct str_view scheme = {text.p + begin, at - begin};
     bool web = sv_eq_nocase(scheme, SV("https")) || sv_eq_nocase(scheme, SV("http"));
     if (l->rules->urls && web && is_boundary(text, begin)) {
@@ -291,7 +300,7 @@ void mention_link(struct buf *out, struct str_view text, const struct mention_ru
             break;
         case '@':
         case '#':
-            at = is_boundary(text, at) ? link_name(&l, at) : at + 1;
+            at = may_be_name(text, at) ? link_name(&l, at) : at + 1;
             break;
         case ':':
             at = sv_starts(rest, SV("://")) ? link_url(&l, at) : at + 1;

@@ -176,7 +176,7 @@ TEST(bare_urls_are_wrapped_on_demand)
         {"`https://x.com` ```https://x.com```", NULL},
         {"https:// https://... http://.", NULL},
         {"xhttps://x.com ftp://x.com \xc3\xa9http://x.com x.com", NULL},
-        {"HTTP://x.com", "<HTTP://x.com>"},
+        {"HTTP://x.com url=http://x.com", "<HTTP://x.com> url=<http://x.com>"},
         {"&lt;https://x.com&gt; http://x.com?a&amp;b;",
          "&lt;<https://x.com>&gt; <http://x.com?a&amp;b>;"},
         {"http://x.com?a&amp; @ada", "<http://x.com?a&amp;> <@U1>"},
@@ -219,8 +219,9 @@ TEST(a_name_has_its_limit)
 /* Each of these would take the square of its length, were it read again from each mark. */
 TEST(long_texts_take_linear_time)
 {
-    static const char *const pieces[] = {"<",   "`",  "@",       "@x ", "#",   "``` ", "`\n",
-                                         "@.-", "h<", "http://", "x",   "@x-", "(",    "http://)"};
+    static const char *const pieces[] = {"<",   "`",        "@",   "@x ",     "#",     "``` ",
+                                         "`\n", "@.-",      "h<",  "http://", "x",     "@x-",
+                                         "(",   "http://)", "://", "-://",    "x://&", "://&lt;x"};
     size_t len = 1 << 20;
     char *text = malloc(len);
     CHECK(text != NULL);

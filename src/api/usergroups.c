@@ -9,7 +9,6 @@ enum {
     groups_max = 500,
     group_users_max = 1000,
     name_chars_max = 80,
-    handle_bytes_max = 80,
     description_chars_max = 250,
     group_channels_max = 100
 };

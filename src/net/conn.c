@@ -470,12 +470,13 @@ void conn_close(struct net *n, struct net_conn *c, enum err why, enum net_close_
     if (c->state == CONN_HANDSHAKE && c->send != NULL)
         give_send(n, c); /* it only kept the peer's name */
     end_handshake(n, c);
-    wheel_disarm(&n->wheel, &c->timer);
     c->state = CONN_CLOSING;
     c->why = (uint8_t)why;
     c->how = (uint8_t)how;
-    if (how == NET_CLOSE_FLUSH)
-        arm_timer(n, c, c->send != NULL ? n->conf.write_timeout_ms / 2 : linger_ms);
+    if (how == NET_CLOSE_RESET)
+        wheel_disarm(&n->wheel, &c->timer);
+    else if (c->send == NULL)
+        arm_timer(n, c, linger_ms); /* else the send's patience goes on */
     free(c->held);
     c->held = NULL;
     c->held_len = 0;

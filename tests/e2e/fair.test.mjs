@@ -1,6 +1,7 @@
-// Who floods harms himself first: a workspace beside a flooded one, by the rates that an operator sets and by default, and a
-// channel beside a hot one are as fast as if the same flood went to another server of this machine. Where a hot channel is
-// past all bounds, nobody else of the same chan or of another is refused for its sake, or waits as long as who writes to it.
+// Who floods harms himself first: the neighbour of a flooded workspace, by the rates that an operator sets and by default, and
+// the neighbours of a hot channel wait little longer (p50 1.75 times at most, p99 1.5 times, in the median) than if the same
+// flood went to another server of this machine. Where a hot channel is past all bounds, nobody else of the same chan or of
+// another is refused for its sake, or waits as long as who writes to it.
 //
 // What is looked for is what the server does for the neighbour. The flood's programs run only where nobody else would
 // (SCHED_IDLE), but what they ask of the kernel holds a core for milliseconds, whatever server it is for; and a virtual core
@@ -85,10 +86,13 @@ describe('fairness', at('fair'), () => {
     const bounds = Object.entries(most).flatMap(([to, qs]) => Object.entries(qs).map(([q, n]) => ({ to, q, n })));
     const slow = () => bounds.filter(({ to, q, n }) => median(ratio(to, q)) > n);
     const under = async (server, flooded) => {
-      const flooding = Promise.all(flooded.map(([file, conns, channels]) => flood(file, conns, channels, 3)));
+      const posted = 'parley_commit_requests_sum', before = (await server.metrics())[posted] ?? 0;
+      let over = 0;
+      const flooding = Promise.all(flooded.map(([file, conns, channels]) => flood(file, conns, channels, 3).finally(() => { over++; })));
       await server.metric('parley_conns_open', (n) => n >= flooded.reduce((sum, [, conns]) => sum + conns, 0));
-      await sleep(100);
+      await server.metric(posted, (n) => n > before + 100);
       const us = await posts();
+      assert.equal(over, 0, 'the flood outlasts what is measured');
       return { ...us, flood: (await flooding).reduce((sum, f) => sum + f.posts_acknowledged, 0) / 3 };
     };
     const measure = async () => {
@@ -104,6 +108,7 @@ describe('fairness', at('fair'), () => {
       if (of !== 'beside') t.diagnostic(`beside / ${of}: p50 ${median(ratio(of, 'p50')).toFixed(2)}, p99s ${rounds.map(ratio(of, 'p99')).sort((a, b) => a - b).map((r) => r.toFixed(2)).join(' ')}`);
     }
     assert.ok(median((r) => r.beside.flood) >= least, 'there was a flood');
+    assert.ok(median((r) => r.elsewhere.flood / r.beside.flood) < 1.5, 'and no larger one elsewhere');
     assert.deepEqual(slow(), [], 'in the median not so much slower');
   }
 
