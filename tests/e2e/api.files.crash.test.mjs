@@ -20,6 +20,7 @@ async function dieAtSync(parley, n) {
 
 async function world() {
   const parley = await Parley.start({ settings: { 'search.delay_ms': 60000 } }); // no commit of the index meanwhile
+  await eventually(() => /"files_indexed"/.test(parley.log), 'nor that of files, of which a new store says that it is whole');
   const [ada, grace, eve] = parley.demo().users;
   const call = async (who, method, args = {}) => parley.call(method, who.token, args);
   const channel = (await call(ada, 'conversations.create', { name: 'crash', is_private: true })).channel.id;
