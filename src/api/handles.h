@@ -7,9 +7,11 @@
 
 #include "base/str_view.h"
 
-enum { handles_teams_max = 64 }; /* those that were looked up last */
+enum {
+    handles_teams_max = 64, /* those that were looked up last */
+    handle_bytes_max = 80
+};
 
-enum { handle_bytes_max = 80 };
 struct usergroup_handle {
     uint64_t id;
     struct str_view handle; /* lower case, no spaces */

@@ -5,8 +5,7 @@
 #include "api/usergroups.h"
 #include "dir/name.h"
 
-/* See mention_find. */
-enum { link_channels_max = 2 * mention_names_max };
+enum { link_channels_max = mention_channel_asks_max * mention_names_max };
 
 struct linking {
     struct request *r;

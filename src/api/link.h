@@ -6,7 +6,8 @@
 
 #include "api/internal.h"
 
-/* then(r) runs with "text" as it is to be stored, now or later; or an error is answered:
+/* then(r) runs with "text" as it is to be stored (as it was sent, if its mentions would make it too
+ * long), now or later; or an error is answered:
  * ERR_INVALID_ARGUMENTS, ERR_MSG_TOO_LONG (as it was sent), those of hist. The method's row has
  * text, link_names and parse. r->work is then()'s own. */
 void link_text(struct request *r, method_fn *then);

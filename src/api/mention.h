@@ -8,8 +8,12 @@
 #include "base/arena.h"
 
 enum {
-    mention_names_max = 100,      /* looked at in a text; what follows stays as it is */
-    mention_words_max = 3,        /* of a display name */
+    mention_names_max = 100, /* looked at in a text; what follows stays as it is */
+    mention_words_max = 3,   /* of a display name */
+    /* How many names are asked for at one place: each length with and without the marks at its end,
+     * of which a channel's name has no full stop. */
+    mention_asks_max = 3 * mention_words_max,
+    mention_channel_asks_max = 2,
     mention_name_bytes_max = 320, /* 80 characters */
     /* A token at most: <#, id, |, name, >. */
     mention_token_bytes_max = mention_name_bytes_max + 32
@@ -28,8 +32,7 @@ enum mention_found {
     MENTION_SEVERAL /* have it: it stays as it is, and so do shorter ones */
 };
 
-/* Who or what is meant by the name behind `mark`, '@' or '#'. At most two names of a channel are
- * asked for at a place, and three times mention_words_max of others. */
+/* Who or what is meant by the name behind `mark`, '@' or '#'. */
 typedef enum mention_found mention_find(void *ctx, char mark, struct str_view name,
                                         struct mention *out);
 

@@ -56,7 +56,7 @@ static struct str_view linked(struct str_view text, bool urls)
     mention_link(&out, text, &rules);
     CHECK(!out.failed);
     /* Nobody is asked more than this, whatever the text is. */
-    CHECK(asked <= mention_names_max * 3 * mention_words_max);
+    CHECK(asked <= mention_names_max * mention_asks_max);
     return buf_view(&out);
 }
 

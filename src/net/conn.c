@@ -460,7 +460,7 @@ void conn_close(struct net *n, struct net_conn *c, enum err why, enum net_close_
     if (c->state == CONN_CLOSING)
         return;
     if (c->adopt != NULL) { /* its owner has let go of it already */
-        ASSERT(!c->sent);
+        ASSERT(!c->adopt_sent);
         net_adopt_free(c->adopt);
         c->adopt = NULL;
         c->detached = true;

@@ -104,7 +104,7 @@ void conn_hand_over(struct net *n, struct net_conn *c)
     }
     int fd = __atomic_load_n(&to->ring_fd, __ATOMIC_ACQUIRE);
     a->to = c->adopt_to;
-    c->sent = true;
+    c->adopt_sent = true;
     coming_put(to, a);
     struct io_uring_sqe *sqe = net_sqe(n);
     io_uring_prep_rw(IORING_OP_MSG_RING, sqe, fd, NULL, 0, (uint64_t)OP_ADOPT << 56 | (uintptr_t)a);
@@ -118,7 +118,7 @@ void conn_hand_over(struct net *n, struct net_conn *c)
 void conn_on_handover(struct net *n, struct net_conn *c, int res)
 {
     struct net_adopt *a = c->adopt;
-    c->sent = false;
+    c->adopt_sent = false;
     if (res < 0) {
         coming_take(n->peers[c->adopt_to], a);
         log_warn("handover_failed", "\"problem\":%s", log_str(sv_from(strerror(-res))));

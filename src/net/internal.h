@@ -71,8 +71,9 @@ struct net_conn {
     struct tls_conn *tls; /* NULL: plain */
     uint8_t *held;        /* bytes that came while paused (ciphertext under TLS); heap */
     uint32_t held_len;
-    uint32_t slot;           /* direct descriptor */
-    struct net_adopt *adopt; /* CONN_HANDOVER: where it goes; sent: it is on the other net's list */
+    uint32_t slot; /* direct descriptor */
+    struct net_adopt
+        *adopt; /* CONN_HANDOVER: where it goes; adopt_sent: it is on the other net's list */
     actor_id adopt_to;
     uint32_t unread; /* bytes that the peer had not taken at the last progress that the kernel told
                         of, or unread_unknown */
@@ -86,7 +87,7 @@ struct net_conn {
     uint8_t why; /* enum err of on_close */
     uint8_t how; /* enum net_close_how */
     bool recv_armed, recv_cancelled, send_cancelled, paused, sending, deferred, detached, closed,
-        notified, shut, counted_handshake, sent,
+        notified, shut, counted_handshake, adopt_sent,
         ended; /* ended: the owner knows that nothing more comes */
 };
 

@@ -5,7 +5,7 @@
 
 TEST(echo_and_ends_of_every_kind)
 {
-    fix_init(16, 8000, false);
+    fix_init(16, 20000, false);
     int a = dial(f.port), b = dial(f.port), c = dial(f.port);
     tell(a, "aello");
     expect(a, "bfmmp");
@@ -131,13 +131,13 @@ TEST(a_slow_reader_gets_all_before_a_close)
 {
     enum { step = 256 << 10 };
     static uint8_t buf[step];
-    fix_init(16, 2000, false);
+    fix_init(16, 400, false);
     int a = dial(f.port);
     tell(a, "W");
     size_t at = 0, rest_at = 0;
     for (ssize_t r = 1; r > 0; at += (size_t)r) {
         if (at >= rest_at) {
-            usleep(50000); /* in all longer than the patience of the writer */
+            usleep(50000); /* in all four times the patience of the writer */
             rest_at += step;
         }
         r = take(a, buf, sizeof buf);

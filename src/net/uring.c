@@ -121,7 +121,7 @@ void net_free(struct net *n)
             continue;
         if (c->tls != NULL)
             tls_conn_free(c->tls);
-        if (c->adopt != NULL && !c->sent)
+        if (c->adopt != NULL && !c->adopt_sent)
             net_adopt_free(c->adopt);
         free(c->held);
         free(c->send);

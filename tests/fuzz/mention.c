@@ -26,7 +26,7 @@ static enum mention_found find(void *ctx, char mark, struct str_view name, struc
     CLAIM(name.p[-1] == mark);
     k->there = name.p == k->place ? k->there + 1 : 1;
     k->place = name.p;
-    CLAIM(k->there <= (mark == '#' ? 2 : 3 * mention_words_max));
+    CLAIM(k->there <= (mark == '#' ? mention_channel_asks_max : mention_asks_max));
     uint8_t chance = (uint8_t)((uint8_t)name.p[name.len - 1] ^ k->choice) % 8;
     if (chance < 2)
         return chance == 0 ? MENTION_NONE : MENTION_SEVERAL;
@@ -80,7 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (utf8_valid(text)) {
         mention_link(&out, text, &rules);
         CLAIM(out.failed || utf8_valid(buf_view(&out)));
-        CLAIM(known.asked <= mention_names_max * 3 * mention_words_max);
+        CLAIM(known.asked <= mention_names_max * mention_asks_max);
         uint32_t next = 0;
         size_t i = 0, o = 0;
         bool in_url = false;
